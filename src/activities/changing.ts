@@ -1,0 +1,242 @@
+import { hostname } from 'node:os'
+import { CancelledFailure } from '@temporalio/activity'
+import type { Client } from 'pg'
+import { type FenceRequest, type Held, withFence } from '../adapters/journal/fence.js'
+import type { Journal } from '../adapters/journal/journal.js'
+import { findPlan, findRun, type RunRecord } from '../adapters/journal/runs.js'
+import { intend, recordGateSession, settle } from '../adapters/journal/steps.js'
+import { openSession } from '../adapters/postgres/session.js'
+import type { Target } from '../adapters/postgres/target.js'
+import { failure, knownFailure, messageOf } from '../domain/failures.js'
+import type { Fence } from '../domain/fence.js'
+import { environmentOf } from '../domain/names.js'
+import type { Plan, Stage } from '../domain/plan.js'
+import type { StepName } from '../domain/run.js'
+import { type Beat, beating, safeFailure } from './heartbeat.js'
+import type { Dependencies, Site } from './site.js'
+
+/** Everything a step knows while it holds the fence. */
+export interface Step {
+  site: Site
+  run: RunRecord
+  plan: Plan
+  stage: Stage | undefined
+  stageNumber: number
+  fence: Fence
+  /** A session on the cluster's maintenance database, under the attempt's own name. */
+  control: Client
+  beat: Beat
+  /** Runs `work` on a session of the attempt's own on the target; behind a closed gate the session is accounted for. */
+  onTarget: <T>(work: (session: Client) => Promise<T>, as?: { target?: Target; readOnly?: boolean }) => Promise<T>
+}
+
+/** A changing step is made of these parts, and of nothing else: fence, observe, act, record. */
+export interface Changing {
+  step: StepName
+  /** The note of a step that the plan leaves nothing to do: it needs no fence. */
+  idle?: (planned: Pick<Step, 'site' | 'run' | 'plan'>) => string | undefined
+  /** Looks at the world. What it returns is the step's note: it is done already. `undefined`: it must act. */
+  observe: (step: Step) => Promise<string | undefined>
+  /** Changes the world; may be interrupted anywhere, and is observed again before the next attempt. Returns the note for the report. */
+  act: (step: Step) => Promise<string>
+  /** What a cancel means while it acts; without it the effect is stopped at once. */
+  onCancel?: (step: Step) => Promise<'stop' | 'go on'>
+}
+
+export type ChangingActivity<Result = string> = (run: string, stage: number) => Promise<Result>
+
+/** Makes the activity of a changing step: the only way to come by a fence. */
+export function changing(dependencies: Dependencies, definition: Changing): ChangingActivity {
+  return async (runName, stageNumber) => {
+    const idle = definition.idle?.(await planned(dependencies, runName))
+    if (idle !== undefined) return idle
+    return fenced(
+      dependencies,
+      definition.step,
+      runName,
+      stageNumber,
+      async (step) => {
+        const seen = await definition.observe(step)
+        if (seen !== undefined) return seen
+        return recorded(step, definition.step, () => definition.act(step))
+      },
+      definition.onCancel,
+    )
+  }
+}
+
+/** The run and its plan as the journal has them. */
+async function planned(dependencies: Dependencies, runName: string): Promise<Pick<Step, 'site' | 'run' | 'plan'>> {
+  let secrets: string[] = []
+  try {
+    const site = await dependencies.site(environmentOf(runName))
+    secrets = site.secrets
+    const run = await findOpenRun(site.journal, runName)
+    return { site, run, plan: await findPlan(site.journal, run.planDigest ?? '') }
+  } catch (error) {
+    throw safeFailure(error, secrets)
+  }
+}
+
+/** As `changing`, for the way back: what was found and done is a value, not a note. */
+export function fenced<T>(
+  dependencies: Dependencies,
+  name: StepName,
+  runName: string,
+  stageNumber: number,
+  work: (step: Step) => Promise<T>,
+  onCancel: Changing['onCancel'] = async () => 'stop',
+): Promise<T> {
+  return beating(async (beat) => {
+    let secrets: string[] = []
+    const stop = new AbortController()
+    try {
+      const site = await dependencies.site(environmentOf(runName))
+      secrets = site.secrets
+      let run = await findOpenRun(site.journal, runName)
+      await dependencies.requireCurrent(beat.taskToken)
+      const request: FenceRequest = {
+        journal: site.journal,
+        target: site.control,
+        resource: `${run.systemIdentifier}/${run.database}`,
+        run: runName,
+        step: name,
+        signal: stop.signal,
+        waiting: beat.signal,
+        progress: beat.progress,
+        onSession: async (journal, pid, startedAt) => {
+          if (run.gate === 'closed') await recordGateSession(journal, runName, pid, startedAt)
+        },
+      }
+      return await withFence(request, async (held) => {
+        // Again, now that nobody who comes later is overlooked: a worker that was frozen may begin long after its turn.
+        await dependencies.requireCurrent(beat.taskToken)
+        // Anew: until the fence was ours an older attempt may have written.
+        run = await findOpenRun(site.journal, runName)
+        const step = await stepOf(site, run, stageNumber, held, beat)
+        const unlink = stopsWith(beat, stop, () => onCancel(step))
+        return work(step).finally(unlink)
+      })
+    } catch (error) {
+      if (stop.signal.aborted && beat.isCancelled()) throw new CancelledFailure(`${name} was stopped by a cancel`)
+      throw safeFailure(error, secrets)
+    }
+  })
+}
+
+async function findOpenRun(journal: Journal, name: string): Promise<RunRecord> {
+  const run = await findRun(journal, name)
+  if (run.state === 'ended') throw failure('StateUnexpected', `run ${name} has ended: ${run.outcome}`)
+  return run
+}
+
+/** What the step writes into the journal, it writes as this attempt. */
+async function stepOf(site: Site, run: RunRecord, stageNumber: number, held: Held, beat: Beat): Promise<Step> {
+  const { fence, control, journal } = held
+  await requireBinding(run, control)
+  const plan = await findPlan(journal, run.planDigest ?? '')
+  const step: Step = {
+    site: { ...site, journal },
+    run,
+    plan,
+    stage: plan.stages.find((one) => one.number === stageNumber),
+    stageNumber,
+    fence,
+    control,
+    beat,
+    onTarget: (work, as) => onTarget(step, held, work, as),
+  }
+  return step
+}
+
+/** Passes the attempt's end on to its effects: a shutdown or a timeout at once, a cancel when the step says so. */
+function stopsWith(beat: Beat, stop: AbortController, decide: () => Promise<'stop' | 'go on'>): () => void {
+  const end = (): void => {
+    if (!beat.isCancelled()) {
+      stop.abort(beat.signal.reason)
+      return
+    }
+    decide().then(
+      (decision) => decision === 'stop' && stop.abort(beat.signal.reason),
+      () => stop.abort(beat.signal.reason),
+    )
+  }
+  if (beat.signal.aborted) end()
+  else beat.signal.addEventListener('abort', end, { once: true })
+  return () => beat.signal.removeEventListener('abort', end)
+}
+
+/** Journals the intent, runs the effect, journals what came of it. */
+export async function recorded<T>(step: Step, name: StepName, act: () => Promise<T>): Promise<T> {
+  const { site, run, stageNumber, fence, beat } = step
+  const { journal, secrets } = site
+  const id = await intend(journal, {
+    run: run.name,
+    step: name,
+    stage: stageNumber,
+    attempt: beat.attempt,
+    epoch: fence.epoch,
+    host: hostname(),
+  })
+  try {
+    const result = await act()
+    await settle(journal, id, 'done', result)
+    return result
+  } catch (error) {
+    const safe = safeFailure(error, secrets)
+    const known = knownFailure(safe)
+    const evidence = known?.detail.evidence
+    await settle(journal, id, 'failed', {
+      code: known?.code ?? 'Unexpected',
+      message: messageOf(safe),
+      ...(evidence === undefined ? {} : { evidence }),
+    }).catch(() => {})
+    throw error
+  }
+}
+
+/** The plan is for one database of one cluster: restoring or migrating another one must be impossible. */
+async function requireBinding(run: RunRecord, control: Client): Promise<void> {
+  const { rows } = await control.query<{ system: string; oid: string | null }>(
+    `select system_identifier::text as system, (select oid::text from pg_database where datname = $1) as oid from pg_control_system()`,
+    [run.database],
+  )
+  const [seen] = rows
+  if (seen?.system !== run.systemIdentifier)
+    throw failure('DatabaseWrong', `this is another cluster than the one the plan was made for`)
+  if (seen.oid === null || !run.databaseOids.includes(seen.oid)) {
+    throw failure(
+      'DatabaseWrong',
+      `database ${run.database} is not the one the plan was made for: its oid is ${seen.oid ?? 'none'}`,
+    )
+  }
+}
+
+/** Tells the fence of a session that was opened on the database. */
+export async function account(fence: Fence, session: Client): Promise<void> {
+  const { rows } = await session.query<{ pid: number; at: string }>(
+    'select pid, backend_start::text as at from pg_stat_activity where pid = pg_backend_pid()',
+  )
+  if (rows[0]) await fence.recordSession(rows[0].pid, rows[0].at)
+}
+
+async function onTarget<T>(
+  { site, fence }: Step,
+  { requireHeld }: Held,
+  work: (session: Client) => Promise<T>,
+  as: { target?: Target; readOnly?: boolean } = {},
+): Promise<T> {
+  const session = await openSession(as.target ?? site.target, {
+    applicationName: fence.applicationName,
+    statementTimeoutMs: 0,
+    ...(as.readOnly === undefined ? {} : { readOnly: as.readOnly }),
+  })
+  try {
+    // Also a session that only looks: one of an attempt that woke up late must do nothing beside the next one's.
+    await requireHeld()
+    await account(fence, session)
+    return await work(session)
+  } finally {
+    await session.end().catch(() => {})
+  }
+}

@@ -1,0 +1,117 @@
+import type { Client } from 'pg'
+import { recordGateClosed } from '../adapters/journal/runs.js'
+import {
+  countGateSessions,
+  listEvents,
+  ownTransactions,
+  priorStates,
+  recordEvent,
+  recordPriorState,
+  recordTransaction,
+  systemIdentifierOf,
+} from '../adapters/journal/steps.js'
+import { closeDatabase, endSessions, isOpen, reopenDatabase, sessionCount } from '../adapters/postgres/gate.js'
+import { currentSnapshot, unexplainedXids } from '../adapters/postgres/unchanged.js'
+import type { Step } from './changing.js'
+
+const END_WITHIN_MS = 15_000
+
+/** Shuts everybody out, ends the sessions that are left and records the proof. The database stays closed to new sessions. */
+export async function closeGate({ site, run, control, fence }: Step): Promise<number> {
+  await recordPriorState(site.journal, run.name, 'database', 'connections', {
+    allowed: await isOpen(control, run.database),
+  })
+  await closeDatabase(control, run.database, fence)
+  const ended = await endSessions(control, run.database, { withinMs: END_WITHIN_MS }, fence)
+  const sessions = await sessionCount(control, run.database)
+  await recordGateClosed(site.journal, run.name, sessions)
+  run.gate = 'closed'
+  run.gateSessions = sessions
+  return ended
+}
+
+/** Lets sessions in again: for the migrator behind the gate, or for everybody once the gate is open. Twice is once. */
+export async function reopen({ site, run, control, fence }: Step): Promise<void> {
+  const prior = (await priorStates(site.journal, run.name, 'database')).get('connections')
+  const wasClosed = typeof prior === 'object' && prior !== null && 'allowed' in prior && prior.allowed === false
+  if (!wasClosed && !(await isOpen(control, run.database))) await reopenDatabase(control, run.database, fence)
+}
+
+/** Why the gate cannot be taken as closed until now; undefined when it is proven. The database must be closed and empty of others. */
+export async function whyOpen({ site, run, control }: Step): Promise<string | undefined> {
+  if (run.gate !== 'closed' || run.gateSessions === undefined) return 'writers have been let in since the backup'
+  const now = await sessionCount(control, run.database)
+  if (now < run.gateSessions) return 'the server lost its session counter: it crashed or was reset'
+  const others = now - run.gateSessions - (await countGateSessions(site.journal, run.name))
+  return others > 0n
+    ? `${others} ${others === 1n ? 'session' : 'sessions'} of others came through the closed gate`
+    : undefined
+}
+
+/** What the newest stock was taken at: an event of the journal. */
+const STOCK = 'gate proven closed'
+
+/**
+ * Before the way back comes into the database itself: shuts it, and where the count of sessions proves that nobody else came
+ * until now, lets the count begin anew. An attempt that died while it came in leaves a session that nobody accounts for;
+ * then it counts that nothing has committed since the stock was taken before. Changes nothing where the gate was open.
+ */
+export async function takeStock(step: Step): Promise<void> {
+  const { site, run, control, fence } = step
+  if (run.gate !== 'closed' || !(await explains(step))) return
+  await allow(step, false)
+  await endSessions(control, run.database, { withinMs: END_WITHIN_MS }, fence)
+  if ((await whyOpen(step)) !== undefined && !(await nobodyWroteSinceStock(step))) return
+  const sessions = await sessionCount(control, run.database)
+  await recordEvent(site.journal, run.name, STOCK, { snapshot: await currentSnapshot(control) })
+  await recordGateClosed(site.journal, run.name, sessions)
+  run.gateSessions = sessions
+}
+
+async function nobodyWroteSinceStock({ site, run, control }: Step): Promise<boolean> {
+  const stock = (await listEvents(site.journal, run.name)).findLast(({ type }) => type === STOCK)
+  const snapshot = stock?.body.snapshot
+  if (typeof snapshot !== 'string') return false
+  const until = await currentSnapshot(control)
+  const own = await ownTransactions(site.journal, snapshot.split(':')[0] ?? '0')
+  return (await unexplainedXids(control, snapshot, until, own)).length === 0
+}
+
+/** Runs `work` on a session of ours in the database. A closed one lets sessions in for as long as connecting takes. */
+export async function onClosedOrOpen<T>(step: Step, work: (session: Client) => Promise<T>): Promise<T> {
+  if (await isOpen(step.control, step.run.database)) return step.onTarget(work)
+  let isShut = false
+  const shut = async (): Promise<void> => {
+    if (!isShut) await allow(step, false)
+    isShut = true
+  }
+  await allow(step, true)
+  try {
+    return await step.onTarget(async (session) => {
+      await shut()
+      return work(session)
+    })
+  } finally {
+    await shut()
+  }
+}
+
+/** Opens or closes the database in a transaction that the journal knows of: the proof that nothing changed can explain it then. */
+async function allow(step: Step, allowed: boolean): Promise<void> {
+  const { site, run, control, fence } = step
+  if ((await isOpen(control, run.database)) === allowed) return
+  await control.query('begin')
+  try {
+    const { rows } = await control.query<{ xid: string }>('select pg_current_xact_id()::text as xid')
+    if (await explains(step)) await recordTransaction(site.journal, rows[0]?.xid ?? '')
+    await (allowed ? reopenDatabase : closeDatabase)(control, run.database, fence)
+    await control.query('commit')
+  } catch (error) {
+    await control.query('rollback').catch(() => {})
+    throw error
+  }
+}
+
+/** Transaction ids are the cluster's: a journal elsewhere explains nothing here. */
+const explains = async ({ site, run }: Step): Promise<boolean> =>
+  (await systemIdentifierOf(site.journal)) === run.systemIdentifier

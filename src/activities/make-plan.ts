@@ -1,0 +1,215 @@
+import { type PlannedBackups, planBackups } from '../adapters/backup/index.js'
+import type { DatabaseIdentity } from '../adapters/postgres/identity.js'
+import { readIdentity } from '../adapters/postgres/identity.js'
+import { withSession } from '../adapters/postgres/session.js'
+import { failedWith, failure, messageOf } from '../domain/failures.js'
+import type { Ledger, Migration } from '../domain/migration.js'
+import { type Plan, type PlannedMigration, type RunKind, stagesOf } from '../domain/plan.js'
+import { redact } from '../domain/text.js'
+import type { Site } from './site.js'
+
+const LOOKING = { applicationName: 'headgate plan', readOnly: true }
+
+export interface PlanRequest {
+  kind: RunKind
+  tag: string | undefined
+}
+
+/** Resolves what a run would do. It only looks. Throws `PlanInvalid`, `StateUnexpected`, `PreviousUnknown`, `DatabaseUnreachable`. */
+export async function makePlan(
+  site: Site,
+  request: PlanRequest,
+  signal: AbortSignal,
+  scope: 'pending' | 'nothing pending' = 'pending',
+): Promise<Plan> {
+  const { configuration, migrator } = site
+  const found = scope === 'pending' ? await migrator.migrations(request.tag ?? '') : []
+  const migrations = found.map((migration) => withoutSecrets(migration, site.secrets))
+  // The control role's rights decide what backups and what way back there are.
+  const identity = await withSession(site.control, LOOKING, readIdentity)
+  requirePrimary(identity)
+  const ledger = scope === 'pending' ? await readLedger(site, request.tag) : await ledgerWithoutRelease(site, signal)
+  const seen = { identity, ledger }
+  const pending = scope === 'pending' ? pendingOf(migrations, seen.ledger) : []
+  const services =
+    request.kind === 'deploy' ? await plannedServices(site, request.tag, signal) : await currentServices(site, signal)
+  const deploysImage = services.some(({ next }) => next !== undefined)
+  const approval = configuration.approval
+  const { stages, remarks } = split(pending, {
+    deploysImage,
+    stopsAtTarget: migrator.stopsAtTarget,
+    approvalBefore: approval === 'none' ? [] : approval.before,
+  })
+  requireApprovable(site, stages)
+  const migrates = stages.some(({ phase }) => phase !== 'image')
+  const openBecause = whyNoRestore(site) ?? whyNoSwap(seen.identity)
+  const backups = migrates ? await plannedBackups(site, seen.identity, openBecause) : { kinds: [], reasons: [] }
+  const from = seen.ledger.applied.at(-1)?.version
+  const noRestoreBecause = openBecause ?? (migrates && backups.kinds.length === 0 ? 'there is no backup' : undefined)
+  return {
+    format: 1,
+    project: configuration.project,
+    environment: configuration.environment,
+    kind: request.kind,
+    ...(request.tag === undefined ? {} : { tag: request.tag }),
+    bound: {
+      systemIdentifier: seen.identity.systemIdentifier,
+      database: seen.identity.database,
+      oid: seen.identity.oid,
+    },
+    ...(from === undefined ? {} : { from }),
+    applied: seen.ledger.applied.map(({ version, name }) => ({ version, ...(name === undefined ? {} : { name }) })),
+    stages,
+    services,
+    consumers: migrates ? site.consumers.map(({ name }) => name) : [],
+    quiesces:
+      migrates && openBecause === undefined
+        ? site.services.filter(({ service }) => service.canStop).map(({ service }) => service.name)
+        : [],
+    backups: backups.kinds,
+    ...(noRestoreBecause === undefined ? {} : { noRestoreBecause }),
+    remarks: [...remarks, ...backups.reasons, ...previousRemarks(site, services)],
+    approvers: approversOf(approval),
+    protected: configuration.protected,
+  }
+}
+
+const readLedger = ({ target, migrator }: Site, tag: string | undefined): Promise<Ledger> =>
+  withSession(target, LOOKING, (session) => migrator.ledger(session, tag))
+
+/** By the files of what runs now, where the tool needs any: without them it tells nothing, and a backup must be possible all the same. */
+async function ledgerWithoutRelease(site: Site, signal: AbortSignal): Promise<Ledger> {
+  const running = (await currentServices(site, signal)).find(({ previous }) => previous !== undefined)
+  try {
+    return await readLedger(site, running?.previous)
+  } catch (error) {
+    if (failedWith(error, 'PlanInvalid')) return { exists: false, applied: [] }
+    throw error
+  }
+}
+
+/** The plan is stored and shown, a migration's SQL in it; what is applied is read from its file again. */
+const withoutSecrets = (migration: Migration, secrets: readonly string[]): Migration =>
+  migration.sql === undefined ? migration : { ...migration, sql: redact(migration.sql, secrets) }
+
+function requirePrimary(identity: DatabaseIdentity): void {
+  if (identity.isStandby)
+    throw failure('DatabaseWrong', `database ${identity.database} is on a standby: nothing can be migrated there`)
+}
+
+/** The pending set: files and ledger are compared as sets, so that edited, missing and out-of-order files are found here. */
+function pendingOf(migrations: readonly Migration[], ledger: Ledger): PlannedMigration[] {
+  if (ledger.dirty !== undefined)
+    throw failure(
+      'StateUnexpected',
+      `the ledger marks ${ledger.dirty} as half done: look at the database, then repair the ledger`,
+    )
+  const files = new Map(migrations.map((migration) => [migration.version, migration]))
+  const problems: string[] = []
+  for (const { version, checksum } of ledger.applied) {
+    const file = files.get(version)
+    if (!file) problems.push(`${version} is applied, but the release has no such file`)
+    else if (checksum !== undefined && checksum !== file.checksum)
+      problems.push(`${version} was edited after it was applied`)
+  }
+  const applied = new Set(ledger.applied.map(({ version }) => version))
+  const pending = migrations.filter(({ version }) => !applied.has(version))
+  const newestApplied = migrations.findLastIndex(({ version }) => applied.has(version))
+  for (const { version } of migrations.slice(0, Math.max(0, newestApplied))) {
+    if (!applied.has(version)) problems.push(`${version} is pending, but a later migration is applied already`)
+  }
+  if (problems.length > 0) throw failure('PlanInvalid', problems.join('; '))
+  return pending
+}
+
+function split(
+  pending: readonly PlannedMigration[],
+  options: Parameters<typeof stagesOf>[1],
+): ReturnType<typeof stagesOf> {
+  try {
+    return stagesOf(pending, options)
+  } catch (error) {
+    throw failure('PlanInvalid', messageOf(error))
+  }
+}
+
+/** In a protected environment only signed approvals count: without a list of signers the wait could never end well. */
+function requireApprovable({ configuration }: Site, stages: Plan['stages']): void {
+  const { approval } = configuration
+  if (!configuration.protected || approval === 'none' || approval.allowedSigners !== undefined) return
+  if (!stages.some((stage) => stage.approval)) return
+  throw failure(
+    'GuardFailed',
+    'nobody could approve: this environment is protected, and approval.allowedSigners is not configured',
+  )
+}
+
+/** A service whose tag is the release's already is left alone. */
+async function plannedServices(site: Site, tag: string | undefined, signal: AbortSignal): Promise<Plan['services']> {
+  const services = await currentServices(site, signal)
+  const unknown = services.filter(({ previous }) => previous === undefined)
+  if (unknown.length > 0 && site.configuration.protected) {
+    throw failure(
+      'PreviousUnknown',
+      `the tag that ${unknown.map(({ name }) => name).join(', ')} runs now is not known: there would be no way back`,
+    )
+  }
+  return services.map((service) =>
+    tag === undefined || service.previous === tag ? service : { ...service, next: tag },
+  )
+}
+
+async function currentServices(site: Site, signal: AbortSignal): Promise<Plan['services']> {
+  return Promise.all(
+    site.services.map(async ({ service }) => {
+      const previous = await service.current(signal)
+      return { name: service.name, ...(previous === undefined ? {} : { previous }) }
+    }),
+  )
+}
+
+const previousRemarks = (site: Site, services: Plan['services']): string[] =>
+  services
+    .filter(({ previous }) => previous === undefined && site.services.length > 0)
+    .map(({ name }) => `no rollback of ${name}: the tag it runs now is not known`)
+
+/** Why the gate cannot be closed here; undefined when it can. */
+export function whyNoRestore({ configuration, services }: Site): string | undefined {
+  if (configuration.quiesce === 'none') return 'quiesce is none: services keep writing'
+  const stuck = services.filter(({ service }) => !service.canStop).map(({ service }) => service.name)
+  if (stuck.length > 0) return `${stuck.join(', ')} cannot be stopped: no start and stop are configured`
+  if (services.length === 0) return 'no services are configured that could be stopped'
+  return undefined
+}
+
+/** What the role may not do that a swap takes; undefined when it may. */
+export function whyNoSwap(identity: DatabaseIdentity): string | undefined {
+  if (identity.isSuperuser) return undefined
+  if (!identity.canCreateDatabase)
+    return `role ${identity.user} may not create databases (alter role ${identity.user} createdb)`
+  return identity.ownsDatabase ? undefined : `role ${identity.user} does not own database ${identity.database}`
+}
+
+/** Which backups are taken before a stage, and what stands in the way of the others. Throws `GuardFailed` when the one that was asked for is not possible. */
+export async function plannedBackups(
+  site: Site,
+  identity: DatabaseIdentity,
+  openBecause: string | undefined,
+): Promise<PlannedBackups> {
+  const { backup } = site.configuration
+  const storeFreeBytes = await site.store.freeBytes().catch(() => undefined)
+  const planned = planBackups(backup, {
+    ...identity,
+    openBecause,
+    hasStore: true,
+    ...(storeFreeBytes === undefined ? {} : { storeFreeBytes }),
+  })
+  if (backup !== false && planned.kinds.length === 0) throw failure('GuardFailed', planned.reasons.join('; '))
+  return planned
+}
+
+function approversOf(approval: Site['configuration']['approval']): Plan['approvers'] {
+  if (approval === 'none') return { from: [], count: 0, timeoutMs: 0, verified: false, requesterMayApprove: true }
+  const { from, count, timeout, allowedSigners, requesterMayApprove } = approval
+  return { from, count, timeoutMs: timeout, verified: allowedSigners !== undefined, requesterMayApprove }
+}

@@ -1,0 +1,114 @@
+import { findPlan, listRuns } from '../adapters/journal/runs.js'
+import { failure } from '../domain/failures.js'
+import type { Plan, RunKind } from '../domain/plan.js'
+import { findValidBackup } from './find-backup.js'
+import { makePlan } from './make-plan.js'
+import type { Site } from './site.js'
+
+export interface KindRequest {
+  kind: RunKind
+  tag?: string | undefined
+  backup?: string | undefined
+}
+
+/** The plan of any kind of run: what `deploy` would plan, cut down to what the kind does. */
+export async function planFor(site: Site, request: KindRequest, signal: AbortSignal): Promise<Plan> {
+  switch (request.kind) {
+    case 'deploy':
+    case 'migrate':
+      return makePlan(site, { kind: request.kind, tag: request.tag }, signal)
+    case 'backup':
+      return backupPlan(await basePlan(site, request.kind, signal))
+    case 'rollback':
+      return rollbackPlan(site, await basePlan(site, request.kind, signal))
+    case 'restore':
+      return restorePlan(site, await basePlan(site, request.kind, signal), request.backup ?? '')
+    case 'recover':
+      throw failure('InputInvalid', 'a recovery has the plan of the run it takes over')
+  }
+}
+
+/** Where things stand, with nothing to do. The release's files are not looked at: they may be gone. */
+async function basePlan(site: Site, kind: RunKind, signal: AbortSignal): Promise<Plan> {
+  const plan = await makePlan(site, { kind, tag: undefined }, signal, 'nothing pending')
+  return { ...plan, stages: [], remarks: [], backups: [] }
+}
+
+/** With everything running: a dump, and never an automatic restore point. */
+const backupPlan = (plan: Plan): Plan => ({
+  ...plan,
+  consumers: [],
+  quiesces: [],
+  backups: ['dump'],
+  noRestoreBecause: 'the gate is open',
+})
+
+/** The image that ran before the newest deployed one. Refused once a contract stage of that run may have committed. */
+async function rollbackPlan(site: Site, plan: Plan): Promise<Plan> {
+  const { journal, configuration } = site
+  const runs = await listRuns(journal, configuration.project, configuration.environment, 50)
+  for (const run of runs) {
+    // Whatever kind of run it was: the image of before it cannot run on what it left.
+    if (run.contractStarted)
+      throw failure(
+        'GuardFailed',
+        `the previous image cannot run on the schema in place: run ${run.name} applied a contract stage`,
+      )
+    if (run.kind !== 'deploy' || (run.outcome !== 'succeeded' && run.outcome !== 'deferred')) continue
+    const deployed = await findPlan(journal, run.planDigest ?? '')
+    const services = plan.services.flatMap((service) => {
+      const then = deployed.services.find(
+        ({ name, next }) => name === service.name && next !== undefined && next === service.previous,
+      )
+      return then?.previous === undefined ? [] : [{ ...service, next: then.previous }]
+    })
+    if (services.length === 0) continue
+    return {
+      ...plan,
+      consumers: [],
+      quiesces: [],
+      services: plan.services.map((service) => services.find(({ name }) => name === service.name) ?? service),
+      stages: [{ number: 1, phase: 'image', migrations: [], deploysImage: true, approval: false }],
+    }
+  }
+  throw failure(
+    'PreviousUnknown',
+    `no run of ${configuration.environment} deployed what runs now: the previous image is not known`,
+  )
+}
+
+/** What is live is kept as quarantine; the services get the image that ran when the backup was taken. */
+async function restorePlan(site: Site, plan: Plan, name: string): Promise<Plan> {
+  const manifest = await findValidBackup(site, name)
+  if (manifest.systemIdentifier !== plan.bound.systemIdentifier || manifest.database !== plan.bound.database) {
+    throw failure('DatabaseWrong', `backup ${name} is of database ${manifest.database}, not of ${plan.bound.database}`)
+  }
+  const { journal, configuration } = site
+  const [run] = (await listRuns(journal, configuration.project, configuration.environment, 1_000)).filter(
+    (one) => one.name === manifest.run,
+  )
+  const then = run?.planDigest === undefined ? undefined : await findPlan(journal, run.planDigest)
+  const services = plan.services.map((service) => {
+    const was = then?.services.find((one) => one.name === service.name)
+    const tag = manifest.stage > 1 ? (was?.next ?? was?.previous) : was?.previous
+    return tag === undefined || tag === service.previous ? service : { ...service, next: tag }
+  })
+  return {
+    ...plan,
+    services,
+    restores: `${manifest.name}/${manifest.kind}`,
+    consumers: site.consumers.map(({ name }) => name),
+    quiesces: site.services.filter(({ service }) => service.canStop).map(({ service }) => service.name),
+    stages: [
+      {
+        number: 1,
+        phase: 'restore',
+        migrations: [],
+        ...(manifest.ledger.length === 0 ? {} : { target: manifest.ledger.at(-1) ?? '' }),
+        deploysImage: services.some(({ next }) => next !== undefined),
+        approval: configuration.protected && configuration.approval !== 'none',
+      },
+    ],
+    remarks: [`what was written since ${manifest.takenAt} leaves the live database and is kept as quarantine`],
+  }
+}

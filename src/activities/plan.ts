@@ -1,0 +1,159 @@
+import { createHash } from 'node:crypto'
+import { findPlan, findRun, openRun, openRunOf, replacePlan } from '../adapters/journal/runs.js'
+import { recordEvent } from '../adapters/journal/steps.js'
+import { canonicalJson } from '../domain/digest.js'
+import { failure } from '../domain/failures.js'
+import { environmentOf, runName } from '../domain/names.js'
+import type { Plan, PlanSummary, Requester, RunKind } from '../domain/plan.js'
+import { beating, safeFailure } from './heartbeat.js'
+import { planFor } from './plan-kinds.js'
+import type { Dependencies, Site } from './site.js'
+
+export interface OpenRequest {
+  kind: RunKind
+  project: string
+  environment: string
+  tag?: string
+  /** The backup that `restore` puts in place. */
+  backup?: string
+  requester: Requester
+  /** What the requester looked at. */
+  digest?: string
+  workflowId: string
+  workflowRunId: string
+  startedAt: string
+}
+
+/** SHA-256 over the plan, keys sorted: what is approved. */
+export const digestOf = (plan: Plan): string => createHash('sha256').update(canonicalJson(plan)).digest('hex')
+
+/** Freezes what will be done, opens the run in the journal and keeps the plan under its digest. Twice for one execution is once. */
+export const plan =
+  (dependencies: Dependencies) =>
+  (request: OpenRequest): Promise<PlanSummary> =>
+    beating(async ({ signal }) => {
+      let secrets: string[] = []
+      try {
+        requireProject(dependencies, request.project)
+        const site = await dependencies.site(request.environment)
+        secrets = site.secrets
+        await requireNoneOpen(site, request)
+        // Asked first: once the run is opened in the journal nothing more may fail here.
+        const searchAttributes = await dependencies.searchAttributes()
+        const made = await planFor(site, request, signal)
+        const digest = digestOf(made)
+        if (request.digest !== undefined && !digest.startsWith(request.digest)) {
+          throw failure('PlanStale', `the plan is ${digest.slice(0, 12)} now, not ${request.digest.slice(0, 12)}`)
+        }
+        const run = await openRun(site.journal, {
+          name: runName(request.environment, new Date(request.startedAt)),
+          kind: request.kind,
+          lane: request.kind === 'backup' ? 'backup' : 'main',
+          workflowId: request.workflowId,
+          workflowRunId: request.workflowRunId,
+          requester: request.requester,
+          startedAt: request.startedAt,
+          digest,
+          plan: made,
+        })
+        return summaryOf(run, digest, made, site, searchAttributes)
+      } catch (error) {
+        throw safeFailure(error, secrets)
+      }
+    })
+
+/** Plans again after a wait. `same`: the approval stands. Else it is void and the new plan, already journaled, must be approved. */
+export const confirmPlan =
+  (dependencies: Dependencies) =>
+  (runName: string, approvedDigest: string): Promise<{ same: true } | { same: false; summary: PlanSummary }> =>
+    beating(async ({ signal }) => {
+      let secrets: string[] = []
+      try {
+        const site = await dependencies.site(environmentOf(runName))
+        secrets = site.secrets
+        const run = await findRun(site.journal, runName)
+        const approved = await findPlan(site.journal, approvedDigest)
+        const now = await planFor(site, { kind: run.kind, tag: run.tag, backup: approved.restores }, signal)
+        requireSameTarget(approved, now, run.databaseOids)
+        const differences = stageDifferences(approved, now)
+        // An earlier attempt of this very look may have replaced the plan already: what was approved decides, not what stands.
+        if (differences.length === 0 && run.planDigest === approvedDigest) return { same: true }
+        const replaced: Plan = { ...now, stages: now.stages.map((stage) => renumbered(stage, approved)) }
+        const digest = digestOf(replaced)
+        await replacePlan(site.journal, runName, digest, replaced)
+        await recordEvent(site.journal, runName, 'plan changed', { differences })
+        return {
+          same: false,
+          summary: summaryOf(runName, digest, replaced, site, await dependencies.searchAttributes()),
+        }
+      } catch (error) {
+        throw safeFailure(error, secrets)
+      }
+    })
+
+/** The row in the journal is the lock, taken when the run is opened; asked here so that the first answer names the other run. */
+async function requireNoneOpen(site: Site, { kind, project, environment, workflowRunId }: OpenRequest): Promise<void> {
+  if (kind === 'backup') return
+  const open = await openRunOf(site.journal, project, environment)
+  if (open && open.workflowRunId !== workflowRunId)
+    throw failure('RunOpen', `run ${open.name} is open on ${environment}`)
+}
+
+export function requireProject(dependencies: Dependencies, project: string): void {
+  if (project !== dependencies.project)
+    throw failure('InputInvalid', `this worker serves project ${dependencies.project}, not ${project}`)
+}
+
+function requireSameTarget(approved: Plan, now: Plan, oids: readonly string[]): void {
+  const same =
+    approved.bound.systemIdentifier === now.bound.systemIdentifier &&
+    approved.bound.database === now.bound.database &&
+    oids.includes(now.bound.oid)
+  if (!same) throw failure('DatabaseWrong', 'the database is not the one the plan was approved for')
+}
+
+/** What is left of the approved plan, compared with what would be done now: by version and checksum. */
+function stageDifferences(approved: Plan, now: Plan): string[] {
+  const key = (plan: Plan): string[] =>
+    plan.stages.flatMap(({ phase, migrations }) =>
+      migrations.map(({ version, checksum }) => `${phase} ${version} ${checksum}`),
+    )
+  const applied = new Set(now.applied.map(({ version }) => version))
+  const left = key(approved).filter((line) => !applied.has(line.split(' ')[1] ?? ''))
+  const fresh = key(now)
+  return [
+    ...left.filter((line) => !fresh.includes(line)).map((line) => `- ${line}`),
+    ...fresh.filter((line) => !left.includes(line)).map((line) => `+ ${line}`),
+  ]
+}
+
+/** Keeps the numbers of the approved plan's stages, which steps and backups are journaled under. */
+function renumbered(stage: Plan['stages'][number], approved: Plan): Plan['stages'][number] {
+  const same = approved.stages.find(({ phase }) => phase === stage.phase)
+  return same ? { ...stage, number: same.number } : stage
+}
+
+export function summaryOf(run: string, digest: string, made: Plan, site: Site, searchAttributes: boolean): PlanSummary {
+  const { heartbeat, onFailure } = site.configuration
+  return {
+    run,
+    digest,
+    database: made.bound.database,
+    stages: made.stages.map(({ number, phase, migrations, target, approval, deploysImage }) => ({
+      number,
+      phase,
+      count: migrations.length,
+      ...(target === undefined ? {} : { target }),
+      approval,
+      deploysImage,
+    })),
+    pauses: made.consumers.length > 0,
+    serves: made.services.length > 0,
+    clones: made.backups.includes('clone') && made.backups.includes('dump'),
+    approvalTimeoutMs: made.approvers.timeoutMs,
+    approvalsNeeded: made.approvers.count,
+    heartbeatMs: heartbeat,
+    holdOnFailure: onFailure === 'hold',
+    searchAttributes,
+  }
+}

@@ -1,0 +1,69 @@
+import { findPlan, findRun } from '../adapters/journal/runs.js'
+import { longTransactions } from '../adapters/postgres/activity.js'
+import { withSession } from '../adapters/postgres/session.js'
+import { failure } from '../domain/failures.js'
+import { environmentOf } from '../domain/names.js'
+import type { Plan } from '../domain/plan.js'
+import { beating, safeFailure } from './heartbeat.js'
+import type { Dependencies, Site } from './site.js'
+
+/** A transaction this old would make the migration wait, and readers wait behind it. */
+const LONG_TRANSACTION_MS = 60_000
+
+/** Looks at everything the run will need before anybody is paused. Changes nothing. Throws `GuardFailed` with every finding, `ToolMissing`. */
+export const preflight =
+  (dependencies: Dependencies) =>
+  (runName: string): Promise<string> =>
+    beating(async ({ signal }) => {
+      let secrets: string[] = []
+      try {
+        const site = await dependencies.site(environmentOf(runName))
+        secrets = site.secrets
+        const run = await findRun(site.journal, runName)
+        const plan = await findPlan(site.journal, run.planDigest ?? '')
+        if (plan.stages.length === 0) return 'nothing to do'
+        const findings = [
+          ...(await databaseFindings(site, plan)),
+          ...(await serviceFindings(site, plan, signal)),
+          ...(await consumerFindings(site, plan, signal)),
+        ]
+        if (findings.length > 0) throw failure('GuardFailed', findings.join('; '))
+        const tools = plan.stages.some(({ phase }) => phase !== 'image')
+          ? await site.migrator.describe(plan.tag ?? '')
+          : []
+        return ['nothing stands in the way', ...tools].join(', ')
+      } catch (error) {
+        throw safeFailure(error, secrets)
+      }
+    })
+
+async function databaseFindings(site: Site, plan: Plan): Promise<string[]> {
+  return withSession(site.control, { applicationName: 'headgate preflight', readOnly: true }, async (session) => {
+    const old = await longTransactions(session, plan.bound.database, LONG_TRANSACTION_MS)
+    return old.map(
+      ({ pid, user, applicationName, ageMs }) =>
+        `pid ${pid} (${user}, ${applicationName || 'unnamed'}) is in a transaction for ${Math.round(ageMs / 1000)} s`,
+    )
+  })
+}
+
+async function serviceFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
+  const findings: string[] = []
+  for (const { service } of site.services) {
+    const { previous, next } = plan.services.find(({ name }) => name === service.name) ?? {}
+    if (next === undefined) continue
+    if ((await service.exists(next, signal)) === false) findings.push(`${service.name}: tag ${next} does not exist`)
+    if (previous !== undefined && (await service.exists(previous, signal)) === false) {
+      findings.push(`${service.name}: the previous tag ${previous} does not exist any more, there would be no way back`)
+    }
+  }
+  return findings
+}
+
+async function consumerFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
+  const findings: string[] = []
+  for (const consumer of site.consumers.filter(({ name }) => plan.consumers.includes(name))) {
+    await consumer.state(signal).catch((error: Error) => findings.push(`${consumer.name}: ${error.message}`))
+  }
+  return findings
+}

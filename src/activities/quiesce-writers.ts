@@ -1,0 +1,25 @@
+import { changing } from './changing.js'
+import { closeGate } from './gate.js'
+import type { Dependencies } from './site.js'
+
+/** Stops the services the plan names, shuts the database and proves that nobody but the run writes. */
+export const quiesceWriters = (dependencies: Dependencies) =>
+  changing(dependencies, {
+    step: 'quiesce-writers',
+    idle: ({ plan }) =>
+      plan.noRestoreBecause === undefined || plan.restores !== undefined
+        ? undefined
+        : `the gate stays open: ${plan.noRestoreBecause}`,
+    observe: async () => undefined,
+    act: async (step) => {
+      const { site, plan, fence } = step
+      for (const { service } of site.services) {
+        if (!plan.quiesces.includes(service.name)) continue
+        fence.progress(`stop ${service.name}`)
+        await service.stop(fence)
+      }
+      const ended = await closeGate(step)
+      const stopped = plan.quiesces.length > 0 ? `stopped ${plan.quiesces.join(', ')}` : 'no service to stop'
+      return `${stopped}; ${ended} ${ended === 1 ? 'session' : 'sessions'} of others ended; gate proven closed`
+    },
+  })

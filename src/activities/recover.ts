@@ -1,0 +1,115 @@
+import { findPlan, findRun, openRunOf, type RunRecord } from '../adapters/journal/runs.js'
+import { listSteps, recordEvent } from '../adapters/journal/steps.js'
+import { withSession } from '../adapters/postgres/session.js'
+import { failure } from '../domain/failures.js'
+import { environmentOf } from '../domain/names.js'
+import type { Outcome } from '../domain/outcome.js'
+import type { Plan, PlanSummary, Requester } from '../domain/plan.js'
+import type { RecoverChoice } from '../domain/run.js'
+import { beating, safeFailure } from './heartbeat.js'
+import { requireProject, summaryOf } from './plan.js'
+import type { Dependencies, Site } from './site.js'
+
+export interface RecoverRequest {
+  project: string
+  environment: string
+  requester: Requester
+  choice: RecoverChoice
+  run?: string | undefined
+}
+
+/** Finds the open run and the stage where it stopped. Throws `RunUnknown` when nothing is open. */
+export const openRecovery =
+  (dependencies: Dependencies) =>
+  (request: RecoverRequest): Promise<PlanSummary> =>
+    beating(async () => {
+      let secrets: string[] = []
+      try {
+        requireProject(dependencies, request.project)
+        const site = await dependencies.site(request.environment)
+        secrets = site.secrets
+        const run = await openRun(site, request)
+        const plan = await findPlan(site.journal, run.planDigest ?? '')
+        const stopped = (await listSteps(site.journal, run.name)).findLast(({ stage }) => stage > 0)?.stage ?? 1
+        if (request.choice === 'finish') requireBegun(plan, stopped, await listSteps(site.journal, run.name))
+        await recordEvent(site.journal, run.name, 'recover', {
+          choice: request.choice,
+          by: request.requester.by,
+          stage: stopped,
+        })
+        const here = { ...plan, stages: plan.stages.filter(({ number }) => number === stopped) }
+        return summaryOf(run.name, run.planDigest ?? '', here, site, await dependencies.searchAttributes())
+      } catch (error) {
+        throw safeFailure(error, secrets)
+      }
+    })
+
+/** A stage whose migration was never begun has perhaps no approval, no backup and no closed gate: it is not finished, but deployed anew. */
+function requireBegun(plan: Plan, stopped: number, steps: readonly { step: string; stage: number }[]): void {
+  const stage = plan.stages.find(({ number }) => number === stopped)
+  if (stage?.phase !== 'expand' && stage?.phase !== 'contract') return
+  if (steps.some(({ step, stage: at }) => step === 'migrate' && at === stopped)) return
+  throw failure(
+    'GuardFailed',
+    `stage ${stopped} was not begun: there is nothing to finish, choose accept and deploy again`,
+  )
+}
+
+async function openRun(site: Site, { project, environment, run }: RecoverRequest): Promise<RunRecord> {
+  const found =
+    run === undefined ? await openRunOf(site.journal, project, environment) : await findRun(site.journal, run)
+  if (!found) throw failure('RunUnknown', `no run is open on ${environment}`)
+  if (found.state === 'ended') throw failure('RunUnknown', `run ${found.name} has ended already: ${found.outcome}`)
+  return found
+}
+
+export interface Recovered {
+  outcome: Outcome
+  reason: string
+  database: string
+  services: string
+}
+
+/** What is what after a person's choice was carried out; the outcome says no more than was found. */
+export const observeRecovered =
+  (dependencies: Dependencies) =>
+  (runName: string, stageNumber: number, choice: RecoverChoice, by: string): Promise<Recovered> =>
+    beating(async ({ signal }) => {
+      let secrets: string[] = []
+      try {
+        const site = await dependencies.site(environmentOf(runName))
+        secrets = site.secrets
+        const run = await findRun(site.journal, runName)
+        const plan = await findPlan(site.journal, run.planDigest ?? '')
+        const ledger = await withSession(
+          site.target,
+          { applicationName: 'headgate recover', readOnly: true },
+          (session) => site.migrator.ledger(session, plan.tag),
+        )
+        const applied = new Set(ledger.applied.map(({ version }) => version))
+        const isApplied = (phase: 'expand' | 'contract'): boolean =>
+          plan.stages
+            .filter((stage) => stage.phase === phase)
+            .every(({ migrations }) => migrations.every(({ version }) => applied.has(version)))
+        const tags = await Promise.all(
+          site.services.map(
+            async ({ service }) => `${service.name} on ${(await service.current(signal)) ?? 'an unknown tag'}`,
+          ),
+        )
+        return {
+          outcome: outcomeOf(choice, stageNumber, isApplied('expand'), isApplied('contract')),
+          reason: `${choice} was chosen by ${by}`,
+          database: `at ${ledger.applied.at(-1)?.version ?? 'no version'}${choice === 'accept' ? ', accepted as it is' : ''}`,
+          services: tags.join(', ') || 'none are configured',
+        }
+      } catch (error) {
+        throw safeFailure(error, secrets)
+      }
+    })
+
+function outcomeOf(choice: RecoverChoice, stage: number, expanded: boolean, contracted: boolean): Outcome {
+  if (choice === 'restore') return stage > 1 ? 'deferred' : 'restored'
+  if (choice === 'redeploy') return 'rolled-back'
+  if (expanded && contracted) return 'succeeded'
+  return expanded ? 'deferred' : 'rolled-back'
+}

@@ -1,0 +1,51 @@
+import type { BackupEngine } from '../adapters/backup/port.js'
+import type { Check } from '../adapters/check/port.js'
+import type { Consumer } from '../adapters/consumer/port.js'
+import type { Journal } from '../adapters/journal/journal.js'
+import type { Migrator } from '../adapters/migrator/port.js'
+import type { Notifier } from '../adapters/notifier/port.js'
+import type { BackupStore } from '../adapters/store/index.js'
+import type { Target } from '../adapters/postgres/target.js'
+import type { Service } from '../adapters/service/port.js'
+import type { EnvironmentConfiguration } from '../domain/configuration.js'
+import type { Manifest } from '../domain/manifest.js'
+
+/** One environment as the worker can reach it: configuration resolved, ports wired. It holds secrets: it never leaves the worker. */
+export interface Site {
+  configuration: EnvironmentConfiguration
+  /** The migrator's role on the database. */
+  target: Target
+  /** The role that creates, renames and ends sessions; same database. */
+  control: Target
+  /** The role that reads everything. */
+  reader: Target
+  journal: Journal
+  migrator: Migrator
+  /** In the order they are paused. */
+  consumers: Consumer[]
+  services: { service: Service; ready: Check | undefined; ignoreWhilePaused: readonly string[] }[]
+  verify: Check[]
+  smoke: Check[]
+  notifiers: Notifier[]
+  backups: Record<Manifest['kind'], BackupEngine>
+  /** Where dumps go. */
+  store: BackupStore
+  /** Values that must never be shown. */
+  secrets: string[]
+}
+
+/** What activities are made of. */
+export interface Dependencies {
+  project: string
+  /** Resolves an environment anew, so that a rotated secret is seen. Throws `ConfigurationInvalid`, `EnvironmentUnknown`, `ReferenceMissing`, `JournalUnavailable`. */
+  site(environment: string): Promise<Site>
+  /** Whether the Temporal server knows our search attributes. */
+  searchAttributes: () => Promise<boolean>
+  /**
+   * Asks the server whether this attempt is still the one it waits for: a worker that was frozen may begin with a step that
+   * others have done long ago. Throws `FenceLost`.
+   */
+  requireCurrent: (taskToken: Uint8Array) => Promise<void>
+  /** Asks the server to cancel the execution, so that a run a person cancelled closes as cancelled. */
+  cancelWorkflow: (workflowId: string, firstExecutionRunId: string) => Promise<void>
+}

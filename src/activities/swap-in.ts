@@ -1,0 +1,72 @@
+import { backupsOfStage, recordBackup } from '../adapters/journal/backups.js'
+import { recordGateClosed, recordOid } from '../adapters/journal/runs.js'
+import { listEvents } from '../adapters/journal/steps.js'
+import { closeDatabase, endSessions, sessionCount } from '../adapters/postgres/gate.js'
+import { databaseOid, swapDatabases } from '../adapters/postgres/swap.js'
+import { failure } from '../domain/failures.js'
+import type { Manifest } from '../domain/manifest.js'
+import { quarantineName, restoreName } from '../domain/names.js'
+import type { DatabaseState } from '../domain/run.js'
+import type { Step } from './changing.js'
+import { whyOpen } from './gate.js'
+
+export interface PutBack {
+  state: DatabaseState
+  /** What is what, in one line. */
+  text: string
+}
+
+const END_WITHIN_MS = 15_000
+
+/** Brings the backup beside, proves it, swaps it in in one transaction, and keeps what was written as quarantine. */
+export async function swapIn(
+  step: Step,
+  manifest: Manifest,
+  when: 'only if nobody wrote' | 'asked for by a person',
+): Promise<PutBack> {
+  const { site, run, control, fence } = step
+  const liveOid = await databaseOid(control, run.database)
+  if (liveOid === undefined) throw failure('NeedsOperator', `database ${run.database} is not there`)
+  const quarantine = quarantineName(run.database, run.startedAt, await seedOf(step))
+  const beside = restoreName(run.database, run.startedAt, `${run.name}/${step.stageNumber}`)
+  const replacement = await site.backups[manifest.kind].restoreBeside(manifest, beside, fence)
+  const replacementOid = await databaseOid(control, replacement)
+  if (replacementOid === undefined) throw failure('RestoreFailed', `database ${replacement} is not there`)
+  // The last look before the point where it matters: nobody came in while the backup was brought beside.
+  await closeDatabase(control, run.database, fence)
+  await endSessions(control, run.database, { withinMs: END_WITHIN_MS }, fence)
+  const open = when === 'only if nobody wrote' ? await whyOpen(step) : undefined
+  if (open !== undefined) throw failure('NeedsOperator', `a restore is forbidden: ${open}`)
+  await recordOid(site.journal, run.name, replacementOid)
+  await swapDatabases(
+    control,
+    { live: run.database, replacement, quarantine, liveOid, replacementOid, properties: manifest.properties },
+    fence,
+  )
+  // The restored database counts its sessions from here.
+  const sessions = await sessionCount(control, run.database)
+  await recordGateClosed(site.journal, run.name, sessions)
+  // The clone is the live database now.
+  if (manifest.kind === 'clone') await recordBackup(site.journal, manifest, 'dropped')
+  return restored(manifest.name, quarantine)
+}
+
+const restored = (backup: string, quarantine: string): PutBack => ({
+  state: 'restored',
+  text: `equal to before the run: ${backup} was swapped in; what the run wrote is kept in database ${quarantine}`,
+})
+
+/** An attempt that died after the swap: the quarantine of this run and stage exists, and the live database is the backup. */
+export async function swappedAlready(step: Step): Promise<PutBack | undefined> {
+  const { run, control, stageNumber, site } = step
+  const quarantine = quarantineName(run.database, run.startedAt, await seedOf(step))
+  if ((await databaseOid(control, quarantine)) === undefined) return undefined
+  const [backup] = await backupsOfStage(site.journal, run.name, stageNumber)
+  return restored(backup?.manifest.name ?? 'the backup', quarantine)
+}
+
+/** One quarantine for each way back: a restore that a person asks for later finds what has been written since. */
+async function seedOf({ site, run, stageNumber }: Step): Promise<string> {
+  const recoveries = (await listEvents(site.journal, run.name)).filter(({ type }) => type === 'recover').length
+  return `${run.name}/${stageNumber}${recoveries === 0 ? '' : `/${recoveries}`}`
+}

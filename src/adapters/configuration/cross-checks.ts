@@ -1,0 +1,55 @@
+import { nearest } from '../../domain/text.js'
+import { type Problem, quoted } from './problem.js'
+import {
+  entryOf,
+  isWrittenList,
+  isWrittenMap,
+  isWrittenText,
+  pathTo,
+  type Written,
+  type WrittenMap,
+  type WrittenText,
+} from './written.js'
+
+const namesIn = (list: Written | undefined): WrittenText[] =>
+  list !== undefined && isWrittenList(list) ? list.value.filter(isWrittenText) : []
+
+/** Rules between keys, for one environment after the merge. What is of the wrong type was told already and is passed over. */
+export function crossChecks(environment: WrittenMap, isProtected: boolean): Problem[] {
+  return [...pausesOf(environment), ...approvalOf(environment, isProtected)]
+}
+
+function pausesOf(environment: WrittenMap): Problem[] {
+  const consumers = entryOf(environment, 'consumers')
+  const known = isWrittenMap(consumers) ? [...consumers.value.keys()] : []
+  const names = namesIn(entryOf(environment, 'pause'))
+  return names.flatMap(({ value, path, at }, index) => {
+    if (names.findIndex((other) => other.value === value) < index)
+      return [{ at, text: `${path} names a consumer twice` }]
+    if (known.includes(value)) return []
+    const meant = nearest(value, known)
+    const hint = meant ? `, did you mean ${quoted(meant)}?` : `; known: ${known.join(', ') || 'none'}`
+    return [{ at, text: `${path} names no consumer of ${environment.path}${hint}` }]
+  })
+}
+
+function approvalOf(environment: WrittenMap, isProtected: boolean): Problem[] {
+  const approval = entryOf(environment, 'approval')
+  if (!isWrittenMap(approval)) return []
+  const from = new Set(namesIn(entryOf(approval, 'from')).map(({ value }) => value))
+  const count = entryOf(approval, 'count')
+  const problems: Problem[] = []
+  if (from.size > 0 && count !== undefined && typeof count.value === 'number' && count.value > from.size) {
+    problems.push({
+      at: count.at,
+      text: `${count.path} asks for ${count.value} approvals and ${pathTo(approval.path, 'from')} names ${from.size}`,
+    })
+  }
+  if (isProtected && from.size > 0 && entryOf(approval, 'allowedSigners') === undefined) {
+    problems.push({
+      at: approval.key,
+      text: `approvals of ${environment.path} could not be verified: it is protected, so write ${pathTo(approval.path, 'allowedSigners')}, or approval: none`,
+    })
+  }
+  return problems
+}

@@ -1,0 +1,98 @@
+import { isAbsolute, resolve } from 'node:path'
+import { EnvironmentConfiguration } from '../../domain/configuration.js'
+import { environmentJsonSchema, withDefaults } from '../../domain/configuration-schema.js'
+import { nearest } from '../../domain/text.js'
+import { explainIssues } from './explain-issue.js'
+import { problemsFailure, quoted } from './problem.js'
+import { type ReferenceSources, resolveReferences } from './references.js'
+import { isProtectedByName, review } from './review.js'
+import { rememberSecrets } from './secrets.js'
+import type { ConfigurationSource } from './source.js'
+import { holdsReference } from './template.js'
+import { isPlainMap, type PlainMap, plainMap, type WrittenMap } from './written.js'
+
+/** The project's name. Throws `ConfigurationInvalid` with everything that is wrong in the file. */
+export const projectName = (source: ConfigurationSource): string => reviewed(source).project
+
+/** The environments, in the order of the file. Throws as `projectName`. */
+export const environmentNames = (source: ConfigurationSource): string[] => [...reviewed(source).environments.keys()]
+
+/** One environment with every default written out and references as they are written: safe to print. Throws `ConfigurationInvalid` or `EnvironmentUnknown`. */
+export function describeEnvironment(source: ConfigurationSource, environment: string): PlainMap {
+  const { project, written } = chosen(source, environment)
+  return complete({ project, environment, source, value: plainMap(written) })
+}
+
+/** Where references lead; `cwd` is the file's folder unless given. */
+export type ResolveOptions = Omit<ReferenceSources, 'cwd'> & { cwd?: string | undefined }
+
+/** One environment, ready for use: it holds secrets and is frozen. Throws `ConfigurationInvalid`, `EnvironmentUnknown` or `ReferenceMissing`, each with all that is wrong. */
+export async function resolveEnvironment(
+  source: ConfigurationSource,
+  environment: string,
+  options: ResolveOptions,
+): Promise<EnvironmentConfiguration> {
+  const { project, written } = chosen(source, environment)
+  const { value, problems, secrets } = await resolveReferences(written, {
+    ...options,
+    cwd: options.cwd ?? source.folder,
+  })
+  if (problems.length > 0) throw problemsFailure('ReferenceMissing', source.file, problems)
+  const parsed = EnvironmentConfiguration.safeParse(complete({ project, environment, source, value }))
+  if (!parsed.success) {
+    const wrong = explainIssues(parsed.error.issues, written, environmentJsonSchema())
+    throw problemsFailure('ConfigurationInvalid', source.file, wrong)
+  }
+  const configuration = frozen(parsed.data)
+  rememberSecrets(configuration, secrets)
+  return configuration
+}
+
+function reviewed(source: ConfigurationSource) {
+  const { problems, ...rest } = review(source)
+  if (problems.length > 0) throw problemsFailure('ConfigurationInvalid', source.file, problems)
+  return rest
+}
+
+function chosen(source: ConfigurationSource, environment: string): { project: string; written: WrittenMap } {
+  const { project, environments } = reviewed(source)
+  const written = environments.get(environment)
+  if (written !== undefined) return { project, written }
+  const meant = nearest(environment, environments.keys())
+  const hint = meant ? `, did you mean ${quoted(meant)}?` : ''
+  const text = `unknown environment ${quoted(environment)}${hint} (known: ${[...environments.keys()].join(', ')})`
+  throw problemsFailure('EnvironmentUnknown', source.file, [{ text }])
+}
+
+interface Incomplete {
+  project: string
+  environment: string
+  source: ConfigurationSource
+  value: unknown
+}
+
+/** Defaults written out, paths absolute. */
+function complete({ project, environment, source, value }: Incomplete): PlainMap {
+  const own = { protected: isProtectedByName(environment), ...(isPlainMap(value) ? value : {}) }
+  const filled = withDefaults(environmentJsonSchema(), own)
+  return { project, environment, ...(isPlainMap(filled) ? withAbsolutePaths(filled, source.folder) : {}) }
+}
+
+/** Relative paths start at the file, wherever the worker was started. */
+function withAbsolutePaths(environment: PlainMap, folder: string): PlainMap {
+  const absolute = (path: unknown): unknown =>
+    typeof path !== 'string' || isAbsolute(path) || holdsReference(path) ? path : resolve(folder, path)
+  const located = (block: unknown, keys: readonly string[]): unknown => {
+    if (!isPlainMap(block)) return block
+    const paths = keys.filter((key) => block[key] !== undefined).map((key) => [key, absolute(block[key])] as const)
+    return { ...block, ...Object.fromEntries(paths) }
+  }
+  const { migrator, approval } = environment
+  const home = isPlainMap(migrator) && migrator.kind === 'command' ? { dir: folder, ...migrator } : migrator
+  return { ...environment, migrator: located(home, ['dir', 'config']), approval: located(approval, ['allowedSigners']) }
+}
+
+function frozen<T>(value: T): T {
+  if (typeof value === 'object' && value !== null) Object.values(Object.freeze(value)).forEach(frozen)
+  return value
+}

@@ -1,0 +1,10 @@
+export {
+  describeEnvironment,
+  environmentNames,
+  projectName,
+  type ResolveOptions,
+  resolveEnvironment,
+} from './environment.js'
+export { knownSecrets } from './secrets.js'
+export { readSettings, type SettingOverrides, type Settings } from './settings.js'
+export { type ConfigurationSource, parseConfiguration, readConfigurationFile } from './source.js'

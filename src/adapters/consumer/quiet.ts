@@ -1,0 +1,82 @@
+import { setTimeout } from 'node:timers/promises'
+import { failedWith, failure, messageOf } from '../../domain/failures.js'
+import type { Consumer, ConsumerState } from './port.js'
+import { describeState } from './state.js'
+
+export interface Proof {
+  /** How long the proof may take. */
+  withinMs: number
+  signal: AbortSignal
+  /** Each answer as it comes. Must not throw. */
+  onSample?: (state: ConsumerState) => void
+}
+
+const FIRST_WAIT_MS = 50
+const LONGEST_WAIT_MS = 1_000
+/** The longest a timer of Node can be. */
+const LONGEST_MS = 2_147_483_647
+
+/**
+ * Waits until two samples in a row say `paused` with nothing in flight, and nothing was processed between them. Changes
+ * nothing; returns the second sample. Throws `ConsumerNotQuiet` with what was last seen, `ToolMissing`, or the signal's
+ * reason.
+ */
+export async function proveQuiet(consumer: Consumer, proof: Proof): Promise<ConsumerState> {
+  const { state, seen } = await sampleUntil(consumer, proof, isQuiet)
+  if (state) return state
+  throw failure('ConsumerNotQuiet', `consumer ${consumer.name} is not quiet after ${proof.withinMs} ms: ${seen}`)
+}
+
+/**
+ * Waits until two samples in a row say `running` and, where the consumer tells how far it is, show that it gets on. Changes
+ * nothing; returns the second sample. Throws `ConsumerNotMoving` with what was last seen, `ToolMissing`, or the signal's
+ * reason.
+ */
+export async function proveMoving(consumer: Consumer, proof: Proof): Promise<ConsumerState> {
+  const { state, seen } = await sampleUntil(consumer, proof, isMoving)
+  if (state) return state
+  throw failure('ConsumerNotMoving', `consumer ${consumer.name} is not moving after ${proof.withinMs} ms: ${seen}`)
+}
+
+type Holds = (before: ConsumerState, now: ConsumerState) => boolean
+
+const isQuiet: Holds = (before, now) =>
+  [before, now].every(({ state, inFlight }) => state === 'paused' && inFlight === 0) &&
+  before.processed === now.processed
+
+/** Without a lag, a consumer that has nothing in flight and a consumer that has nothing to do look the same: it is believed. */
+const isMoving: Holds = (before, now) => {
+  if (before.state !== 'running' || now.state !== 'running') return false
+  const grew = before.processed !== undefined && now.processed !== undefined && now.processed > before.processed
+  const fell = before.lag !== undefined && now.lag !== undefined && now.lag < before.lag
+  if (grew || fell || now.lag === 0) return true
+  if (now.lag !== undefined) return false
+  return now.processed === undefined || (before.inFlight === 0 && now.inFlight === 0)
+}
+
+/** An answer that does not come or has the wrong form is a sample that proves nothing: it may be better the next time. */
+async function sampleUntil(
+  consumer: Consumer,
+  { withinMs, signal, onSample }: Proof,
+  holds: Holds,
+): Promise<{ state?: ConsumerState; seen: string }> {
+  const bounded = AbortSignal.any([signal, AbortSignal.timeout(Math.min(withinMs, LONGEST_MS))])
+  let before: ConsumerState | undefined
+  let seen = 'no answer'
+  for (let wait = FIRST_WAIT_MS; !bounded.aborted; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
+    try {
+      const now = await consumer.state(bounded)
+      seen = describeState(now)
+      onSample?.(now)
+      if (before && holds(before, now)) return { state: now, seen }
+      before = now
+    } catch (error) {
+      if (failedWith(error, 'ToolMissing')) throw error
+      seen = bounded.aborted ? `${seen}, then no answer` : messageOf(error)
+      before = undefined
+    }
+    await setTimeout(wait, undefined, { signal: bounded }).catch(() => {})
+  }
+  signal.throwIfAborted()
+  return { seen }
+}

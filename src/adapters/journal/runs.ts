@@ -1,0 +1,239 @@
+import { failure } from '../../domain/failures.js'
+import { Plan, type Requester, type RunKind } from '../../domain/plan.js'
+import type { Ending } from '../../domain/run.js'
+import type { Journal } from './journal.js'
+
+export interface RunRecord {
+  name: string
+  project: string
+  environment: string
+  kind: RunKind
+  lane: string
+  systemIdentifier: string
+  database: string
+  databaseOids: string[]
+  workflowId: string
+  workflowRunId: string
+  tag: string | undefined
+  planDigest: string | undefined
+  requester: Requester
+  state: 'open' | 'ended'
+  gate: 'closed' | 'open' | undefined
+  gateSessions: bigint | undefined
+  contractStarted: boolean
+  outcome: string | undefined
+  ending: Ending | undefined
+  startedAt: Date
+  endedAt: Date | undefined
+}
+
+interface RunRow {
+  name: string
+  project: string
+  environment: string
+  kind: RunKind
+  lane: string
+  system_identifier: string
+  database: string
+  database_oids: string[]
+  workflow_id: string
+  workflow_run_id: string
+  tag: string | null
+  plan_digest: string | null
+  requested: Requester
+  state: 'open' | 'ended'
+  gate: 'closed' | 'open' | null
+  gate_sessions: string | null
+  contract_started_at: Date | null
+  outcome: string | null
+  ending: Ending | null
+  started_at: Date
+  ended_at: Date | null
+}
+
+const record = (row: RunRow): RunRecord => ({
+  name: row.name,
+  project: row.project,
+  environment: row.environment,
+  kind: row.kind,
+  lane: row.lane,
+  systemIdentifier: row.system_identifier,
+  database: row.database,
+  databaseOids: row.database_oids,
+  workflowId: row.workflow_id,
+  workflowRunId: row.workflow_run_id,
+  tag: row.tag ?? undefined,
+  planDigest: row.plan_digest ?? undefined,
+  requester: row.requested,
+  state: row.state,
+  gate: row.gate ?? undefined,
+  gateSessions: row.gate_sessions === null ? undefined : BigInt(row.gate_sessions),
+  contractStarted: row.contract_started_at !== null,
+  outcome: row.outcome ?? undefined,
+  ending: row.ending ?? undefined,
+  startedAt: row.started_at,
+  endedAt: row.ended_at ?? undefined,
+})
+
+export interface NewRun {
+  name: string
+  kind: RunKind
+  lane: string
+  workflowId: string
+  workflowRunId: string
+  requester: Requester
+  startedAt: string
+  digest: string
+  plan: Plan
+}
+
+/**
+ * Opens the run and keeps its plan. The row is the lock: at most one open run per database and lane. Returns its name
+ * (`-2` and so on is appended where two would fall into one second). Twice for one workflow execution is once.
+ * Throws `RunOpen` naming the other run.
+ */
+export async function openRun(journal: Journal, run: NewRun): Promise<string> {
+  const { bound, project, environment } = run.plan
+  return journal.write(async (sql) => {
+    await sql('select pg_advisory_xact_lock(hashtextextended($1, 1))', [`${bound.systemIdentifier}/${bound.database}`])
+    // An ended one too: an attempt to plan that wakes up late must not open a run that nobody will end.
+    const [mine] = await sql<{ name: string }>('select name from runs where workflow_run_id = $1', [run.workflowRunId])
+    if (mine) return mine.name
+    const [other] = await sql<{ name: string }>(
+      `select name from runs where system_identifier = $1 and database = $2 and lane = $3 and state = 'open'`,
+      [bound.systemIdentifier, bound.database, run.lane],
+    )
+    if (other) throw failure('RunOpen', `run ${other.name} is open on database ${bound.database}`)
+    const taken = await sql<{ name: string }>('select name from runs where name = $1 or name like $2', [
+      run.name,
+      `${run.name}-%`,
+    ])
+    const name = taken.length === 0 ? run.name : `${run.name}-${taken.length + 1}`
+    await sql('insert into plans (digest, body) values ($1, $2) on conflict do nothing', [
+      run.digest,
+      JSON.stringify(run.plan),
+    ])
+    await sql(
+      `insert into runs (name, project, environment, kind, lane, system_identifier, database, database_oids, workflow_id,
+         workflow_run_id, tag, plan_digest, requested, started_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+      [
+        name,
+        project,
+        environment,
+        run.kind,
+        run.lane,
+        bound.systemIdentifier,
+        bound.database,
+        [bound.oid],
+        run.workflowId,
+        run.workflowRunId,
+        run.plan.tag ?? null,
+        run.digest,
+        JSON.stringify(run.requester),
+        run.startedAt,
+      ],
+    )
+    return name
+  })
+}
+
+/** Throws `RunUnknown`. */
+export async function findRun(journal: Journal, name: string): Promise<RunRecord> {
+  const [row] = await journal.read<RunRow>('select * from runs where name = $1', [name])
+  if (!row) throw failure('RunUnknown', `there is no run ${name} in the journal`)
+  return record(row)
+}
+
+export async function findPlan(journal: Journal, digest: string): Promise<Plan> {
+  const [row] = await journal.read<{ body: unknown }>('select body from plans where digest = $1', [digest])
+  if (!row) throw failure('RunUnknown', `there is no plan ${digest.slice(0, 12)} in the journal`)
+  return Plan.parse(row.body)
+}
+
+/** Newest first; `before` is the name of the last run of the page before. */
+export async function listRuns(
+  journal: Journal,
+  project: string,
+  environment: string,
+  limit: number,
+  before?: string,
+): Promise<RunRecord[]> {
+  const rows = await journal.read<RunRow>(
+    `select * from runs where project = $1 and environment = $2
+       and ($4::text is null or (started_at, name) < (select started_at, name from runs where name = $4))
+     order by started_at desc, name desc limit $3`,
+    [project, environment, limit, before ?? null],
+  )
+  return rows.map(record)
+}
+
+/** The open run of the environment's main lane, if any. */
+export async function openRunOf(
+  journal: Journal,
+  project: string,
+  environment: string,
+): Promise<RunRecord | undefined> {
+  const [row] = await journal.read<RunRow>(
+    `select * from runs where project = $1 and environment = $2 and lane = 'main' and state = 'open' order by started_at desc limit 1`,
+    [project, environment],
+  )
+  return row ? record(row) : undefined
+}
+
+/** Puts another plan in the place of the one that became stale while the run waited. */
+export async function replacePlan(journal: Journal, run: string, digest: string, plan: Plan): Promise<void> {
+  await journal.write(async (sql) => {
+    await sql('insert into plans (digest, body) values ($1, $2) on conflict do nothing', [digest, JSON.stringify(plan)])
+    await sql('update runs set plan_digest = $2 where name = $1', [run, digest])
+  })
+}
+
+/** Proven closed: nobody but the run writes. `sessions` is the database's session counter at that moment. */
+export async function recordGateClosed(journal: Journal, run: string, sessions: bigint): Promise<void> {
+  await journal.write(async (sql) => {
+    await sql(`update runs set gate = 'closed', gate_sessions = $2 where name = $1`, [run, sessions.toString()])
+    await sql('delete from gate_sessions where run = $1', [run])
+  })
+}
+
+/** The first point of no return. Recorded before the effect: intent counts as open. Twice is once. */
+export async function recordGateOpen(journal: Journal, run: string): Promise<void> {
+  await journal.write((sql) => sql(`update runs set gate = 'open', gate_sessions = null where name = $1`, [run]))
+}
+
+/** The second point of no return. Recorded before the first contract statement can commit. */
+export async function recordContractStarted(journal: Journal, run: string, started: boolean): Promise<void> {
+  await journal.write((sql) =>
+    sql(
+      `update runs set contract_started_at = case when $2 then coalesce(contract_started_at, clock_timestamp()) end where name = $1`,
+      [run, started],
+    ),
+  )
+}
+
+/** Accepts one more oid for the run's database, before the swap that gives it. */
+export async function recordOid(journal: Journal, run: string, oid: string): Promise<void> {
+  await journal.write((sql) =>
+    sql(
+      'update runs set database_oids = array_append(database_oids, $2) where name = $1 and not $2 = any (database_oids)',
+      [run, oid],
+    ),
+  )
+}
+
+/** Ends the run; `needs-operator` leaves it open: it blocks others until `recover` ends it. Twice is once. */
+export async function endRun(journal: Journal, run: string, ending: Ending): Promise<void> {
+  const state = ending.outcome === 'needs-operator' ? 'open' : 'ended'
+  await journal.write(async (sql) => {
+    await sql(
+      `update runs set outcome = $2, cause = $3, ending = $4, state = $5, ended_at = case when $5 = 'ended' then coalesce(ended_at, clock_timestamp()) end
+       where name = $1 and state = 'open'`,
+      [run, ending.outcome, ending.cause ?? null, JSON.stringify(ending), state],
+    )
+    await sql(`insert into events (run, type, body) values ($1, 'ended', $2)`, [
+      run,
+      JSON.stringify({ outcome: ending.outcome, reason: ending.reason }),
+    ])
+  })
+}

@@ -1,0 +1,134 @@
+import type { Journal } from './journal.js'
+
+export interface StepRecord {
+  id: string
+  run: string
+  step: string
+  stage: number
+  attempt: number
+  epoch: number
+  state: 'intended' | 'done' | 'failed'
+  result: unknown
+  failure: { code: string; message: string; evidence?: string } | undefined
+  startedAt: Date
+  endedAt: Date | undefined
+}
+
+/** Records what is about to be done, before it is. Returns the record's id. */
+export async function intend(
+  journal: Journal,
+  step: { run: string; step: string; stage: number; attempt: number; epoch: number; host: string },
+): Promise<string> {
+  const [row] = await journal.write((sql) =>
+    sql<{ id: string }>(
+      'insert into steps (run, step, stage, attempt, epoch, host) values ($1, $2, $3, $4, $5, $6) returning id',
+      [step.run, step.step, step.stage, step.attempt, step.epoch, step.host],
+    ),
+  )
+  return row?.id ?? ''
+}
+
+/** Records what came of it. */
+export async function settle(journal: Journal, id: string, state: 'done' | 'failed', what: unknown): Promise<void> {
+  const column = state === 'done' ? 'result' : 'failure'
+  await journal.write((sql) =>
+    sql(`update steps set state = $2, ${column} = $3, ended_at = clock_timestamp() where id = $1`, [
+      id,
+      state,
+      JSON.stringify(what ?? null),
+    ]),
+  )
+}
+
+export async function listSteps(journal: Journal, run: string): Promise<StepRecord[]> {
+  const rows = await journal.read<
+    Omit<StepRecord, 'startedAt' | 'endedAt' | 'failure'> & {
+      started_at: Date
+      ended_at: Date | null
+      failure: StepRecord['failure'] | null
+    }
+  >(
+    'select id, run, step, stage, attempt, epoch::int, state, result, failure, started_at, ended_at from steps where run = $1 order by id',
+    [run],
+  )
+  return rows.map(({ started_at, ended_at, failure, ...row }) => ({
+    ...row,
+    failure: failure ?? undefined,
+    startedAt: started_at,
+    endedAt: ended_at ?? undefined,
+  }))
+}
+
+/** Something worth reading in the report: a wait, a hold, a warning. */
+export async function recordEvent(
+  journal: Journal,
+  run: string,
+  type: string,
+  body: Record<string, unknown>,
+): Promise<void> {
+  await journal.write((sql) =>
+    sql('insert into events (run, type, body) values ($1, $2, $3)', [run, type, JSON.stringify(body)]),
+  )
+}
+
+export async function listEvents(
+  journal: Journal,
+  run: string,
+): Promise<{ at: Date; type: string; body: Record<string, unknown> }[]> {
+  return journal.read('select at, type, body from events where run = $1 order by id', [run])
+}
+
+/** Keeps what something was like before the run touched it. The first record of a run stands: a second pause must not record "was paused". */
+export async function recordPriorState(
+  journal: Journal,
+  run: string,
+  kind: 'consumer' | 'service' | 'database' | 'capture',
+  name: string,
+  state: unknown,
+): Promise<void> {
+  await journal.write((sql) =>
+    sql('insert into prior_states (run, kind, name, state) values ($1, $2, $3, $4) on conflict do nothing', [
+      run,
+      kind,
+      name,
+      JSON.stringify(state),
+    ]),
+  )
+}
+
+export async function priorStates(journal: Journal, run: string, kind: string): Promise<Map<string, unknown>> {
+  const rows = await journal.read<{ name: string; state: unknown }>(
+    'select name, state from prior_states where run = $1 and kind = $2',
+    [run, kind],
+  )
+  return new Map(rows.map((row) => [row.name, row.state]))
+}
+
+/** Ids of every transaction of the journal's from `first` on: what the proof that nothing changed may explain. */
+export async function ownTransactions(journal: Journal, first: string): Promise<Set<string>> {
+  const rows = await journal.read<{ xid: string }>('select xid::text from transactions where xid >= $1::xid8', [first])
+  return new Set(rows.map((row) => row.xid))
+}
+
+/** Explains a transaction of ours outside the journal, on the journal's cluster, before it commits. */
+export async function recordTransaction(journal: Journal, xid: string): Promise<void> {
+  await journal.write((sql) => sql('insert into transactions (xid) values ($1::xid8) on conflict do nothing', [xid]))
+}
+
+/** Of the cluster the journal is in. */
+export async function systemIdentifierOf(journal: Journal): Promise<string> {
+  const [row] = await journal.read<{ id: string }>('select system_identifier::text as id from pg_control_system()')
+  return row?.id ?? ''
+}
+
+/** A session of ours on the target behind the closed gate. */
+export async function recordGateSession(journal: Journal, run: string, pid: number, startedAt: string): Promise<void> {
+  await journal.write((sql) =>
+    sql('insert into gate_sessions values ($1, $2, $3) on conflict do nothing', [run, pid, startedAt]),
+  )
+}
+
+export async function countGateSessions(journal: Journal, run: string): Promise<bigint> {
+  const [row] = await journal.read<{ n: string }>('select count(*) as n from gate_sessions where run = $1', [run])
+  return BigInt(row?.n ?? 0)
+}

@@ -1,0 +1,86 @@
+import { readdir, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { type AlembicGraph, type AlembicProject, readGraph } from './alembic-graph.js'
+import { previewSql } from './alembic-preview.js'
+
+/** What reading a project takes: an interpreter's start, some 0.4 s each time. */
+interface Reading {
+  graph: AlembicGraph
+  sql: Map<string, string>
+}
+
+interface Remembered {
+  reading: Promise<Reading>
+  /** Folders of the revisions, and what was in them. */
+  stamp: Promise<string>
+}
+
+const KEPT = 50
+const remembered = new Map<string, Remembered>()
+
+/** The project's scripts and the SQL they would run, read once for as long as no file of theirs changes. Throws as `readGraph`. */
+export async function readProject(project: AlembicProject, urlVariable: string): Promise<Reading> {
+  const key = JSON.stringify([project, urlVariable])
+  const known = remembered.get(key)
+  if (known) {
+    const reading = await known.reading.catch(() => undefined)
+    if (reading && (await known.stamp) === (await stampOf(project, reading.graph))) return reading
+  }
+  const reading = Promise.all([readGraph(project), previewSql(project, urlVariable)]).then(([graph, sql]) => ({
+    graph,
+    sql,
+  }))
+  const began = Date.now()
+  // A file that changed while it was read is not remembered as it was: the stamp of such a reading matches nothing.
+  const stamp = reading.then(async ({ graph }) =>
+    (await newestChange(project, graph)) >= began ? '' : stampOf(project, graph),
+  )
+  stamp.catch(() => remembered.delete(key))
+  remembered.set(key, { reading, stamp })
+  for (const old of [...remembered.keys()].slice(0, Math.max(0, remembered.size - KEPT))) remembered.delete(old)
+  return reading
+}
+
+/** When a file of the project changed last, in milliseconds. */
+async function newestChange(project: AlembicProject, graph: AlembicGraph): Promise<number> {
+  const times = await Promise.all(
+    (await filesOf(project, graph)).map((file) =>
+      stat(file).then(
+        ({ ctimeMs }) => ctimeMs,
+        () => 0,
+      ),
+    ),
+  )
+  return Math.max(0, ...times)
+}
+
+/** Names, sizes and times of the configuration, env.py and every file beside the revisions. */
+async function stampOf(project: AlembicProject, graph: AlembicGraph): Promise<string> {
+  const files = await filesOf(project, graph)
+  const seen = await Promise.all(
+    files.map(async (file) => {
+      const { mtimeNs, ctimeNs, size } = await stat(file, { bigint: true }).catch(() => ({
+        mtimeNs: 0n,
+        ctimeNs: 0n,
+        size: -1n,
+      }))
+      return `${file} ${mtimeNs} ${ctimeNs} ${size}`
+    }),
+  )
+  return seen.join('\n')
+}
+
+/** The configuration, env.py, and what stands beside the revisions. */
+async function filesOf({ config }: AlembicProject, { folders }: AlembicGraph): Promise<string[]> {
+  const files = [config, ...folders.map((folder) => join(dirname(folder), 'env.py'))]
+  for (const folder of folders) {
+    const names = await readdir(folder).catch(() => [])
+    files.push(
+      ...names
+        .filter((name) => name.endsWith('.py'))
+        .sort()
+        .map((name) => join(folder, name)),
+    )
+  }
+  return files
+}

@@ -1,0 +1,45 @@
+import { libpqEnvironment, type Target } from '../postgres/target.js'
+import { runProgram } from '../process/run.js'
+import type { AlembicProject } from './alembic-graph.js'
+import { plainUrl } from './tool-environment.js'
+
+const PREVIEW_WITHIN_MS = 60_000
+const SHOWN = 65_536
+const RUNNING = /^-- Running upgrade (?:.* )?-> ([^\s,]+)/
+/** Alembic's own bookkeeping, and the transaction it would open. */
+const OWN = /^(?:BEGIN|COMMIT);$|^(?:INSERT INTO|UPDATE|DELETE FROM) (?:\w+\.)?alembic_version\b/
+/** Offline mode connects to nothing; a project that does so nevertheless finds nobody here. */
+const NOWHERE: Target = {
+  host: '127.0.0.1',
+  port: 1,
+  database: 'offline',
+  user: 'offline',
+  password: undefined,
+  sslmode: 'disable',
+  sslrootcert: undefined,
+}
+
+/** The SQL of each revision, by Alembic's offline mode; what cannot be had that way is left out. */
+export async function previewSql(project: AlembicProject, urlVariable: string): Promise<Map<string, string>> {
+  const sections = new Map<string, string[]>()
+  let section: string[] = []
+  const onAnswer = (line: string): void => {
+    const version = RUNNING.exec(line)?.[1]
+    if (version === undefined) {
+      if (!OWN.test(line)) section.push(line)
+      return
+    }
+    section = []
+    sections.set(version, section)
+  }
+  const env = {
+    ...libpqEnvironment(NOWHERE, { applicationName: 'offline', options: {} }),
+    [urlVariable]: plainUrl(NOWHERE),
+  }
+  const command = [...project.command, '-c', project.config, 'upgrade', 'base:head', '--sql']
+  const request = { name: 'alembic offline', command, cwd: project.dir, env, timeoutMs: PREVIEW_WITHIN_MS, onAnswer }
+  const result = await runProgram(request, new AbortController().signal).catch(() => undefined)
+  const unfinished = result?.exitCode === 0 ? undefined : [...sections.keys()].at(-1)
+  const texts = [...sections].map(([version, lines]) => [version, lines.join('\n').trim()] as const)
+  return new Map(texts.filter(([version, sql]) => version !== unfinished && sql.length <= SHOWN))
+}

@@ -1,0 +1,126 @@
+import { dirname } from 'node:path'
+import type { Client } from 'pg'
+import type { MigratorConfiguration } from '../../domain/configuration.js'
+import type { Fence } from '../../domain/fence.js'
+import type { Ledger, Migration } from '../../domain/migration.js'
+import { quoteIdentifier, withSession } from '../postgres/session.js'
+import type { Target } from '../postgres/target.js'
+import { runFenced } from '../process/run.js'
+import { type AlembicGraph, type AlembicProject, appliedOf } from './alembic-graph.js'
+import { readProject } from './alembic-memory.js'
+import type { MigratorContext } from './context.js'
+import { pendingVersions, versionsToUndo } from './pending.js'
+import type { Migrator, ToolRun, UpRequest } from './port.js'
+import { plainUrl, toolEnvironment } from './tool-environment.js'
+import { toolRun } from './tool-failure.js'
+
+type Alembic = Extract<MigratorConfiguration, { kind: 'alembic' }>
+type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
+
+/** Alembic, called as a program; its scripts are read by its own interpreter, its ledger by our own SQL. */
+export function alembicMigrator(configuration: Alembic, context: MigratorContext): Migrator {
+  const { table, urlVariable } = configuration
+  const quoted = table.split('.').map(quoteIdentifier).join('.')
+  let lastTag = ''
+
+  const readingOf = (tag: string): ReturnType<typeof readProject> => {
+    lastTag = tag
+    return readProject(projectOf(configuration, tag), urlVariable)
+  }
+  const graphOf = async (tag: string): Promise<AlembicGraph> => (await readingOf(tag)).graph
+  const act = async (
+    words: string[],
+    request: Timeouts & { tag: string },
+    target: Target,
+    fence: Fence,
+  ): Promise<ToolRun> => {
+    const { command, config, dir } = projectOf(configuration, request.tag)
+    const env = { ...toolEnvironment(target, fence.applicationName, request), [urlVariable]: plainUrl(target) }
+    const secrets = [...context.secrets, ...(target.password ? [target.password] : [])]
+    const name = `alembic ${words.join(' ')}`
+    const run = {
+      name,
+      command: [...command, '-c', config, ...words],
+      cwd: dir,
+      env,
+      secrets,
+      logDirectory: context.logDirectory,
+    }
+    return toolRun(name, await runFenced({ ...run, onLine: (line) => isStep(line) && fence.progress(line) }, fence))
+  }
+  const read = (graph: AlembicGraph, target: Target, fence: Fence): Promise<Ledger> =>
+    withSession(target, { applicationName: fence.applicationName, readOnly: true }, (session) =>
+      readLedger(session, quoted, graph),
+    )
+
+  return {
+    stopsAtTarget: true,
+    ledgerTable: table.includes('.') ? table : `public.${table}`,
+    migrations: async (tag) => {
+      const { graph, sql } = await readingOf(tag)
+      return graph.migrations.map((migration) => withSql(migration, sql.get(migration.version)))
+    },
+    ledger: async (session, tag = lastTag) => readLedger(session, quoted, await graphOf(tag)),
+    up: async (request, target, fence) => {
+      const graph = await graphOf(request.tag)
+      const question = {
+        files: graph.migrations,
+        ledger: await read(graph, target, fence),
+        target: request.target,
+        planned: request.planned,
+      }
+      let last: ToolRun = { log: '', tail: 'nothing to do' }
+      for (const group of groups(graph, pendingVersions({ ...question, isLinear: false, stopsAtTarget: true })))
+        last = await act(
+          ['upgrade', group.last],
+          { ...request, ...(group.transactional ? {} : { lockTimeoutMs: 0 }) },
+          target,
+          fence,
+        )
+      return last
+    },
+    down: async (request, target, fence) => {
+      const graph = await graphOf(request.tag)
+      const undone = versionsToUndo(graph.migrations, await read(graph, target, fence), request.target)
+      if (undone.length === 0) return { log: '', tail: 'nothing to do' }
+      return act(['downgrade', request.target || 'base'], request, target, fence)
+    },
+    describe: async (tag) => [`alembic ${(await graphOf(tag)).version}`],
+  }
+}
+
+function projectOf({ command, config, dir }: Alembic, tag: string): AlembicProject {
+  const at = config.replaceAll('{tag}', tag)
+  return { command, config: at, dir: (dir ?? dirname(config)).replaceAll('{tag}', tag) }
+}
+
+const withSql = (migration: Migration, sql: string | undefined): Migration =>
+  sql === undefined ? migration : { ...migration, sql }
+
+const isStep = (line: string): boolean => /Running (upgrade|downgrade) /.test(line)
+
+/** Every recorded revision and what it rests on is applied. */
+async function readLedger(session: Client, quoted: string, graph: AlembicGraph): Promise<Ledger> {
+  const found = await session.query<{ found: boolean }>('select to_regclass($1) is not null as found', [quoted])
+  if (!found.rows[0]?.found) return { exists: false, applied: [] }
+  const { rows } = await session.query<{ version: string }>(`select version_num as version from ${quoted}`)
+  const names = new Map(graph.migrations.map(({ version, name }) => [version, name]))
+  const versions = appliedOf(
+    graph,
+    rows.map(({ version }) => version),
+  )
+  return { exists: true, applied: versions.map((version) => ({ version, ...named(names.get(version)) })) }
+}
+
+const named = (name: string | undefined): { name?: string } => (name === undefined ? {} : { name })
+
+/** What leaves its transaction runs apart: it builds indexes concurrently, which a lock timeout would only leave invalid. */
+function groups({ migrations }: AlembicGraph, pending: string[]): { last: string; transactional: boolean }[] {
+  const found: { last: string; transactional: boolean }[] = []
+  for (const { version, transactional } of migrations.filter((migration) => pending.includes(migration.version))) {
+    const current = found.at(-1)
+    if (current?.transactional === transactional) current.last = version
+    else found.push({ last: version, transactional })
+  }
+  return found
+}

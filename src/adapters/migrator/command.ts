@@ -1,0 +1,175 @@
+import type { Client } from 'pg'
+import { z } from 'zod'
+import { createHash } from 'node:crypto'
+import type { MigratorConfiguration } from '../../domain/configuration.js'
+import { failure } from '../../domain/failures.js'
+import type { Fence } from '../../domain/fence.js'
+import type { Migration } from '../../domain/migration.js'
+import { type Target, withDatabase } from '../postgres/target.js'
+import { runFenced, runProgram } from '../process/run.js'
+import type { MigratorContext } from './context.js'
+import { pendingVersions, versionsToUndo } from './pending.js'
+import type { Migrator, ToolRun, UpRequest } from './port.js'
+import { filled, plainUrl, toolEnvironment } from './tool-environment.js'
+import { toolRun } from './tool-failure.js'
+
+type CommandConfiguration = Extract<MigratorConfiguration, { kind: 'command' }>
+type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
+
+/** What a tool's `status` prints. */
+const Status = z.strictObject({
+  migrations: z.array(
+    z.strictObject({
+      version: z.string().min(1),
+      name: z.string().optional(),
+      state: z.enum(['applied', 'pending']),
+      phase: z.enum(['expand', 'contract']).default('expand'),
+      transactional: z.boolean().default(true),
+      checksum: z.string().optional(),
+      sql: z.string().max(65_536).optional(),
+    }),
+  ),
+})
+type Status = z.infer<typeof Status>
+
+const LOOK = { lockTimeoutMs: 5_000, statementTimeoutMs: 30_000, readOnly: true }
+const STATUS_WITHIN_MS = 120_000
+const STATUS_LIMIT = 16_777_216
+
+/** Any tool that answers `status` in JSON. It alone knows its ledger, so it is asked, and its sessions can only read then. */
+export function commandMigrator(configuration: CommandConfiguration, context: MigratorContext): Migrator {
+  const { status, up, down, dir, urlVariable } = configuration
+  let lastTag = ''
+
+  const environment = (
+    target: Target | undefined,
+    applicationName: string,
+    timeouts: Timeouts,
+  ): Record<string, string> =>
+    target ? { ...toolEnvironment(target, applicationName, timeouts), [urlVariable]: plainUrl(target) } : {}
+  const place = (tag: string): { cwd?: string } => (dir === undefined ? {} : { cwd: dir.replaceAll('{tag}', tag) })
+  const secrets = (target: Target | undefined): string[] => [
+    ...context.secrets,
+    ...(target?.password ? [target.password] : []),
+  ]
+
+  const ask = async (tag: string, target: Target | undefined, signal?: AbortSignal): Promise<Status> => {
+    lastTag = tag
+    const answer = new Answer()
+    const asked = { command: filled(status, { tag }), ...place(tag), env: environment(target, 'headgate status', LOOK) }
+    const run = { name: 'migrator status', ...asked, secrets: secrets(target), timeoutMs: STATUS_WITHIN_MS }
+    const result = await runProgram(
+      { ...run, onAnswer: (line) => answer.add(line) },
+      signal ?? new AbortController().signal,
+    )
+    if (result.exitCode === 0) return answer.status()
+    throw failure('PlanInvalid', `${status.join(' ')} failed (exit ${result.exitCode})`, undefined, {
+      evidence: result.stderr || result.stdout,
+    })
+  }
+  const act = async (
+    name: string,
+    command: string[],
+    request: Timeouts & { tag: string; target: string },
+    target: Target,
+    fence: Fence,
+  ): Promise<ToolRun> => {
+    const run = { name, command: filled(command, { tag: request.tag, target: request.target }), ...place(request.tag) }
+    const env = environment(target, fence.applicationName, request)
+    return toolRun(
+      name,
+      await runFenced({ ...run, env, secrets: secrets(target), logDirectory: context.logDirectory }, fence),
+    )
+  }
+  const stopsAtTarget = up.some((argument) => argument.includes('{target}'))
+  const undo = down && {
+    down: async (
+      request: Timeouts & { tag: string; target: string },
+      target: Target,
+      fence: Fence,
+    ): Promise<ToolRun> => {
+      const now = await ask(request.tag, target, fence.signal)
+      const undone = versionsToUndo(migrationsOf(now, true), ledgerOf(now), request.target)
+      return undone.length === 0
+        ? { log: '', tail: 'nothing to do' }
+        : act('migrator down', down, request, target, fence)
+    },
+  }
+
+  return {
+    stopsAtTarget,
+    ledgerTable: undefined,
+    migrations: async (tag) => migrationsOf(await ask(tag, context.target), down !== undefined),
+    ledger: async (session, tag = lastTag) => ledgerOf(await ask(tag, at(session, context.target))),
+    up: async (request, target, fence) => {
+      const now = await ask(request.tag, target, fence.signal)
+      const question = {
+        files: migrationsOf(now, false),
+        ledger: ledgerOf(now),
+        target: request.target,
+        planned: request.planned,
+      }
+      const pending = pendingVersions({ ...question, isLinear: false, stopsAtTarget })
+      return pending.length === 0 ? { log: '', tail: 'nothing to do' } : act('migrator up', up, request, target, fence)
+    },
+    ...undo,
+    describe: async (tag) => [`${up.join(' ')}: ${(await ask(tag, context.target)).migrations.length} migrations`],
+  }
+}
+
+/** The tool's own answer, put together from its lines. */
+class Answer {
+  #text = ''
+
+  add(line: string): void {
+    if (this.#text.length < STATUS_LIMIT) this.#text += `${line}\n`
+  }
+
+  status(): Status {
+    const { data, error } = Status.safeParse(this.#json())
+    if (data) return data
+    throw failure(
+      'PlanInvalid',
+      `the migrator's status is not what headgate expects: ${error.issues[0]?.path.join('.')}: ${error.issues[0]?.message}`,
+    )
+  }
+
+  #json(): unknown {
+    try {
+      return JSON.parse(this.#text)
+    } catch (error) {
+      throw failure('PlanInvalid', 'the migrator`s status is not JSON', error)
+    }
+  }
+}
+
+function migrationsOf({ migrations }: Status, hasDown: boolean): Migration[] {
+  if (migrations.length === 0) throw failure('PlanInvalid', 'the migrator knows of no migrations')
+  const versions = migrations.map(({ version }) => version)
+  const twice = versions.filter((version, index) => versions.indexOf(version) !== index)
+  if (twice.length > 0) throw failure('PlanInvalid', `the migrator's status names ${twice.join(', ')} twice`)
+  return migrations.map(({ version, name, phase, transactional, checksum, sql }) => ({
+    version,
+    name: name ?? version,
+    phase,
+    transactional,
+    checksum:
+      checksum ??
+      createHash('sha256')
+        .update(sql ?? version)
+        .digest('hex'),
+    hasDown,
+    ...(sql === undefined ? {} : { sql }),
+  }))
+}
+
+const ledgerOf = ({ migrations }: Status) => ({
+  exists: true,
+  applied: migrations
+    .filter(({ state }) => state === 'applied')
+    .map(({ version, name }) => ({ version, ...(name === undefined ? {} : { name }) })),
+})
+
+/** The session may be on another database than the configured one: a restored copy. */
+const at = (session: Client, target: Target | undefined): Target | undefined =>
+  target && session.database !== undefined ? withDatabase(target, session.database) : target

@@ -1,0 +1,54 @@
+import type { Client } from 'pg'
+import type { Fence } from '../../domain/fence.js'
+import type { Ledger, Migration } from '../../domain/migration.js'
+import type { Target } from '../postgres/target.js'
+
+/** What one run of the tool did. `log` is the path of the whole output, `tail` its last 8 KiB, redacted. */
+export interface ToolRun {
+  log: string
+  tail: string
+}
+
+export interface UpRequest {
+  tag: string
+  /** The version to stop at, inclusive. */
+  target: string
+  /** Every version that may be applied by this call, in order; anything else pending is an error before any effect. */
+  planned: readonly string[]
+  lockTimeoutMs: number
+  /** All tries for a lock together. */
+  lockBudgetMs: number
+  statementTimeoutMs: number
+}
+
+/** The tool that owns the schema history. It never decides what is pending: the plan did. */
+export interface Migrator {
+  /** False for a tool that can only go to head: then both phases become one stage. */
+  readonly stopsAtTarget: boolean
+  /** The ledger's table as `schema.table`, where there is one. */
+  readonly ledgerTable: string | undefined
+  /**
+   * The release's migrations, in order. Reads files only. An empty or missing folder, duplicate versions, several heads
+   * throw `PlanInvalid` naming the file and what to do.
+   */
+  migrations(tag: string): Promise<Migration[]>
+  /**
+   * Reads the ledger with our own read-only SQL, never by the tool, unless that owns its state alone (`command`). Creates
+   * nothing. `tag`: whose files tell what came before a recorded version; default: those read last.
+   */
+  ledger(session: Client, tag?: string): Promise<Ledger>
+  /**
+   * Applies the planned migrations up to `target` as a child process under the fence. May be called again after any
+   * failure: what the ledger has is not applied twice. Throws `MigrationFailed` (the tool said no),
+   * `MigrationBlocked` (a lock was not to be had: SQLSTATE 55P03), `ToolMissing`.
+   */
+  up(request: UpRequest, target: Target, fence: Fence): Promise<ToolRun>
+  /** Undoes the newest applied migrations down to `target`, exclusive; all of them where it is empty. Absent where the tool cannot. */
+  down?(
+    request: { tag: string; target: string; lockTimeoutMs: number; statementTimeoutMs: number },
+    target: Target,
+    fence: Fence,
+  ): Promise<ToolRun>
+  /** Tools and versions for preflight and doctor, one line each; throws `ToolMissing`. `tag`: the release whose files say how the tool is called. */
+  describe(tag: string): Promise<string[]>
+}

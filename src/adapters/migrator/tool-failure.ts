@@ -1,0 +1,38 @@
+import { failure } from '../../domain/failures.js'
+import type { ProgramResult } from '../process/run.js'
+import type { ToolRun } from './port.js'
+
+/** How tools and drivers print SQLSTATE 55P03. Only text: whether nothing changed is for the step above to prove. */
+const LOCK = /\b55P03\b|lock timeout|LockNotAvailable|lock_not_available|could not obtain lock/i
+const KILLED = 128
+/** Lines that only say where to read on, or hold the statement's parameters. */
+const NOISE = /^\(Background on this error|^\[SQL: |^\[parameters: |^\s*$|^\s+\^?\s*$|^LINE \d+:|^\s*\^/
+
+/** What a tool did; throws `MigrationBlocked` or `MigrationFailed` in its own words when it failed. */
+export function toolRun(name: string, result: ProgramResult): ToolRun {
+  const tail = [result.stdout, result.stderr]
+    .filter((text) => text.trim() !== '')
+    .join('\n')
+    .slice(-8_192)
+  if (result.exitCode === 0) return { log: result.log ?? '', tail }
+  if (LOCK.test(tail))
+    throw failure('MigrationBlocked', `${name}: ${lastWords(tail, LOCK)}`, undefined, { evidence: tail })
+  const how = result.exitCode > KILLED ? `was ended by signal ${result.exitCode - KILLED}` : `exit ${result.exitCode}`
+  throw failure('MigrationFailed', `${name} (${how}): ${lastWords(result.stderr || result.stdout)}`, undefined, {
+    evidence: tail,
+  })
+}
+
+function lastWords(text: string, pattern?: RegExp): string {
+  const lines = text.split('\n').filter((line) => !NOISE.test(line))
+  const line =
+    (pattern && lines.findLast((candidate) => pattern.test(candidate))) ??
+    serverError(lines) ??
+    lines.at(-1) ??
+    'it said nothing'
+  return line.trim().slice(0, 400)
+}
+
+/** The driver's error stands before the statement it failed in, or a trace. */
+const serverError = (lines: string[]): string | undefined =>
+  lines.findLast((line) => /^(?:\S+: ?)?(?:[\w.]*(?:error|exception|errors\.\w+)|fatal)\b ?[:(]/i.test(line))

@@ -1,0 +1,53 @@
+import { z } from 'zod'
+
+const File = z.strictObject({
+  version: z.string(),
+  name: z.string(),
+  checksum: z.string(),
+  transactional: z.boolean(),
+  hasDown: z.boolean(),
+  path: z.string(),
+  downPath: z.string().optional(),
+})
+export type RequestedFile = z.infer<typeof File>
+
+/** What the child reads on its standard input. Connection and names come by PG* variables. */
+export const UmzugRequest = z.strictObject({
+  direction: z.enum(['up', 'down']),
+  files: z.array(File),
+  table: z.string(),
+  target: z.string(),
+  planned: z.array(z.string()),
+  lockTimeoutMs: z.number(),
+  lockBudgetMs: z.number(),
+  statementTimeoutMs: z.number(),
+})
+export type UmzugRequest = z.infer<typeof UmzugRequest>
+
+/** What the child says, one JSON line each. */
+export const UmzugEvent = z.discriminatedUnion('event', [
+  /** A session it has opened, before it is used: behind a closed gate each is accounted for. */
+  z.strictObject({ event: z.literal('session'), pid: z.number(), startedAt: z.string() }),
+  z.strictObject({ event: z.literal('started'), version: z.string() }),
+  z.strictObject({ event: z.literal('finished'), version: z.string() }),
+  z.strictObject({ event: z.literal('waiting'), version: z.string(), blockers: z.array(z.string()) }),
+  z.strictObject({
+    event: z.literal('failed'),
+    code: z.enum([
+      'MigrationFailed',
+      'MigrationBlocked',
+      'StateUnexpected',
+      'PlanInvalid',
+      'PlanStale',
+      'DatabaseUnreachable',
+      'RightsMissing',
+      'GuardFailed',
+      'Unexpected',
+    ]),
+    message: z.string(),
+    sqlstate: z.string().optional(),
+    changed: z.string().optional(),
+    evidence: z.string().optional(),
+  }),
+])
+export type UmzugEvent = z.infer<typeof UmzugEvent>

@@ -1,0 +1,138 @@
+import { createRequire } from 'node:module'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+import type { MigratorConfiguration } from '../../domain/configuration.js'
+import { failure } from '../../domain/failures.js'
+import type { Fence } from '../../domain/fence.js'
+import { plain, redact } from '../../domain/text.js'
+import type { Target } from '../postgres/target.js'
+import { type ProgramResult, runFenced } from '../process/run.js'
+import { type MigrationFile, readMigrations } from './migration-folder.js'
+import type { MigratorContext } from './context.js'
+import type { Migrator, ToolRun } from './port.js'
+import { toolEnvironment } from './tool-environment.js'
+import { qualified, readUmzugLedger } from './umzug-ledger.js'
+import { UmzugEvent, type UmzugRequest } from './umzug-protocol.js'
+
+const require = createRequire(import.meta.url)
+const DOWN_BUDGET_MS = 60_000
+
+/** Headgate's own migrations: a folder of SQL, TypeScript and JavaScript files, applied by umzug in a process of its own. */
+export function umzugMigrator(
+  { dir, table }: Extract<MigratorConfiguration, { kind: 'umzug' }>,
+  context: MigratorContext,
+): Migrator {
+  const files = (tag: string): Promise<MigrationFile[]> => readMigrations(dir.replaceAll('{tag}', tag))
+  const call = async (request: Omit<UmzugRequest, 'files' | 'table'>, tag: string, target: Target, fence: Fence) =>
+    runChild({ ...request, files: (await files(tag)).map(asked), table }, target, fence, context)
+  return {
+    stopsAtTarget: true,
+    ledgerTable: qualified(table),
+    migrations: async (tag) =>
+      (await files(tag)).map(({ path: _path, downPath: _downPath, ...migration }) => migration),
+    ledger: (session) => readUmzugLedger(session, table),
+    up: ({ tag, planned, ...request }, target, fence) =>
+      call({ direction: 'up', ...request, planned: [...planned] }, tag, target, fence),
+    down: ({ tag, ...request }, target, fence) =>
+      call({ direction: 'down', ...request, planned: [], lockBudgetMs: DOWN_BUDGET_MS }, tag, target, fence),
+    describe: async () => [`umzug ${packageVersion('umzug')} on node ${process.versions.node}`],
+  }
+}
+
+const asked = ({
+  version,
+  name,
+  checksum,
+  transactional,
+  hasDown,
+  path,
+  downPath,
+}: MigrationFile): UmzugRequest['files'][number] => ({
+  version,
+  name,
+  checksum,
+  transactional,
+  hasDown,
+  path,
+  ...(downPath === undefined ? {} : { downPath }),
+})
+
+async function runChild(
+  request: UmzugRequest,
+  target: Target,
+  fence: Fence,
+  context: MigratorContext,
+): Promise<ToolRun> {
+  const secrets = [...context.secrets, ...(target.password ? [target.password] : [])]
+  let failed: Extract<UmzugEvent, { event: 'failed' }> | undefined
+  const sessions: Promise<void>[] = []
+  const listen = (line: string): void => {
+    const event = eventOf(line)
+    if (event?.event === 'failed') failed = event
+    else if (event?.event === 'session') sessions.push(fence.recordSession(event.pid, event.startedAt))
+    else if (event) fence.progress(inWords(event))
+  }
+  const result = await runFenced(
+    {
+      name: `umzug ${request.direction}`,
+      command: childCommand(request),
+      env: toolEnvironment(target, fence.applicationName, request),
+      input: JSON.stringify(request),
+      logDirectory: context.logDirectory,
+      onAnswer: listen,
+      secrets,
+    },
+    fence,
+  )
+  await Promise.allSettled(sessions)
+  if (failed) throw toldFailure(failed, secrets)
+  return ended(result)
+}
+
+/** TypeScript is loaded by the tsx that came with us, and only where there is some. */
+function childCommand({ files, direction, planned }: UmzugRequest): string[] {
+  const isSource = import.meta.url.endsWith('.ts')
+  const entry = fileURLToPath(new URL(`./umzug-entry.${isSource ? 'ts' : 'js'}`, import.meta.url))
+  const loaded = files.filter(({ version }) => direction === 'down' || planned.includes(version))
+  const needsTsx = isSource || loaded.some(({ path, downPath }) => path.endsWith('.ts') || downPath?.endsWith('.ts'))
+  return [process.execPath, ...(needsTsx ? ['--import', pathToFileURL(require.resolve('tsx')).href] : []), entry]
+}
+
+/** A migration may print whatever it likes: only our events count. */
+function eventOf(line: string): UmzugEvent | undefined {
+  if (!line.startsWith('{"event":')) return undefined
+  try {
+    return UmzugEvent.safeParse(JSON.parse(line)).data
+  } catch {
+    return undefined
+  }
+}
+
+function inWords(event: Exclude<UmzugEvent, { event: 'failed' | 'session' }>): string {
+  if (event.event === 'started') return `applying ${event.version}`
+  if (event.event === 'finished') return `applied ${event.version}`
+  return `${event.version} waits for a lock${event.blockers.length > 0 ? ` held by ${event.blockers.join('; ')}` : ''}`
+}
+
+function toldFailure(
+  { code, message, changed, evidence }: Extract<UmzugEvent, { event: 'failed' }>,
+  secrets: string[],
+): Error {
+  const shown = (text: string): string => plain(redact(text, secrets))
+  return failure(code, shown(message), undefined, {
+    ...(changed === undefined ? {} : { changed: shown(changed) }),
+    ...(evidence === undefined ? {} : { evidence: shown(evidence) }),
+  })
+}
+
+function ended(result: ProgramResult): ToolRun {
+  const tail = [result.stdout, result.stderr].join('\n').trim()
+  if (result.exitCode === 0) return { log: result.log ?? '', tail }
+  throw failure('MigrationFailed', `umzug ended without an answer (exit ${result.exitCode})`, undefined, {
+    evidence: tail,
+  })
+}
+
+const packageVersion = (name: string): string => {
+  const { version }: { version?: unknown } = require(`${name}/package.json`)
+  return typeof version === 'string' ? version : 'of unknown version'
+}

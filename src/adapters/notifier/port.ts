@@ -1,0 +1,24 @@
+/** Something a person should know. `sequence` and `run` together are its identity: it may arrive twice. */
+export interface Notice {
+  run: string
+  sequence: number
+  project: string
+  environment: string
+  kind: 'started' | 'waiting' | 'succeeded' | 'failed' | 'needs-operator' | 'held'
+  text: string
+  /** The one command to type next, if any. */
+  next?: string
+}
+
+/** What a kind gets beside its own configuration. */
+export interface NotifierContext {
+  /** Where programs run: the folder of headgate.yaml. */
+  directory: string
+  /** Known secret values, redacted wherever something is shown. */
+  secrets: readonly string[]
+}
+
+/** Tells people. Never blocks or fails a run: a caller gives it 5 s and three tries. */
+export interface Notifier {
+  send(notice: Notice, signal: AbortSignal): Promise<void>
+}

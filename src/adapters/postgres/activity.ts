@@ -1,0 +1,54 @@
+import type { Client } from 'pg'
+
+export interface OwnSession {
+  pid: number
+  startedAt: string
+}
+
+/** Sessions on `database` under exactly this application name. */
+export async function sessionsNamed(session: Client, database: string, applicationName: string): Promise<OwnSession[]> {
+  const { rows } = await session.query<OwnSession>(
+    `select pid, backend_start::text as "startedAt" from pg_stat_activity
+     where datname = $1 and application_name = $2 and backend_type = 'client backend'`,
+    [database, applicationName],
+  )
+  return rows
+}
+
+/** One session of ours that waits for a lock, who holds it, and how many wait behind us. */
+export interface Blocked {
+  pid: number
+  waitingMs: number
+  blockers: { pid: number; user: string; applicationName: string; state: string; ageMs: number }[]
+  behindUs: number
+}
+
+/** Which of our sessions wait for locks, and for whom. Never holds a lock or a snapshot itself. */
+export async function blockedSessions(session: Client, database: string, applicationName: string): Promise<Blocked[]> {
+  const { rows } = await session.query<Blocked>(
+    `select a.pid, (extract(epoch from clock_timestamp() - a.query_start) * 1000)::int as "waitingMs",
+       (select coalesce(json_agg(json_build_object('pid', b.pid, 'user', b.usename, 'applicationName', b.application_name, 'state', b.state,
+          'ageMs', (extract(epoch from clock_timestamp() - coalesce(b.xact_start, b.query_start)) * 1000)::int)), '[]')
+        from pg_stat_activity b where b.pid = any (pg_blocking_pids(a.pid))) as blockers,
+       (select count(*)::int from pg_stat_activity w where w.wait_event_type = 'Lock' and w.pid <> a.pid and a.pid = any (pg_blocking_pids(w.pid))) as "behindUs"
+     from pg_stat_activity a
+     where a.datname = $1 and a.application_name = $2 and a.wait_event_type = 'Lock'`,
+    [database, applicationName],
+  )
+  return rows
+}
+
+/** Transactions of others on `database` that are older than `olderThanMs`: a migration would queue behind them, and readers behind it. */
+export async function longTransactions(
+  session: Client,
+  database: string,
+  olderThanMs: number,
+): Promise<{ pid: number; user: string; applicationName: string; ageMs: number }[]> {
+  const { rows } = await session.query<{ pid: number; user: string; applicationName: string; ageMs: number }>(
+    `select pid, usename as user, application_name as "applicationName", (extract(epoch from clock_timestamp() - xact_start) * 1000)::int as "ageMs"
+     from pg_stat_activity where datname = $1 and pid <> pg_backend_pid() and backend_type = 'client backend'
+       and xact_start < clock_timestamp() - make_interval(secs => $2::float8 / 1000) order by xact_start`,
+    [database, olderThanMs],
+  )
+  return rows
+}

@@ -1,0 +1,50 @@
+import type { Client } from 'pg'
+import { failure } from '../../domain/failures.js'
+
+/** Which database this is, what the session may do there, and what would stand in the way of a clone or a swap. */
+export interface DatabaseIdentity {
+  systemIdentifier: string
+  database: string
+  oid: string
+  /** `150018`. */
+  serverVersionNum: number
+  /** `15.18 (Debian 15.18-0+deb12u1)`. */
+  serverVersion: string
+  isStandby: boolean
+  sizeBytes: string
+  user: string
+  isSuperuser: boolean
+  canCreateDatabase: boolean
+  /** The owner itself or a member of it. */
+  ownsDatabase: boolean
+  /** Global ids of prepared transactions of this database. */
+  preparedTransactions: string[]
+  /** Names of logical replication slots of this database: they follow the oid, not the name. */
+  logicalSlots: string[]
+  subscriptions: string[]
+}
+
+const IDENTITY = `
+select system_identifier::text as "systemIdentifier",
+       datname as "database",
+       d.oid::text as "oid",
+       current_setting('server_version_num')::int as "serverVersionNum",
+       current_setting('server_version') as "serverVersion",
+       pg_is_in_recovery() as "isStandby",
+       pg_database_size(d.oid)::text as "sizeBytes",
+       current_user::text as "user",
+       rolsuper as "isSuperuser",
+       rolcreatedb or rolsuper as "canCreateDatabase",
+       pg_has_role(current_user, datdba, 'usage') as "ownsDatabase",
+       array(select gid::text from pg_prepared_xacts where database = datname order by 1) as "preparedTransactions",
+       array(select slot_name::text from pg_replication_slots s where s.database = datname order by 1) as "logicalSlots",
+       array(select subname::text from pg_subscription where subdbid = d.oid order by 1) as "subscriptions"
+  from pg_database d, pg_control_system(), pg_roles r
+ where datname = current_database() and r.rolname = current_user`
+
+/** Reads the identity of the session's own database. Needs no rights beyond connecting. */
+export async function readIdentity(session: Client): Promise<DatabaseIdentity> {
+  const { rows } = await session.query<DatabaseIdentity>(IDENTITY)
+  if (!rows[0]) throw failure('StateUnexpected', 'the session`s own database is not in pg_database')
+  return rows[0]
+}

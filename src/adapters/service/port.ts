@@ -1,0 +1,26 @@
+import type { Fence } from '../../domain/fence.js'
+
+/** What a kind gets beside its own configuration. */
+export interface ServiceContext {
+  /** Where programs run: the folder of headgate.yaml. */
+  directory: string
+  /** Known secret values, redacted wherever something is shown. */
+  secrets: readonly string[]
+}
+
+/** What is deployed with an image tag and restarted. */
+export interface Service {
+  readonly name: string
+  /** False where its kind has no way to stop it: then it cannot be quiesced. */
+  readonly canStop: boolean
+  /** The tag that runs now or ran last; undefined when nothing was ever deployed. Changes nothing. */
+  current(signal: AbortSignal): Promise<string | undefined>
+  /** Whether `tag` could be deployed from here now; undefined where the kind cannot tell. */
+  exists(tag: string, signal: AbortSignal): Promise<boolean | undefined>
+  /** Brings `tag` into service, started. Twice is once. */
+  deploy(tag: string, fence: Fence): Promise<void>
+  /** Starts what is deployed. Twice is once. */
+  start(fence: Fence): Promise<void>
+  /** Stops it; returns when its processes are gone. Twice is once. */
+  stop(fence: Fence): Promise<void>
+}

@@ -1,0 +1,17 @@
+import type { RunState } from '../domain/run.js'
+import { line, moment, shortDigest } from './output-words.js'
+
+/** What would be approved. */
+export function decisionLines(state: RunState): string[] {
+  const { run, stage, digest, database, tag, deadline } = state
+  const wait = state.lines.findLast(({ step, state }) => step === 'await-approval' && state === 'waiting')
+  return [
+    line(`${run}${tag === undefined ? '' : `, tag ${tag}`}, database ${database}`),
+    `  stage   ${stage}: ${line(wait?.text ?? 'waits for approval').replace(/^wait for approval of /, '')}`,
+    `  plan    ${shortDigest(digest)}`,
+    ...(deadline === undefined ? [] : [`  until   ${moment(deadline)}`]),
+  ]
+}
+
+export const decisionAsked = ({ stage, digest }: RunState): string =>
+  `Approve stage ${stage} of plan ${shortDigest(digest)}? [y/N] `

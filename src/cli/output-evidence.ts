@@ -1,0 +1,60 @@
+import type { LookAnswers } from '../domain/look.js'
+import { line, moment } from './output-words.js'
+
+type Evidence = LookAnswers['evidence']
+
+/** What is known of a run that stopped, newest steps last. */
+export function evidenceLines({ report, database, gate, contractStarted, consumers, services }: Evidence): string[] {
+  const failed = report.steps.findLast(({ state }) => state === 'failed')
+  const unknown = report.steps.findLast(({ state }) => state === 'intended')
+  return [
+    line(
+      `${report.run}: ${report.kind}${report.tag === undefined ? '' : ` of tag ${report.tag}`}, database ${report.database}, since ${moment(report.startedAt)}`,
+    ),
+    ...(report.ending === undefined
+      ? ['  ended      no: its workflow is gone']
+      : [`  stopped    ${line(report.ending.reason)}`]),
+    ...(failed ? [`  failed     ${failed.step}, attempt ${failed.attempt}: ${line(failed.note)}`] : []),
+    ...(unknown ? [`  unknown    ${unknown.step}, attempt ${unknown.attempt}: nobody knows how it ended`] : []),
+    `  database   ${line(database)}`,
+    `  gate       ${gateWords(gate, contractStarted)}`,
+    ...services.map(({ name, current }) => `  service    ${line(name)} runs ${line(current)}`),
+    ...consumers.map(
+      ({ name, state, touched }) =>
+        `  consumer   ${line(name)} is ${line(state)}${touched ? ', paused by the run' : ''}`,
+    ),
+    ...report.backups.map(({ name, kind, state }) => `  backup     ${name}/${kind}, ${state}`),
+    '',
+    ...choiceLines(
+      gate,
+      contractStarted,
+      report.backups.some(({ state }) => state === 'valid'),
+    ),
+  ]
+}
+
+function gateWords(gate: Evidence['gate'], contractStarted: boolean): string {
+  const contract = contractStarted ? '; a contract migration may have committed' : ''
+  const words = {
+    closed: 'closed since the backup: nobody else wrote',
+    open: 'open since the backup: others may have written',
+    'never closed': 'never closed: others may have written',
+  }
+  return `${words[gate]}${contract}`
+}
+
+function choiceLines(gate: Evidence['gate'], contractStarted: boolean, hasBackup: boolean): string[] {
+  const lost = gate === 'closed' ? 'nothing is lost' : 'writes since the backup leave the live database'
+  return [
+    '  finish     go on from where it stopped',
+    hasBackup
+      ? `  restore    put the backup back: ${lost}, what is live now is kept as quarantine`
+      : '  restore    not possible: there is no valid backup',
+    contractStarted
+      ? '  redeploy   the previous image may not run on this schema'
+      : '  redeploy   leave the database, put the previous image back',
+    '  accept     leave everything as it is, let writers and consumers in',
+  ]
+}
+
+export const choicesAsked = (): string => 'finish, restore, redeploy or accept? (anything else: leave it) '

@@ -1,0 +1,110 @@
+import type { Plan, PlannedMigration, Stage } from '../domain/plan.js'
+import { plain } from '../domain/text.js'
+import { duration, line, plural, shortDigest } from './output-words.js'
+
+/** Lines of one migration's SQL that are shown. */
+const SQL_LINES = 40
+
+/** The plan on one page: what, how, which way back, who must agree, what to type. */
+export function planPage(plan: Plan, digest: string): string[] {
+  const { project, environment, tag, stages, bound, from } = plan
+  const target = stages.findLast((stage) => stage.target !== undefined)?.target
+  const head = `plan of ${project} ${environment}${tag === undefined ? '' : `, tag ${tag}`}`
+  const where = `  database   ${line(bound.database)}, at ${line(from ?? 'no version')}${target === undefined ? '' : ` → ${line(target)}`}`
+  if (stages.length === 0)
+    return [
+      head,
+      where,
+      '  nothing to do: nothing is pending, and the services run this release',
+      `  next       headgate info ${environment}`,
+    ]
+  return [
+    head,
+    where,
+    ...servicesLine(plan),
+    ...stages.flatMap((stage) => ['', ...stageLines(stage, plan)]),
+    '',
+    `  pauses     ${plan.consumers.map(line).join(', ') || 'nobody'}`,
+    `  stops      ${plan.quiesces.map(line).join(', ') || 'nothing'}`,
+    `  backups    ${plan.backups.join(' and ') || 'none'}`,
+    ...(plan.noRestoreBecause === undefined
+      ? []
+      : [`  restore    no automatic restore here, because ${line(plan.noRestoreBecause)}`]),
+    ...(stages.some(({ approval }) => approval) ? [`  approvers  ${approversOf(plan)}`] : []),
+    ...plan.remarks.map((remark) => `  remark     ${line(remark)}`),
+    `  digest     ${shortDigest(digest)}`,
+    `  next       headgate ${plan.kind} ${environment}${tag === undefined ? '' : ` --tag ${tag}`} --digest ${shortDigest(digest)}`,
+  ]
+}
+
+function servicesLine({ services }: Plan): string[] {
+  const words = services.map(
+    ({ name, previous, next }) => `${line(name)} ${previous ?? 'unknown'}${next === undefined ? '' : ` → ${next}`}`,
+  )
+  return words.length === 0 ? [] : [`  services   ${words.join(', ')}`]
+}
+
+function stageLines(stage: Stage, plan: Plan): string[] {
+  const { number, phase, migrations, target, approval, deploysImage } = stage
+  const what =
+    phase === 'image'
+      ? 'the new image'
+      : `${phase}, ${plural(migrations.length, 'migration')}${target === undefined ? '' : ` to ${line(target)}`}`
+  const then = phase !== 'image' && deploysImage ? ', then the new image' : ''
+  return [
+    `  stage ${number}    ${what}${then}${approval ? '; waits for approval' : ''}`,
+    ...migrations.flatMap(migrationLines),
+    ...undoLines(stage, plan).map((text) => `    undo     ${text}`),
+  ]
+}
+
+function migrationLines({ version, name, transactional, hasDown, sql }: PlannedMigration): string[] {
+  const facts = [...(transactional ? [] : ['not in a transaction']), ...(hasDown ? ['has a down'] : [])]
+  const title = saysTheSame(version, name) ? line(version) : `${line(version)} ${line(name)}`
+  return [`    ${title}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}`, ...sqlLines(sql)]
+}
+
+/** `0042_add_email` needs no `add email` behind it. */
+const saysTheSame = (version: string, name: string): boolean => {
+  const letters = (text: string): string => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '')
+  return letters(version).includes(letters(name))
+}
+
+function sqlLines(sql: string | undefined): string[] {
+  if (sql === undefined) return ['      | its SQL cannot be shown']
+  const all = plain(sql).trim().split('\n')
+  const rest = all.length - SQL_LINES
+  return [
+    ...all.slice(0, SQL_LINES).map((text) => `      | ${text}`.trimEnd()),
+    ...(rest > 0 ? [`      | ... ${plural(rest, 'more line')}`] : []),
+  ]
+}
+
+/** Which way back there is, and until when; where there is none, why. */
+function undoLines({ phase, deploysImage }: Stage, plan: Plan): string[] {
+  const previous = plan.services.filter(({ next }) => next !== undefined)
+  const unknown = previous.filter((service) => service.previous === undefined).map(({ name }) => line(name))
+  const image =
+    unknown.length > 0
+      ? `no rollback of ${unknown.join(', ')}: the image that runs now is not known`
+      : 'the previous image'
+  if (phase === 'image') return [image]
+  const database =
+    plan.noRestoreBecause === undefined
+      ? `until services restart: ${plan.backups.includes('clone') ? 'the clone is swapped back, in seconds' : 'the dump is restored beside and swapped in'}`
+      : `the database only where it is proven unchanged: no automatic restore, because ${line(plan.noRestoreBecause)}`
+  if (phase === 'contract') return [database, 'after its first commit: no previous image']
+  return [database, ...(deploysImage ? [`after that: ${image}, on the expanded schema; no write is lost`] : [])]
+}
+
+function approversOf({ approvers }: Plan): string {
+  const { from, count, timeoutMs, verified, requesterMayApprove } = approvers
+  const who =
+    from.length === 0 ? (count === 1 ? 'anybody' : `any ${count}`) : `${count} of ${from.map(line).join(', ')}`
+  return [
+    who,
+    verified ? 'signed' : 'by name, not verified',
+    ...(requesterMayApprove || from.length === 0 ? [] : ['not who asked']),
+    `within ${duration(timeoutMs)}`,
+  ].join('; ')
+}

@@ -1,0 +1,94 @@
+import type { Standing } from '../client/standing.js'
+import type { Report } from '../domain/report.js'
+import type { Ending } from '../domain/run.js'
+import { summary, stepLine } from './output-run.js'
+import { duration, line, moment, shortDigest } from './output-words.js'
+
+/** One run in the words of `-o json`. */
+export interface StatusAnswer {
+  environment: string
+  run?: string
+  state: 'none' | 'running' | 'waiting' | 'held' | 'stuck' | 'ended'
+  step?: string
+  stage?: number
+  tag?: string
+  database?: string
+  digest?: string
+  waiting?: string
+  deadline?: string
+  why?: string
+  outcome?: string
+  exit?: number
+  reason?: string
+  next?: string
+}
+
+export function statusAnswer(environment: string, { state, ending, stuck }: Standing): StatusAnswer {
+  const ended = ending === undefined ? {} : endedAnswer(ending)
+  if (!state)
+    return {
+      environment,
+      state: stuck === undefined ? 'ended' : 'stuck',
+      ...ended,
+      ...(stuck === undefined ? {} : { why: stuck }),
+    }
+  const { run, tag, database, digest, step, stage, waiting, deadline } = state
+  return {
+    environment,
+    run,
+    state: ending ? 'ended' : state.state,
+    step,
+    stage,
+    ...(tag === undefined ? {} : { tag }),
+    database,
+    digest,
+    ...(waiting === undefined ? {} : { waiting }),
+    ...(deadline === undefined ? {} : { deadline: new Date(deadline).toISOString() }),
+    ...ended,
+  }
+}
+
+const endedAnswer = ({ run, outcome, exit, reason, next }: Ending) => ({ run, outcome, exit, reason, next })
+
+export function statusLines(environment: string, { state, ending, stuck }: Standing, now: number): string[] {
+  if (stuck !== undefined) return [`${environment}: stuck`, `  ${line(stuck)}`]
+  if (!state) return ending ? [`${environment}: ended`, ...summary(ending).slice(1)] : [environment]
+  const { run, tag, database, digest, waiting, deadline } = state
+  const running = state.lines.at(-1)
+  const head = line(
+    `${run || environment}${tag === undefined ? '' : `, tag ${tag}`}${database === '' ? '' : `, database ${database}`}${digest === '' ? '' : `, plan ${shortDigest(digest)}`}`,
+  )
+  const steps = state.lines.map((step) => `  ${stepLine(step)}`)
+  if (ending) return [head, ...steps, ...summary(ending)]
+  const call = waiting === undefined ? [] : ['', `  next  ${waiting}`]
+  const until = deadline === undefined ? '' : ` until ${moment(deadline)}`
+  const since = running && running.endedAt === undefined ? ` for ${duration(now - running.startedAt)}` : ''
+  return [head, ...steps, '', `  ${state.state} at ${state.step}${since}${until}`, ...call]
+}
+
+export const nothingRan = (environment: string): { lines: string[]; answer: StatusAnswer } => ({
+  lines: [`${environment}: no run is known to Temporal`, `  next  headgate plan ${environment} --tag TAG`],
+  answer: { environment, state: 'none' },
+})
+
+/** An older run, as the journal knows it. */
+export function endedBefore({ run, environment, ending, tag, database, digest }: Report): {
+  lines: string[]
+  answer: StatusAnswer
+} {
+  const answer: StatusAnswer = {
+    environment,
+    run,
+    state: ending ? 'ended' : 'stuck',
+    ...(tag === undefined ? {} : { tag }),
+    database,
+    ...(digest === undefined ? {} : { digest }),
+    ...(ending
+      ? endedAnswer(ending)
+      : { why: 'open in the journal, and no workflow carries it', next: `headgate recover ${run}` }),
+  }
+  const lines = ending
+    ? [`${run}: ended`, ...summary(ending).slice(1)]
+    : [`${run}: open in the journal, and no workflow carries it`, `  next  headgate recover ${run}`]
+  return { lines, answer }
+}

@@ -1,0 +1,30 @@
+import type { Command } from 'commander'
+import { look } from '../client/look.js'
+import { EXIT } from '../domain/outcome.js'
+import type { Context } from './context.js'
+import { planPage } from './output-plan.js'
+import { tagOf } from './starting.js'
+
+export function define(command: Command): void {
+  command
+    .description(
+      'What a deploy would do: stages, SQL, who is paused, which way back there is, who approves. It changes nothing.',
+    )
+    .argument('<environment>')
+    .option('--tag <tag>', 'the release; without it what `headgate migrate` would do')
+    .option('--detailed-exitcode', 'exit 2 where something is to be done')
+}
+
+export async function run(context: Context, command: Command): Promise<number> {
+  const [environment = ''] = command.args
+  const options = command.opts<{ tag?: string; detailedExitcode?: boolean }>()
+  const tag = tagOf(options.tag)
+  const place = await context.place(environment)
+  const { digest, plan } = await look(await context.engine(), place, {
+    command: 'plan',
+    ...(tag === undefined ? {} : { tag }),
+  })
+  for (const text of planPage(plan, digest)) context.terminal.say(text)
+  context.terminal.answer({ schema: 'headgate/plan/1', digest, ...plan })
+  return options.detailedExitcode && plan.stages.length > 0 ? EXIT.pending : EXIT.done
+}

@@ -1,0 +1,79 @@
+import type { Command } from 'commander'
+import { environmentNames, projectName } from '../adapters/configuration/index.js'
+import { look } from '../client/look.js'
+import { listEnvironments } from '../client/runs.js'
+import { type Standing, standingOf } from '../client/standing.js'
+import { failure } from '../domain/failures.js'
+import { EXIT } from '../domain/outcome.js'
+import type { Context } from './context.js'
+import { endedBefore, nothingRan, type StatusAnswer, statusAnswer, statusLines } from './output-status.js'
+
+export function define(command: Command): void {
+  command
+    .description('Where runs stand: of one environment, of one run, or of all environments.')
+    .argument('[run]', 'a run or an environment; all environments without it')
+    .option('--exit-status', "exit as `watch` would: the run's own code, 3 waiting for approval, 8 under way, 6 stuck")
+}
+
+export async function run(context: Context, command: Command): Promise<number> {
+  const [name] = command.args
+  const { terminal } = context
+  const { exitStatus = false } = command.opts<{ exitStatus?: boolean }>()
+  if (name !== undefined) {
+    const { lines, answer } = await statusOf(context, name)
+    for (const text of lines) terminal.say(text)
+    terminal.answer({ schema: 'headgate/status/1', ...answer })
+    return exitStatus ? exitOf(answer) : EXIT.done
+  }
+  const answers: StatusAnswer[] = []
+  for (const environment of await environmentsOf(context)) {
+    const { lines, answer } = await statusOf(context, environment)
+    if (answers.length > 0) terminal.say()
+    for (const text of lines) terminal.say(text)
+    answers.push(answer)
+  }
+  if (answers.length === 0) terminal.say(`no runs of ${await context.project()} so far`)
+  terminal.answer({ schema: 'headgate/status/1', environments: answers })
+  return exitStatus ? Math.max(EXIT.done, ...answers.map(exitOf)) : EXIT.done
+}
+
+async function statusOf(context: Context, name: string): Promise<{ lines: string[]; answer: StatusAnswer }> {
+  const place = await context.placeOf(name)
+  const engine = await context.engine()
+  const standing = await standingOf(engine, place)
+  if (standing && (place.run === undefined || runOf(standing) === place.run))
+    return {
+      lines: statusLines(place.environment, standing, Date.now()),
+      answer: statusAnswer(place.environment, standing),
+    }
+  if (place.run === undefined) return nothingRan(place.environment)
+  return endedBefore(await look(engine, place, { command: 'report', run: place.run }))
+}
+
+const runOf = ({ state, ending }: Standing): string => state?.run ?? ending?.run ?? ''
+
+/** Of the file where there is one, else those that had runs. */
+export async function environmentsOf(context: Context): Promise<string[]> {
+  const source = await context.source()
+  const project = await context.project()
+  if (source && projectName(source) === project) return environmentNames(source)
+  return listEnvironments(await context.engine(), project)
+}
+
+function exitOf({ state, exit }: StatusAnswer): number {
+  switch (state) {
+    case 'ended':
+      return exit ?? EXIT.done
+    case 'waiting':
+      return EXIT.waiting
+    case 'stuck':
+      return EXIT.needsOperator
+    case 'none':
+      return EXIT.done
+    case 'running':
+    case 'held':
+      return EXIT.waitOver
+    default:
+      throw failure('Unexpected', `no such state`)
+  }
+}

@@ -1,0 +1,48 @@
+import type { Command } from 'commander'
+import { failure } from '../domain/failures.js'
+import { EXIT } from '../domain/outcome.js'
+import { type RunningWorker, startWorker } from '../worker/worker.js'
+import type { Context } from './context.js'
+
+export function define(command: Command): void {
+  command
+    .description(
+      'Serves every environment of headgate.yaml until it is told to stop. It holds the credentials; run it beside the database.',
+    )
+    .option('--health <host:port>', 'serve /healthz, /readyz and /metrics there')
+}
+
+export async function run({ settings, terminal, address }: Context, command: Command): Promise<number> {
+  const { health } = command.opts<{ health?: string }>()
+  const where = await address()
+  const worker = await startWorker({
+    settings,
+    ...(where === undefined ? {} : { address: where }),
+    ...(health === undefined ? {} : { health: healthAddress(health) }),
+    onLine: terminal.note,
+  })
+  await untilToldToStop(worker, terminal.note)
+  return EXIT.done
+}
+
+/** The first signal lets running steps end or hand over, the second one leaves. */
+export async function untilToldToStop(worker: RunningWorker, onLine: (line: string) => void): Promise<void> {
+  const stop = (): void => {
+    onLine('stopping: a running step is given 5 s, then the next worker takes it over')
+    worker.stop()
+    process.once('SIGINT', () => process.exit(EXIT.viewerLeft))
+  }
+  process.once('SIGINT', stop).once('SIGTERM', stop)
+  try {
+    await worker.ended
+  } finally {
+    process.off('SIGINT', stop).off('SIGTERM', stop)
+  }
+}
+
+function healthAddress(text: string): { host: string; port: number } {
+  const [, host, port] = /^(.*):(\d{1,5})$/.exec(text) ?? []
+  if (port === undefined || Number(port) > 65_535)
+    throw failure('UsageInvalid', `--health ${text}: write it like 127.0.0.1:8090`)
+  return { host: host?.replace(/^\[(.*)\]$/, '$1') || '127.0.0.1', port: Number(port) }
+}

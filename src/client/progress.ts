@@ -1,0 +1,36 @@
+import type { WorkflowHandle } from '@temporalio/client'
+import { defaultPayloadConverter } from '@temporalio/common'
+import type { Engine } from './connection.js'
+
+/** What the step that runs now says of itself. */
+export interface Progress {
+  /** The running activity's own words; empty when it has said nothing. */
+  text: string
+  /** 1 for the first. */
+  attempt: number
+  /** Why the attempt before failed. */
+  lastFailure?: string
+}
+
+const ANSWER_MS = 3_000
+
+/** Asks the server, not the worker: it answers while a step is in the engine's back-off, or its worker is gone. */
+export async function progressOf({ client }: Engine, handle: WorkflowHandle): Promise<Progress | undefined> {
+  const described = await client.withDeadline(Date.now() + ANSWER_MS, () => handle.describe()).catch(() => undefined)
+  const [activity] = described?.raw.pendingActivities ?? []
+  if (!activity) return undefined
+  const [payload] = activity.heartbeatDetails?.payloads ?? []
+  const details: unknown = payload ? defaultPayloadConverter.fromPayload(payload) : undefined
+  const { timeoutFailureInfo, message } = activity.lastFailure ?? {}
+  const lastFailure = timeoutFailureInfo ? 'its worker gave no sign of life' : message
+  return {
+    text: textOf(details),
+    attempt: activity.attempt ?? 1,
+    ...(lastFailure ? { lastFailure } : {}),
+  }
+}
+
+const textOf = (details: unknown): string =>
+  typeof details === 'object' && details !== null && 'text' in details && typeof details.text === 'string'
+    ? details.text
+    : ''

@@ -1,0 +1,55 @@
+import { ServiceError, WorkflowNotFoundError } from '@temporalio/client'
+import { failure, messageOf } from '../domain/failures.js'
+import type { Ending, RunState } from '../domain/run.js'
+import type { Engine } from './connection.js'
+import { endingWhenClosed } from './ended.js'
+import { type Place, requireWorker, workflowIdOf } from './runs.js'
+
+/** Where the newest run of an environment stands. */
+export interface Standing {
+  /** What the run itself says; absent where no worker could answer. */
+  state?: RunState
+  ending?: Ending
+  /** Why it makes no progress: its workflow tasks fail. */
+  stuck?: string
+  /** The execution that was looked at. */
+  executionId: string
+}
+
+const ANSWER_MS = 5_000
+/** A task that failed this often will not succeed by itself. */
+const FAILED_TASKS = 2
+
+/** Undefined where Temporal knows no run. Throws `WorkerMissing` for an open run whose worker is away. */
+export async function standingOf(engine: Engine, place: Place): Promise<Standing | undefined> {
+  const { client } = engine
+  const newest = client.workflow.getHandle(workflowIdOf('deploy', place))
+  const described = await newest.describe().catch((error: unknown) => {
+    if (error instanceof WorkflowNotFoundError) return undefined
+    throw error
+  })
+  if (!described) return undefined
+  const { runId: executionId, memo } = described
+  const run = typeof memo?.run === 'string' ? memo.run : ''
+  const asked = await client
+    .withDeadline(Date.now() + ANSWER_MS, () => newest.query<RunState>('state'))
+    .then((state) => ({ state }))
+    .catch((error: unknown) => ({ why: messageOf(error instanceof ServiceError ? error.cause : error) }))
+  const told: { state?: RunState } = 'state' in asked ? asked : {}
+  // What a terminated run says of itself is where it was; only how its workflow closed tells that it is over.
+  if (described.status.name !== 'RUNNING') {
+    const handle = client.workflow.getHandle(newest.workflowId, executionId)
+    const closed = () => endingWhenClosed(handle, () => run, AbortSignal.timeout(ANSWER_MS))
+    return { ...told, ending: told.state?.ending ?? (await closed()), executionId }
+  }
+  if ('state' in asked)
+    return { state: asked.state, executionId, ...(asked.state.ending ? { ending: asked.state.ending } : {}) }
+  const attempts = described.raw.pendingWorkflowTask?.attempt ?? 0
+  if (attempts > FAILED_TASKS)
+    return { stuck: `its workflow task failed ${attempts - 1} times: ${asked.why}`, executionId }
+  await requireWorker(engine, place)
+  throw failure(
+    'WorkerMissing',
+    `${run === '' ? 'a run' : `run ${run}`} is open on ${place.environment}, but no worker answers`,
+  )
+}

@@ -1,0 +1,258 @@
+import { z } from 'zod'
+import { Name } from './names.js'
+
+const DURATION = 'a duration is a number and ms, s, m, h or d: 90s'
+
+/** `90s`, `3m`, `3d`, `100ms` → milliseconds. */
+export const Duration = z
+  .string(DURATION)
+  .regex(/^\d{1,6}(ms|s|m|h|d)$/, DURATION)
+  .transform((text) => {
+    const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+    const [, amount, unit] = /^(\d+)(\w+)$/.exec(text) ?? []
+    return Number(amount) * (units[unit ?? ''] ?? 1)
+  })
+
+/** An argument array: no shell ever sees it. `{tag}` is replaced inside single arguments. */
+const Command = z.array(z.string().min(1)).min(1)
+const HttpUrl = z.url({ protocol: /^https?$/, error: 'a URL starts with http:// or https://' })
+const Text = z.string().min(1)
+const Headers = z.record(z.string(), z.string()).prefault({}).describe('Sent with each request')
+const Table = z
+  .string()
+  .regex(/^[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?$/, 'a table is table or schema.table, in lower case')
+const Variable = z.string().regex(/^[A-Z_][A-Z0-9_]*$/, 'a variable is of A-Z, 0-9 and _')
+const UrlVariable = Variable.prefault('DATABASE_URL').describe(
+  "The environment variable the tool reads the database's URL from, beside libpq's own PG* variables",
+)
+
+export const MigratorConfiguration = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('umzug').describe('SQL, TypeScript and JavaScript files, applied by Headgate itself'),
+    dir: Text.prefault('migrations').describe('Folder of .sql and .ts/.js files; may hold {tag}'),
+    table: Table.prefault('headgate_migrations').describe('The ledger: table or schema.table'),
+  }),
+  z.strictObject({
+    kind: z.literal('alembic').describe('Alembic, called as a program'),
+    config: Text.prefault('alembic.ini').describe('alembic.ini; may hold {tag}'),
+    command: Command.prefault(['alembic']).describe('How to call it'),
+    dir: Text.optional().describe('Folder to run in; may hold {tag}; without it the folder of config'),
+    urlVariable: UrlVariable,
+    table: Table.prefault('alembic_version').describe('The ledger: table or schema.table'),
+  }),
+  z.strictObject({
+    kind: z.literal('command').describe('Any other tool, through argument arrays'),
+    status: Command.describe(
+      'Prints JSON: {"migrations":[{"version","name","state":"applied"|"pending","phase"?,"transactional"?,"checksum"?,"sql"?}]}',
+    ),
+    up: Command.describe('Applies; with {target} it stops there, without it goes to head'),
+    down: Command.optional().describe('Undoes down to {target}, exclusive'),
+    dir: Text.optional().describe('Folder to run in; may hold {tag}; without it the folder of headgate.yaml'),
+    urlVariable: UrlVariable,
+  }),
+])
+export type MigratorConfiguration = z.infer<typeof MigratorConfiguration>
+
+const Within = Duration.prefault('60s').describe('How long a pause or resume may take')
+
+export const ConsumerConfiguration = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('http').describe('A consumer with three URLs'),
+    pause: HttpUrl.describe('POST: stop consuming'),
+    resume: HttpUrl.describe('POST: consume again'),
+    status: HttpUrl.describe('GET: {"state":"paused"|"running","inFlight":n}'),
+    headers: Headers,
+    within: Within,
+  }),
+  z.strictObject({
+    kind: z.literal('command').describe('A consumer steered by programs'),
+    pause: Command.describe('Stop consuming'),
+    resume: Command.describe('Consume again'),
+    status: Command.describe('Prints {"state":"paused"|"running","inFlight":n}'),
+    within: Within,
+  }),
+])
+export type ConsumerConfiguration = z.infer<typeof ConsumerConfiguration>
+
+export const Ready = z.strictObject({
+  url: HttpUrl.describe('Answers 200 once the service is ready'),
+  within: Duration.prefault('180s').describe('How long it may take'),
+  ignoreWhilePaused: z
+    .array(Text)
+    .prefault([])
+    .describe('Sub-checks that may be stale while the run has paused what feeds them'),
+  versionCheck: Text.prefault('migrations').describe("Name of the sub-check that tells the migration's version"),
+})
+export type Ready = z.infer<typeof Ready>
+
+export const ServiceConfiguration = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('command').describe('A service deployed and restarted by programs'),
+    deploy: Command.describe('Puts {tag} into service and starts it'),
+    start: Command.optional().describe('Starts what is deployed'),
+    stop: Command.optional().describe('Stops it: without this the gate cannot be closed by stopping it'),
+    current: Command.optional().describe('Prints the tag that runs now, or nothing'),
+    exists: Command.optional().describe('Exit 0: {tag} can be deployed; 1: it cannot'),
+    within: Duration.prefault('180s').describe('How long a deploy, start or stop may take'),
+    ready: Ready.optional().describe('How to tell that it is ready'),
+  }),
+])
+export type ServiceConfiguration = z.infer<typeof ServiceConfiguration>
+
+export const VerifyCheck = z.strictObject({
+  name: Text.describe('What it proves, for reports'),
+  sql: Text.describe('One read-only statement; the first column of its first row is compared'),
+  expect: z.union([z.string(), z.number(), z.boolean(), z.null()]).describe('What it must be'),
+  timeout: Duration.prefault('30s').describe('How long it may run'),
+})
+export type VerifyCheck = z.infer<typeof VerifyCheck>
+
+export const SmokeCheck = z.strictObject({
+  name: Text.optional().describe('For reports; without it the URL'),
+  http: HttpUrl.describe('What is asked'),
+  method: z.enum(['GET', 'POST']).prefault('GET'),
+  headers: Headers,
+  body: z.unknown().optional().describe('Sent as JSON'),
+  expectStatus: z.int().min(100).max(599).prefault(200).describe('The status that proves it'),
+  correlation: z.boolean().prefault(false).describe("Sends an X-Correlation-ID of the run's and wants it back"),
+  within: Duration.prefault('30s').describe('How long it may take, tries included'),
+})
+export type SmokeCheck = z.infer<typeof SmokeCheck>
+
+export const NotifierConfiguration = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('webhook').describe('POSTs each event as JSON'),
+    url: HttpUrl.describe('Where to'),
+    headers: Headers,
+  }),
+  z.strictObject({
+    kind: z.literal('command').describe('Runs a program for each event'),
+    command: Command.describe('Gets the event as JSON on its standard input'),
+  }),
+])
+export type NotifierConfiguration = z.infer<typeof NotifierConfiguration>
+
+export const BackupConfiguration = z.union([
+  z.literal(false).describe('No backup: the only way back is forward'),
+  z.strictObject({
+    kind: z
+      .enum(['auto', 'clone', 'dump'])
+      .prefault('auto')
+      .describe('auto: a clone where gate, rights and disk allow, and a dump'),
+    to: z
+      .string()
+      .regex(/^file:\/\/\//, 'a store is file:///absolute/path')
+      .optional()
+      .describe('file:///absolute/path: the folder dumps and manifests go to'),
+    jobs: z.int().min(1).max(32).prefault(2).describe('How many tables are dumped or restored at a time'),
+  }),
+])
+export type BackupConfiguration = z.infer<typeof BackupConfiguration>
+
+export const ApprovalConfiguration = z.union([
+  z.literal('none').describe('Nobody is asked, not before contract stages either'),
+  z.strictObject({
+    before: z
+      .array(z.enum(['expand', 'contract']))
+      .prefault(['contract'])
+      .describe('Which stages wait for a person'),
+    from: z.array(Text).prefault([]).describe('Who may approve; empty: anybody'),
+    count: z.int().min(1).max(10).prefault(1).describe('How many must'),
+    timeout: Duration.prefault('3d').describe('How long a run waits before it is deferred'),
+    allowedSigners: Text.optional().describe(
+      "OpenSSH allowed_signers file on the worker's host; where it is set only verified approvals count",
+    ),
+    requesterMayApprove: z.boolean().prefault(false).describe('Whether who asked for the run may also approve it'),
+  }),
+])
+export type ApprovalConfiguration = z.infer<typeof ApprovalConfiguration>
+
+const Urls = z.strictObject({
+  control: Text.optional().describe('Creates and renames databases, ends sessions'),
+  backup: Text.optional().describe('Reads everything'),
+  verify: Text.optional().describe('Read only'),
+})
+
+const Journal = z.strictObject({
+  url: Text.optional().describe("The journal's database, never the target; without it `headgate` on the same cluster"),
+  schema: z
+    .string()
+    .regex(/^[a-z_][a-z0-9_]{0,62}$/, 'a schema is of a-z, 0-9 and _')
+    .prefault('headgate'),
+})
+
+const Locks = z.strictObject({
+  timeout: Duration.prefault('100ms').describe('How long one try waits for a lock'),
+  budget: Duration.prefault('60s').describe('How long all tries together may take'),
+  statementTimeout: Duration.prefault('12h').describe('How long one statement may run'),
+})
+
+/** What may stand at the top as a default and in an environment as its override. */
+const settings = {
+  migrator: MigratorConfiguration.describe('The tool that owns the schema history'),
+  backup: BackupConfiguration.describe('What is taken before each stage'),
+  consumers: z.record(Name, ConsumerConfiguration).describe('What feeds writes in from outside and can be paused'),
+  services: z.record(Name, ServiceConfiguration).describe('What is deployed with an image tag and restarted'),
+  verify: z.array(VerifyCheck).describe('Proofs in SQL, after each stage'),
+  smoke: z.array(SmokeCheck).describe('Proofs over HTTP, after each restart'),
+  notify: z.array(NotifierConfiguration).describe('Who hears of it'),
+  approval: ApprovalConfiguration.describe('Who must agree, and before what'),
+  quiesce: z
+    .enum(['auto', 'services', 'none'])
+    .describe('services: stop them; none: leave them running; auto: stop those that can be stopped'),
+  pause: z.array(Name).describe('Consumers to pause, in this order; without it all, in the order written'),
+  journal: Journal.describe('Where intents and outcomes are recorded'),
+  queue: z
+    .string()
+    .regex(/^[A-Za-z0-9._-]{1,100}$/, 'a queue is 1 to 100 of letters, digits, . _ -')
+    .describe('The task queue, where several environments share a worker; without it headgate-NAME-ENVIRONMENT'),
+  locks: Locks.describe('How long a migration may wait, and hold up others'),
+  heartbeat: Duration.describe('How long a worker may be silent before another attempt takes over'),
+  onFailure: z
+    .enum(['compensate', 'hold'])
+    .describe('What happens when a step fails: undo, or wait for `headgate retry`'),
+}
+
+const environmentOnly = {
+  url: Text.describe(`The migrator's role, by reference: \${env:PRODUCTION_DATABASE_URL}`),
+  urls: Urls.optional().describe('Other roles for other work; each is url where it is not written'),
+  protected: z
+    .boolean()
+    .optional()
+    .describe('Typed confirmation and verified approvals; without it true where the name starts with prod'),
+}
+
+/** The file as written: every block optional, environments override the top. */
+export const ConfigurationFile = z.strictObject({
+  name: Name.describe('The project'),
+  ...z.strictObject(settings).partial().shape,
+  environments: z
+    .record(Name, z.strictObject({ ...environmentOnly, ...z.strictObject(settings).partial().shape }))
+    .describe('One database each, with the services and consumers around it'),
+})
+export type ConfigurationFile = z.infer<typeof ConfigurationFile>
+
+/** One environment after the merge: defaults applied once, references resolved. It holds secrets: it never leaves the worker. */
+export const EnvironmentConfiguration = z.strictObject({
+  project: Name,
+  environment: Name,
+  url: environmentOnly.url,
+  urls: Urls.prefault({}),
+  protected: z.boolean(),
+  migrator: settings.migrator.prefault({ kind: 'umzug' }),
+  backup: settings.backup.prefault({}),
+  consumers: settings.consumers.prefault({}),
+  services: settings.services.prefault({}),
+  verify: settings.verify.prefault([]),
+  smoke: settings.smoke.prefault([]),
+  notify: settings.notify.prefault([]),
+  approval: settings.approval.prefault({}),
+  quiesce: settings.quiesce.prefault('auto'),
+  pause: settings.pause.optional(),
+  journal: settings.journal.prefault({}),
+  queue: settings.queue.optional(),
+  locks: settings.locks.prefault({}),
+  heartbeat: settings.heartbeat.prefault('10s'),
+  onFailure: settings.onFailure.prefault('compensate'),
+})
+export type EnvironmentConfiguration = z.infer<typeof EnvironmentConfiguration>

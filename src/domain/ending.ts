@@ -1,0 +1,91 @@
+import type { Cause } from './failures.js'
+import { exitCode, type Outcome } from './outcome.js'
+import type { RunKind } from './plan.js'
+import type { DatabaseState, Ending } from './run.js'
+
+/** What is known when a run that failed or was cancelled has been undone. */
+export interface Undone {
+  /** An undo failed, or nobody could tell what the database is like. */
+  needsOperator: boolean
+  /** An earlier stage of the same run is done: the new image runs on the expanded schema. */
+  earlierStageDone: boolean
+  /** The stage's services had been restarted and the previous image was brought back. */
+  redeployed: boolean
+  database: DatabaseState
+}
+
+/** The outcome of a run that did not reach its end: one pure function. */
+export function outcomeAfter({
+  needsOperator,
+  earlierStageDone,
+  redeployed,
+  database,
+}: Undone): Exclude<Outcome, 'succeeded'> {
+  if (needsOperator || database === 'unknown') return 'needs-operator'
+  if (earlierStageDone) return 'deferred'
+  if (database === 'restored') return 'restored'
+  if (redeployed || database === 'prefix-kept' || database === 'at-target') return 'rolled-back'
+  return 'aborted'
+}
+
+const DATABASE: Record<Outcome, string> = {
+  succeeded: 'at the target, verified',
+  aborted: 'unchanged',
+  restored: 'equal to before the run',
+  'rolled-back': 'no write lost; the schema is at a version the previous image runs on',
+  deferred: 'expanded; the contract phase was not applied',
+  'needs-operator': 'a person must look: see the evidence',
+}
+const SERVICES: Record<Outcome, string> = {
+  succeeded: 'on the new image',
+  aborted: 'as before',
+  restored: 'on the previous image',
+  'rolled-back': 'on the previous image',
+  deferred: 'on the new image',
+  'needs-operator': 'as they were when the run stopped',
+}
+
+/** What `succeeded` means for each kind of run. */
+export const SUCCEEDED: Record<RunKind, { database: string; services: string }> = {
+  deploy: { database: DATABASE.succeeded, services: SERVICES.succeeded },
+  migrate: { database: DATABASE.succeeded, services: 'as before' },
+  backup: { database: 'unchanged, backed up', services: 'as before' },
+  restore: { database: 'equal to the backup; what was live is kept as quarantine', services: 'on the image of then' },
+  rollback: { database: 'unchanged', services: 'on the previous image' },
+  recover: { database: DATABASE.succeeded, services: SERVICES.succeeded },
+}
+
+const NONE = 'none are configured'
+
+function consumersAfter(outcome: Outcome, paused: boolean): string {
+  if (outcome !== 'needs-operator') return 'as before the run'
+  return paused ? 'still paused' : 'as they were when the run stopped'
+}
+
+/** Puts an ending into words: what happened, what is what, what to type next. */
+export function endingOf(facts: {
+  run: string
+  outcome: Outcome
+  cause?: Cause | undefined
+  reason: string
+  database?: string | undefined
+  services?: string | undefined
+  paused?: boolean
+  /** Whether any service, any consumer is configured; else nothing is said of them. */
+  serves?: boolean
+  pauses?: boolean
+  next?: string
+}): Ending {
+  const { run, outcome, cause, reason } = facts
+  return {
+    run,
+    outcome,
+    ...(cause === undefined ? {} : { cause }),
+    exit: exitCode(outcome, cause),
+    reason,
+    database: facts.database ?? DATABASE[outcome],
+    services: facts.serves === false ? NONE : (facts.services ?? SERVICES[outcome]),
+    consumers: facts.pauses === false ? NONE : consumersAfter(outcome, facts.paused === true),
+    next: facts.next ?? (outcome === 'needs-operator' ? `headgate recover ${run}` : `headgate report ${run}`),
+  }
+}

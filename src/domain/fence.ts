@@ -1,0 +1,34 @@
+/**
+ * Proof that its holder may change a resource now. Every method of a port that changes anything takes one, and only
+ * a fenced step has one: that is how the types make it impossible to write an effect without fencing it first.
+ * The private field makes the class nominal: an object of the same shape is not a fence.
+ */
+export abstract class Fence {
+  readonly #nominal = true
+
+  /** Raised for each attempt at the resource; an attempt with a smaller one must not act any more. */
+  abstract readonly epoch: number
+  /** `application_name` of every session of this attempt: `hg:<8 hex>:<epoch>:<step>`, at most 63 bytes. */
+  abstract readonly applicationName: string
+  /** Aborts when the attempt was cancelled, its worker shuts down, or the fence was lost. A tool is ended by it at once. */
+  abstract readonly signal: AbortSignal
+  /**
+   * One round trip on the guard connection. Call it immediately before each effect, with the session that will carry
+   * the effect already open: a later attempt ends that session, so nothing can slip in between.
+   * Throws `FenceLost` when another attempt has taken over.
+   */
+  abstract check(): Promise<void>
+  /** Journals a process group before it does anything, so that a later attempt can end it. */
+  abstract recordProcess(pid: number, startTime: string): Promise<void>
+  /**
+   * Accounts for a session of ours on the database. Behind a closed gate every session counts: one that nobody accounts
+   * for makes the gate count as open, and no restore is automatic any more. `startedAt`: `backend_start` as text.
+   */
+  async recordSession(_pid: number, _startedAt: string): Promise<void> {}
+  /** Tells Temporal and the terminal how far the step is, in words. Never throws. */
+  abstract progress(text: string): void
+
+  isFence(): boolean {
+    return this.#nominal
+  }
+}

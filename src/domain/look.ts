@@ -1,0 +1,72 @@
+import { z } from 'zod'
+import type { BackupSummary, Manifest } from './manifest.js'
+import { Name, Tag } from './names.js'
+import type { Plan, RunKind } from './plan.js'
+import type { Report } from './report.js'
+
+/** What a command that only looks asks the worker. */
+export const LookInput = z.strictObject({
+  project: Name,
+  environment: Name,
+  command: z.enum([
+    'plan',
+    'info',
+    'database',
+    'history',
+    'report',
+    'backups',
+    'backup',
+    'verifyBackup',
+    'doctor',
+    'evidence',
+  ]),
+  tag: Tag.optional(),
+  run: z.string().max(64).optional(),
+  backup: z.string().max(128).optional(),
+  /** Where the page before ended. */
+  cursor: z.string().max(64).optional(),
+})
+export type LookInput = z.infer<typeof LookInput>
+export type LookCommand = LookInput['command']
+
+/** What the worker answers, by command; at most one page. */
+export interface LookAnswers {
+  plan: { digest: string; plan: Plan }
+  info: {
+    database: string
+    dirty?: string
+    migrations: { version: string; name: string; phase: 'expand' | 'contract'; state: 'installed' | 'pending' }[]
+  }
+  database: { database: string; protected: boolean }
+  history: {
+    runs: {
+      run: string
+      kind: RunKind
+      tag?: string
+      state: 'open' | 'ended'
+      outcome?: string
+      startedAt: string
+      endedAt?: string
+      by: string
+      reason?: string
+    }[]
+    cursor?: string
+  }
+  report: Report
+  backups: { store: string; backups: BackupSummary[]; cursor?: string }
+  backup: Omit<Manifest, 'fingerprint' | 'files'> & {
+    files: number
+    schema: string
+    tables: { table: string; rows: string }[]
+  }
+  verifyBackup: { name: string; kind: Manifest['kind']; valid: boolean; found: string }
+  doctor: { host: string; lines: { what: string; ok: boolean; found: string }[]; grants: string[] }
+  evidence: {
+    report: Report
+    database: string
+    gate: 'closed' | 'open' | 'never closed'
+    contractStarted: boolean
+    consumers: { name: string; touched: boolean; state: string }[]
+    services: { name: string; current: string }[]
+  }
+}

@@ -1,0 +1,137 @@
+import type { BackupSummary } from './manifest.js'
+import type { Plan, Requester, RunKind } from './plan.js'
+import type { Ending } from './run.js'
+
+/** What the journal knows of one run; times are ISO. */
+export interface ReportFacts {
+  run: {
+    name: string
+    project: string
+    environment: string
+    kind: RunKind
+    tag: string | undefined
+    database: string
+    planDigest: string | undefined
+    requester: Requester
+    state: 'open' | 'ended'
+    gate: 'closed' | 'open' | undefined
+    contractStarted: boolean
+    ending: Ending | undefined
+    startedAt: string
+    endedAt: string | undefined
+  }
+  plan: Plan | undefined
+  steps: {
+    step: string
+    stage: number
+    attempt: number
+    epoch: number
+    state: 'intended' | 'done' | 'failed'
+    result: unknown
+    failure: { code: string; message: string; evidence?: string } | undefined
+    startedAt: string
+    endedAt: string | undefined
+  }[]
+  decisions: {
+    stage: number
+    decision: string
+    by: string
+    verified: boolean
+    accepted: boolean
+    digest: string
+    note: string
+    at: string
+  }[]
+  events: { at: string; type: string; body: Record<string, unknown> }[]
+  backups: BackupSummary[]
+}
+
+/** The report's model: plain JSON, without secrets, from which every rendering is made. */
+export interface Report {
+  run: string
+  project: string
+  environment: string
+  kind: RunKind
+  tag?: string
+  database: string
+  digest?: string
+  requestedBy: string
+  startedAt: string
+  endedAt?: string
+  /** Absent while the run is open. */
+  ending?: Ending
+  migrations: { version: string; name: string; phase: string; stage: number }[]
+  steps: {
+    step: string
+    stage: number
+    attempt: number
+    state: 'intended' | 'done' | 'failed'
+    startedAt: string
+    seconds?: number
+    note: string
+    evidence?: string
+  }[]
+  decisions: ReportFacts['decisions']
+  backups: BackupSummary[]
+  events: { at: string; type: string; text: string }[]
+  /** Commands to repeat or to go on with. */
+  commands: string[]
+}
+
+/** Bounds: a report is one page of a person's attention, and far below what a payload may hold. */
+const STEPS = 300
+const EVENTS = 200
+
+export function buildReport({ run, plan, steps, decisions, events, backups }: ReportFacts): Report {
+  const tag = run.tag === undefined ? '' : ` --tag ${run.tag}`
+  return {
+    run: run.name,
+    project: run.project,
+    environment: run.environment,
+    kind: run.kind,
+    ...(run.tag === undefined ? {} : { tag: run.tag }),
+    database: run.database,
+    ...(run.planDigest === undefined ? {} : { digest: run.planDigest }),
+    requestedBy: `${run.requester.by}${run.requester.verified ? '' : ' (a claim)'}`,
+    startedAt: run.startedAt,
+    ...(run.endedAt === undefined ? {} : { endedAt: run.endedAt }),
+    ...(run.ending === undefined ? {} : { ending: run.ending }),
+    migrations: (plan?.stages ?? []).flatMap(({ number, migrations }) =>
+      migrations.map(({ version, name, phase }) => ({ version, name, phase, stage: number })),
+    ),
+    steps: steps.slice(-STEPS).map(stepOf),
+    decisions,
+    backups,
+    events: events.slice(-EVENTS).map(({ at, type, body }) => ({ at, type, text: textOf(body) })),
+    commands: [`headgate ${run.kind} ${run.environment}${tag}`, ...(run.ending === undefined ? [] : [run.ending.next])],
+  }
+}
+
+function stepOf({
+  step,
+  stage,
+  attempt,
+  state,
+  result,
+  failure,
+  startedAt,
+  endedAt,
+}: ReportFacts['steps'][number]): Report['steps'][number] {
+  const note = failure ? `${failure.code}: ${failure.message}` : typeof result === 'string' ? result : textOf(result)
+  return {
+    step,
+    stage,
+    attempt,
+    state,
+    startedAt,
+    ...(endedAt === undefined ? {} : { seconds: (Date.parse(endedAt) - Date.parse(startedAt)) / 1000 }),
+    note,
+    ...(failure?.evidence === undefined ? {} : { evidence: failure.evidence }),
+  }
+}
+
+/** The `text` of an event or a result, else its JSON. */
+function textOf(body: unknown): string {
+  if (typeof body === 'object' && body !== null && 'text' in body && typeof body.text === 'string') return body.text
+  return body === null || body === undefined ? '' : JSON.stringify(body)
+}

@@ -1,0 +1,47 @@
+import { Journal } from '../adapters/journal/journal.js'
+import { prepareJournal } from '../adapters/journal/prepare.js'
+import { parseTarget, type Target, withDatabase } from '../adapters/postgres/target.js'
+import type { EnvironmentConfiguration } from '../domain/configuration.js'
+import { failure } from '../domain/failures.js'
+
+/** The journal's database, unless `journal.url` names another. */
+const JOURNAL_DATABASE = 'headgate'
+
+export function journalTarget(configuration: EnvironmentConfiguration): Target {
+  const own = configuration.journal.url
+  const database = parseTarget(configuration.url)
+  const target =
+    own === undefined
+      ? withDatabase(parseTarget(configuration.urls.control ?? configuration.url), JOURNAL_DATABASE)
+      : parseTarget(own)
+  if (target.host === database.host && target.port === database.port && target.database === database.database) {
+    throw failure(
+      'ConfigurationInvalid',
+      `the journal must not be in ${database.database} itself: a restore would rewind it`,
+    )
+  }
+  return target
+}
+
+/** Open journals of one worker, by where they are: prepared once, shared by all its environments. */
+export class Journals {
+  readonly #open = new Map<string, Promise<Journal>>()
+
+  /** Prepares the journal on first use. A failure is forgotten: the next attempt tries again. Throws `JournalUnavailable`. */
+  of(configuration: EnvironmentConfiguration): Promise<Journal> {
+    const target = journalTarget(configuration)
+    const { schema } = configuration.journal
+    const key = JSON.stringify([target, schema])
+    const known = this.#open.get(key)
+    if (known) return known
+    const opening = prepareJournal(target, schema).then(() => new Journal(target, schema))
+    this.#open.set(key, opening)
+    opening.catch(() => this.#open.delete(key))
+    return opening
+  }
+
+  async close(): Promise<void> {
+    const open = await Promise.allSettled(this.#open.values())
+    await Promise.allSettled(open.map((one) => (one.status === 'fulfilled' ? one.value.close() : undefined)))
+  }
+}

@@ -1,0 +1,89 @@
+import { dirname, join, resolve } from 'node:path'
+import type { Site } from '../activities/index.js'
+import { pathToFileURL } from 'node:url'
+import { createBackupEngines } from '../adapters/backup/index.js'
+import { createChecks } from '../adapters/check/index.js'
+import {
+  knownSecrets,
+  readConfigurationFile,
+  resolveEnvironment,
+  type Settings,
+} from '../adapters/configuration/index.js'
+import { createConsumer } from '../adapters/consumer/index.js'
+import { createMigrator } from '../adapters/migrator/index.js'
+import { createNotifier } from '../adapters/notifier/index.js'
+import { parseTarget } from '../adapters/postgres/target.js'
+import { runProgram } from '../adapters/process/run.js'
+import { createService } from '../adapters/service/index.js'
+import { createStore } from '../adapters/store/index.js'
+import type { EnvironmentConfiguration } from '../domain/configuration.js'
+import { failure } from '../domain/failures.js'
+import type { Journals } from './journals.js'
+
+const REFERENCE_TIMEOUT_MS = 30_000
+
+/** Reads headgate.yaml and resolves one environment anew. Throws `ConfigurationInvalid`, `EnvironmentUnknown`, `ReferenceMissing`. */
+export async function resolveConfiguration(settings: Settings, environment: string): Promise<EnvironmentConfiguration> {
+  const source = await readConfigurationFile(settings.config)
+  return resolveEnvironment(source, environment, {
+    env: process.env,
+    runCommand: async (command, { cwd }) => {
+      const result = await runProgram(
+        { name: command[0] ?? 'command', command, cwd, timeoutMs: REFERENCE_TIMEOUT_MS },
+        new AbortController().signal,
+      )
+      if (result.exitCode !== 0) throw failure('ReferenceMissing', `${command[0]} ended with ${result.exitCode}`)
+      return result.stdout
+    },
+  })
+}
+
+/** Wires the ports of one environment. Connects to nothing but the journal. */
+export async function siteOf(settings: Settings, journals: Journals, environment: string): Promise<Site> {
+  const configuration = await resolveConfiguration(settings, environment)
+  const secrets = knownSecrets(configuration)
+  const { url, urls, services, consumers, pause } = configuration
+  const target = parseTarget(url)
+  const control = parseTarget(urls.control ?? url)
+  const reader = parseTarget(urls.backup ?? url)
+  const directory = dirname(resolve(settings.config))
+  const logDirectory = join(settings.home, 'logs', configuration.project, environment)
+  const context = { directory, secrets }
+  const checks = { target: parseTarget(urls.verify ?? url), applicationName: 'headgate check', secrets }
+  const { to, jobs } = configuration.backup === false ? { to: undefined, jobs: 1 } : configuration.backup
+  const storeUrl = to ?? pathToFileURL(join(settings.home, 'backups')).href
+  const store = createStore(storeUrl)
+  return {
+    configuration,
+    target,
+    control,
+    reader,
+    journal: await journals.of(configuration),
+    migrator: createMigrator(configuration.migrator, { logDirectory, secrets, target }),
+    consumers: (pause ?? Object.keys(consumers)).flatMap((name) => {
+      const consumer = consumers[name]
+      return consumer ? [createConsumer(name, consumer, context)] : []
+    }),
+    services: Object.entries(services).map(([name, service]) => ({
+      service: createService(name, service, context),
+      ready:
+        service.ready === undefined
+          ? undefined
+          : createChecks('readyz', [{ service: name, ...service.ready }], checks)[0],
+      ignoreWhilePaused: service.ready?.ignoreWhilePaused ?? [],
+    })),
+    verify: createChecks('sql', configuration.verify, checks),
+    smoke: createChecks('http', configuration.smoke, checks),
+    notifiers: configuration.notify.map((notifier) => createNotifier(notifier, context)),
+    backups: createBackupEngines({
+      target: reader,
+      controlTarget: control,
+      store: createStore(storeUrl),
+      jobs,
+      logDirectory,
+      secrets,
+    }),
+    store,
+    secrets,
+  }
+}

@@ -1,0 +1,213 @@
+import { existsSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import {
+  ActivityCancelledError,
+  ActivityNotFoundError,
+  ActivityPausedError,
+  ActivityResetError,
+  Client,
+} from '@temporalio/client'
+import { loadClientConnectConfig } from '@temporalio/envconfig'
+import { DefaultLogger, type LogLevel, NativeConnection, Runtime, Worker } from '@temporalio/worker'
+import { createActivities } from '../activities/index.js'
+import { environmentNames, projectName, readConfigurationFile, type Settings } from '../adapters/configuration/index.js'
+import { failure, messageOf } from '../domain/failures.js'
+import { taskQueue } from '../domain/names.js'
+import { type Health, serveHealth } from './health.js'
+import { Journals } from './journals.js'
+import { knowsSearchAttributes, registerSearchAttributes } from './search-attributes.js'
+import { resolveConfiguration, siteOf } from './site.js'
+
+const BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url))
+const WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url))
+/** A journal that could not be opened is tried again at this pace, so that a grant is noticed without a restart. */
+const JOURNAL_RETRY_MS = 5_000
+
+export interface WorkerOptions {
+  settings: Settings
+  /** Of the Temporal server; by default what envconfig finds (`TEMPORAL_ADDRESS`, TLS, API key, profiles). */
+  address?: string
+  /** Where `/healthz`, `/readyz` and `/metrics` are served; port 0 is a free one; undefined: nowhere. */
+  health?: { host: string; port: number }
+  /** Each line worth telling a person who watches the worker. */
+  onLine: (line: string) => void
+  logLevel?: LogLevel
+}
+
+export interface RunningWorker {
+  /** Ends in order: a running step gets its grace, then is handed to the next worker. Twice is once. */
+  stop: () => void
+  /** Settles when every poller has ended; rejects when one failed. */
+  ended: Promise<void>
+  healthPort: number | undefined
+}
+
+/** Starts one worker for every environment that headgate.yaml names. Throws `ConfigurationInvalid`, `TemporalUnreachable`. */
+export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
+  const { settings, onLine } = options
+  const source = await readConfigurationFile(settings.config)
+  const project = projectName(source)
+  installRuntime(options.logLevel ?? 'WARN')
+  const { connection, namespace } = await connect(options.address)
+  await registerSearchAttributes(connection, namespace)
+  const journals = new Journals()
+  const problems = new Map<string, string>()
+  const client = new Client({ connection, namespace })
+  const activities = createActivities({
+    project,
+    site: (environment) => siteOf(settings, journals, environment),
+    searchAttributes: () => knowsSearchAttributes(connection, namespace),
+    requireCurrent: (taskToken) => requireCurrent(client, taskToken),
+    cancelWorkflow: async (workflowId, firstExecutionRunId) => {
+      await client.workflow.getHandle(workflowId, undefined, { firstExecutionRunId }).cancel()
+    },
+  })
+  const queues = new Map<string, string[]>()
+  for (const environment of environmentNames(source)) {
+    const queue = await queueOf(settings, project, environment, problems)
+    queues.set(queue, [...(queues.get(queue) ?? []), environment])
+  }
+  const workers = await Promise.all(
+    [...queues.keys()].map((queue) => pollerOf(connection, namespace, queue, activities)),
+  )
+  const journalCheck = watchJournals(settings, journals, [...queues.values()].flat(), problems, onLine)
+  const health = options.health && (await serveHealth(options.health, healthOf(problems, workers)))
+  const stop = (): void => {
+    for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown()
+  }
+  const ended = Promise.all(workers.map((worker) => worker.run()))
+    .then(() => {})
+    .finally(async () => {
+      clearInterval(journalCheck)
+      await health?.close()
+      await journals.close()
+      await connection.close().catch(() => {})
+    })
+  ended.catch(stop)
+  onLine(
+    `worker ready: project ${project}, ${[...queues].map(([queue, names]) => `${names.join(', ')} on ${queue}`).join('; ')}`,
+  )
+  return { stop, ended, healthPort: health?.port }
+}
+
+/** The attempt's own heartbeat, whose answer is waited for. */
+async function requireCurrent(client: Client, taskToken: Uint8Array): Promise<void> {
+  try {
+    await client.activity.heartbeat(taskToken)
+  } catch (error) {
+    if (error instanceof ActivityNotFoundError)
+      throw failure('FenceLost', 'this attempt is over: the server waits for another one, or for none')
+    // Asked to stop, or to pause: it hears of that in its own time.
+    const isCurrent =
+      error instanceof ActivityCancelledError ||
+      error instanceof ActivityPausedError ||
+      error instanceof ActivityResetError
+    if (!isCurrent) throw error
+  }
+}
+
+let runtimeInstalled = false
+/** Temporal's own log goes to standard error; once per process. */
+function installRuntime(level: LogLevel): void {
+  if (runtimeInstalled) return
+  runtimeInstalled = true
+  Runtime.install({
+    // Without this, a signal stops the worker before we have said so.
+    shutdownSignals: [],
+    logger: new DefaultLogger(level, ({ level, message, meta }) => {
+      if (message === 'Activity failed' || message === 'Workflow task failed') return
+      process.stderr.write(`${level} ${message}${meta?.error ? `: ${messageOf(meta.error)}` : ''}\n`)
+    }),
+  })
+}
+
+async function connect(address: string | undefined): Promise<{ connection: NativeConnection; namespace: string }> {
+  const { connectionOptions, namespace } = loadClientConnectConfig()
+  const merged = { ...connectionOptions, ...(address === undefined ? {} : { address }) }
+  try {
+    return { connection: await NativeConnection.connect(merged), namespace: namespace ?? 'default' }
+  } catch (error) {
+    throw failure(
+      'TemporalUnreachable',
+      `cannot reach Temporal at ${merged.address ?? 'localhost:7233'}: ${messageOf(error)}`,
+      error,
+    )
+  }
+}
+
+/** An environment whose references do not resolve yet is served all the same: its runs say what is missing. */
+async function queueOf(
+  settings: Settings,
+  project: string,
+  environment: string,
+  problems: Map<string, string>,
+): Promise<string> {
+  try {
+    return (await resolveConfiguration(settings, environment)).queue ?? taskQueue(project, environment)
+  } catch (error) {
+    problems.set(environment, messageOf(error))
+    return taskQueue(project, environment)
+  }
+}
+
+function pollerOf(connection: NativeConnection, namespace: string, queue: string, activities: object): Promise<Worker> {
+  return Worker.create({
+    connection,
+    namespace,
+    taskQueue: queue,
+    activities,
+    ...(existsSync(BUNDLE) ? { workflowBundle: { codePath: BUNDLE } } : { workflowsPath: WORKFLOWS }),
+    // The server asks a run's last worker first, for this long: while that one is dead the run answers nobody. Default 10 s.
+    stickyQueueScheduleToStartTimeout: '2s',
+    shutdownGraceTime: '5s',
+    shutdownForceTime: '30s',
+    maxConcurrentActivityTaskExecutions: 20,
+    // A worker that freezes takes with it as many attempts as it has questions for work outstanding: by default ten of each,
+    // more than a step has attempts.
+    // (`maxConcurrentActivityTaskPolls` does nothing in this SDK.)
+    activityTaskPollerBehavior: { type: 'simple-maximum', maximum: 1 },
+    workflowTaskPollerBehavior: { type: 'simple-maximum', maximum: 2 },
+    maxCachedWorkflows: 100,
+    // What an attempt says is flushed at 0.8 of its heartbeat timeout, or this.
+    maxHeartbeatThrottleInterval: '2s',
+  })
+}
+
+/** Opens each environment's journal in the background: without the right to create one the worker is up but not ready. */
+function watchJournals(
+  settings: Settings,
+  journals: Journals,
+  environments: readonly string[],
+  problems: Map<string, string>,
+  onLine: (line: string) => void,
+): NodeJS.Timeout {
+  const look = async (environment: string): Promise<void> => {
+    try {
+      await journals.of(await resolveConfiguration(settings, environment))
+      if (problems.delete(environment)) onLine(`${environment}: ready now`)
+    } catch (error) {
+      const problem = messageOf(error)
+      if (problems.get(environment) !== problem) onLine(`${environment}: not ready: ${problem}`)
+      problems.set(environment, problem)
+    }
+  }
+  for (const environment of environments) void look(environment)
+  return setInterval(() => {
+    for (const environment of problems.keys()) void look(environment)
+  }, JOURNAL_RETRY_MS)
+}
+
+function healthOf(problems: ReadonlyMap<string, string>, workers: readonly Worker[]): Health {
+  return {
+    problems: () => [
+      ...[...problems].map(([environment, problem]) => `${environment}: ${problem}`),
+      ...workers
+        .filter((worker) => worker.getState() !== 'RUNNING')
+        .map((worker) => `${worker.options.taskQueue} is ${worker.getState().toLowerCase()}`),
+    ],
+    numbers: () => ({
+      headgate_worker_pollers: workers.length,
+      headgate_worker_resident_bytes: process.memoryUsage.rss(),
+    }),
+  }
+}

@@ -1,0 +1,6 @@
+export { backup } from './backup.js'
+export { deploy, migrate } from './deploy.js'
+export { look } from './look.js'
+export { recover } from './recover.js'
+export { restore } from './restore.js'
+export { rollback } from './rollback.js'

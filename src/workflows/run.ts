@@ -1,0 +1,441 @@
+import {
+  ApplicationFailure,
+  allHandlersFinished,
+  condition,
+  continueAsNew,
+  setHandler,
+  upsertMemo,
+  workflowInfo,
+} from '@temporalio/workflow'
+import { endingOf, outcomeAfter, SUCCEEDED } from '../domain/ending.js'
+import { FAILURES, failedWith, failure, knownFailure, messageOf } from '../domain/failures.js'
+import type { PlanSummary, RunKind, StageSummary } from '../domain/plan.js'
+import type { Carried, DatabaseState, Ending, RecoverChoice, RunInput, RunState, StepName } from '../domain/run.js'
+import { Decisions, type Question } from './decisions.js'
+import { Display } from './display.js'
+import { stateQuery } from './messages.js'
+import { activities } from './proxies.js'
+import { StepTable } from './step-table.js'
+import { Steering } from './steering.js'
+import { cancelStops, RULES, type RunbookStep } from './steps.js'
+
+/** Before the plan is known. */
+const DEFAULT_HEARTBEAT_MS = 10_000
+/**
+ * One run's position, waits and messages. It knows order and waiting; every choice about databases, services and
+ * consumers is made in an activity.
+ */
+export class Run {
+  readonly #kind: RunKind
+  readonly #input: RunInput
+  readonly isFirst: boolean
+  #summary: PlanSummary | undefined
+  #stageIndex = 0
+  #earlierStageDone = false
+  #redeployed = false
+  #database: DatabaseState = 'untouched'
+  #databaseText: string | undefined
+  #deadline: number | undefined
+  #ending: Ending | undefined
+  readonly #table: StepTable
+  readonly #steering: Steering
+  readonly #decisions: Decisions
+  readonly #display = new Display()
+
+  constructor(kind: RunKind, input: RunInput) {
+    const { carried } = input
+    this.#kind = kind
+    this.#input = input
+    this.isFirst = carried === undefined
+    this.#summary = carried?.summary
+    this.#stageIndex = carried?.stageIndex ?? 0
+    this.#earlierStageDone = carried?.earlierStageDone ?? false
+    this.#table = new StepTable(carried?.lines ?? [], () => this.#show())
+    this.#steering = new Steering(carried?.held ?? false, () => this.#show())
+    this.#decisions = new Decisions(carried ?? { decisions: [], refusals: 0 }, {
+      question: () => this.#question(),
+      check: (stage, decision, message) => {
+        const title = `${decision === 'approve' ? 'check approval' : 'note rejection'} of stage ${stage}`
+        return this.#activities('quick', title).checkApproval(this.name, stage, decision, message)
+      },
+    })
+    if (this.#summary) upsertMemo({ run: this.#summary.run, digest: this.#summary.digest })
+    setHandler(stateQuery, () => this.#state())
+    this.#steering.listen()
+    this.#decisions.listen()
+    this.#show()
+  }
+
+  get name(): string {
+    return this.#summary?.run ?? ''
+  }
+
+  /** Where the run stands; undefined before and after the stages. */
+  get #stage(): StageSummary | undefined {
+    return this.#summary?.stages[this.#stageIndex]
+  }
+
+  /** Freezes what will be done and opens the run in the journal. */
+  async plan(): Promise<void> {
+    const { project, environment, tag, requester, digest, backup } = this.#input
+    const { workflowId, runId, startTime } = workflowInfo()
+    const request = {
+      kind: this.#kind,
+      project,
+      environment,
+      requester,
+      workflowId,
+      workflowRunId: runId,
+      startedAt: startTime.toISOString(),
+      ...(tag === undefined ? {} : { tag }),
+      ...(digest === undefined ? {} : { digest }),
+      ...(backup === undefined ? {} : { backup }),
+    }
+    const title = tag === undefined ? `plan ${environment}` : `plan ${environment} to ${tag}`
+    // A cancel waits for its answer: only a run whose name is known can be ended in the journal.
+    this.#summary = await this.#line('plan', title, () =>
+      activities('quick', DEFAULT_HEARTBEAT_MS, title).plan(request),
+    )
+    upsertMemo({ run: this.name, digest: this.#summary.digest })
+    this.#show()
+  }
+
+  /** Takes over the run that is open, with a new epoch: its plan, at the stage where it stopped. */
+  async takeOver(): Promise<void> {
+    const { project, environment, requester, recover } = this.#input
+    if (!recover) throw failure('InputInvalid', 'recover needs a choice')
+    const title = `take over the open run to ${recover.choice}`
+    this.#summary = await this.#line('plan', title, () =>
+      activities('quick', DEFAULT_HEARTBEAT_MS, title).openRecovery({ project, environment, requester, ...recover }),
+    )
+    this.#show()
+  }
+
+  get choice(): RecoverChoice {
+    return this.#input.recover?.choice ?? 'accept'
+  }
+
+  /** Whether the present stage changes the schema. */
+  get migrates(): boolean {
+    return this.#stage?.phase === 'expand' || this.#stage?.phase === 'contract'
+  }
+
+  /** Whether the present stage puts a backup in place. */
+  get restores(): boolean {
+    return this.#stage?.phase === 'restore'
+  }
+
+  /** The stages that are left; a continued run starts where it waited. */
+  *stagesLeft(): Generator<StageSummary> {
+    for (let stage = this.#stage; stage !== undefined; stage = this.#stage) yield stage
+  }
+
+  stageDone(): void {
+    this.#stageIndex += 1
+    this.#earlierStageDone = true
+    this.#redeployed = false
+    this.#database = 'untouched'
+  }
+
+  /** A point where the gate is open: a hold takes effect here, and a cancel costs nothing. */
+  async openPoint(): Promise<void> {
+    this.#steering.allowCancel()
+    if (this.#steering.isHeld) await this.#steering.whileHeld()
+    this.#steering.throwIfCancelled()
+  }
+
+  /** One step of the runbook. A cancel stops it where the table says so; `onFailure: hold` waits for `retry`. */
+  async step(step: RunbookStep): Promise<void> {
+    for (;;) {
+      if (this.#steering.isHeldNow) await this.#steering.whileHeld()
+      if (cancelStops(step, this.#stage)) this.#steering.throwIfCancelled()
+      try {
+        await this.#attempt(step)
+        return
+      } catch (error) {
+        if (!this.#summary?.holdOnFailure || this.#steering.cancelled || failedWith(error, 'NeedsOperator')) throw error
+        this.#table.note(step, `failed, held: ${messageOf(error)}`)
+        if (!(await this.#steering.retryAsked())) throw error
+      }
+    }
+  }
+
+  /** A step past the point of no return: it is tried long, then a person is told. */
+  async certainly(step: RunbookStep): Promise<void> {
+    try {
+      await this.#attempt(step)
+    } catch (error) {
+      throw failure('NeedsOperator', `could not ${RULES[step].title(this.#stage)}: ${messageOf(error)}`, error)
+    }
+  }
+
+  /** One undo. Never cancelled, never held. */
+  async undo(step: RunbookStep): Promise<void> {
+    await this.#attempt(step)
+    if (step === 'redeploy-previous') this.#redeployed = this.#table.has('restart-services')
+  }
+
+  /** The cheapest sufficient way back for the database; which one it is, is found below by looking. */
+  async putBack(): Promise<void> {
+    const title = 'put the database back'
+    this.#steering.refuseCancel(tooLate(title))
+    const back = await this.#line('put-back', title, () =>
+      this.#activities('restoring', title).putBack(this.name, this.#stageNumber),
+    )
+    this.#database = back.state
+    this.#databaseText = back.text
+    this.#table.note('put-back', back.text)
+  }
+
+  /**
+   * Waits for a person where the stage asks for one, with the gate open and everything running. Enters the wait by
+   * continuing as new: the steps before it never replay on newer code.
+   */
+  async approvalOf(stage: StageSummary): Promise<void> {
+    if (!stage.approval) return
+    if (this.isFirst || this.#input.carried?.stageIndex !== this.#stageIndex) await this.#continueAsNew()
+    const what =
+      stage.phase === 'restore'
+        ? 'the restore'
+        : `${stage.count} ${stage.phase} ${stage.count === 1 ? 'migration' : 'migrations'}`
+    const title = `wait for approval of ${what}`
+    await this.#line('await-approval', title, async () => {
+      await this.#activities('quick', 'tell who may approve').notify(this.name, 'waiting', this.#approveCommand())
+      this.#deadline = Date.now() + (this.#summary?.approvalTimeoutMs ?? 0)
+      await this.#awaitDecision(stage)
+      while (!(await this.#confirmed())) await this.#awaitDecision(stage)
+    })
+    if (this.#steering.isHeld) await this.#steering.whileHeld()
+  }
+
+  /** Every stage is done. */
+  async succeeded(): Promise<Ending> {
+    if (this.#kind === 'recover') return this.#recovered()
+    const nothing = this.#summary?.stages.length === 0 && this.#kind !== 'backup'
+    return this.#end(
+      endingOf({
+        ...this.#configured(),
+        run: this.name,
+        outcome: 'succeeded',
+        reason: nothing ? 'nothing to do' : 'every step is done',
+        ...SUCCEEDED[this.#kind],
+        ...(nothing
+          ? {
+              database: 'unchanged, nothing pending',
+              services: 'as before',
+              next: `headgate info ${this.#input.environment}`,
+            }
+          : {}),
+      }),
+    )
+  }
+
+  /** The open run, ended as a person chose: what is what is looked at once more, and said. */
+  async #recovered(): Promise<Ending> {
+    const title = `say what is what after ${this.choice}`
+    const found = await this.#line('accept', title, () =>
+      this.#activities('certain', title).observeRecovered(
+        this.name,
+        this.#stageNumber,
+        this.choice,
+        this.#input.requester.by,
+      ),
+    )
+    return this.#end({ ...endingOf({ ...this.#configured(), run: this.name, ...found }), exit: 0 })
+  }
+
+  /** The run failed or was cancelled, and its saga has undone what it could. */
+  async failed(error: unknown): Promise<Ending> {
+    const needsOperator = failedWith(error, 'NeedsOperator')
+    const known = knownFailure(error)
+    const cancelled = failedWith(error, 'Cancelled')
+    const outcome = outcomeAfter({
+      needsOperator,
+      earlierStageDone: this.#earlierStageDone,
+      redeployed: this.#redeployed,
+      database: this.#database,
+    })
+    const paused = this.#table.has('pause-consumers')
+    return this.#end(
+      endingOf({
+        ...this.#configured(),
+        run: this.name,
+        outcome,
+        cause: cancelled ? 'person' : known ? FAILURES[known.code].cause : 'fault',
+        reason: needsOperator ? outermost(error) : messageOf(error),
+        database: needsOperator ? undefined : this.#databaseText,
+        paused,
+      }),
+      error,
+    )
+  }
+
+  #configured(): { serves: boolean; pauses: boolean } {
+    return { serves: this.#summary?.serves ?? true, pauses: this.#summary?.pauses ?? true }
+  }
+
+  /** Whether a person's cancel ended the run: its workflow closes as cancelled then. */
+  get cancelledBy(): string | undefined {
+    return this.#steering.cancelled?.by
+  }
+
+  async #end(ending: Ending, error?: unknown): Promise<Ending> {
+    this.#steering.refuseCancel('the run is ending')
+    await this.#tidy(ending)
+    const known = knownFailure(error)
+    // A plan that was refused opened nothing: there is no run in the journal to end.
+    this.#ending = this.#summary
+      ? await this.#line('report', 'write the report', () =>
+          this.#activities('certain', `report ${ending.outcome}`).conclude(this.name, ending, {
+            cancelWorkflow: ending.outcome !== 'needs-operator' && this.#steering.cancelled?.native === false,
+            ...(known?.detail.evidence === undefined ? {} : { evidence: known.detail.evidence }),
+          }),
+        )
+      : { ...ending, next: known ? FAILURES[known.code].hint : ending.next }
+    this.#show()
+    await condition(allHandlersFinished)
+    return this.#ending
+  }
+
+  /** The clone has served once the database is proven and its dump is kept. Housekeeping never changes an outcome. */
+  async #tidy({ outcome }: Ending): Promise<void> {
+    if (!this.#summary?.clones || (outcome !== 'succeeded' && outcome !== 'aborted')) return
+    await this.#attempt('tidy-backups').catch(() => {})
+  }
+
+  get #stageNumber(): number {
+    return this.#stage?.number ?? 0
+  }
+
+  #activities(promise: Parameters<typeof activities>[0], title: string): ReturnType<typeof activities> {
+    return activities(promise, this.#summary?.heartbeatMs ?? DEFAULT_HEARTBEAT_MS, title)
+  }
+
+  async #attempt(step: RunbookStep): Promise<void> {
+    const rule = RULES[step]
+    const title = rule.title(this.#stage)
+    const call = (): Promise<string> =>
+      this.#activities(rule.promise, title)[rule.activity](this.name, this.#stageNumber)
+    if (!cancelStops(step, this.#stage)) {
+      this.#steering.refuseCancel(tooLate(title))
+      const note = await this.#line(step, title, call)
+      this.#table.note(step, note)
+      return
+    }
+    this.#steering.allowCancel()
+    const note = await this.#line(step, title, () =>
+      this.#steering.stoppable(call, step === 'migrate' && this.#stage?.phase === 'contract'),
+    )
+    this.#table.note(step, note)
+  }
+
+  /** Keeps one line of the table of steps. */
+  #line<T>(step: StepName, text: string, work: () => Promise<T>): Promise<T> {
+    return this.#table.line({ step, stage: this.#stageNumber, text }, work)
+  }
+
+  async #continueAsNew(): Promise<never> {
+    await condition(allHandlersFinished)
+    const summary = this.#summary
+    if (!summary) throw ApplicationFailure.nonRetryable('a run cannot wait before it has a plan', 'Unexpected')
+    const carried: Carried = {
+      summary,
+      stageIndex: this.#stageIndex,
+      earlierStageDone: this.#earlierStageDone,
+      lines: this.#table.lines,
+      held: this.#steering.isHeld,
+      ...this.#decisions.carried,
+    }
+    return continueAsNew({ ...this.#input, carried })
+  }
+
+  async #awaitDecision(stage: StageSummary): Promise<void> {
+    this.#steering.awaiting = 'approval'
+    this.#show()
+    try {
+      const left = Math.max(1, (this.#deadline ?? 0) - Date.now())
+      const isOver = (): boolean => {
+        const question = this.#question()
+        return this.#steering.cancelled !== undefined || (question !== undefined && this.#decisions.isDecided(question))
+      }
+      const decided = await condition(isOver, left, { summary: `approval of ${stage.phase}, stage ${stage.number}` })
+      this.#steering.throwIfCancelled()
+      if (!decided) throw failure('ApprovalExpired', 'nobody approved in time')
+      const by = this.#decisions.rejectedBy(stage.number)
+      if (by !== undefined) throw failure('ApprovalRejected', `rejected by ${by}`)
+    } finally {
+      this.#steering.awaiting = undefined
+      this.#show()
+    }
+  }
+
+  /** What may be decided now: only while the run waits for it. */
+  #question(): Question | undefined {
+    if (this.#steering.awaiting !== 'approval' || !this.#summary) return undefined
+    const { run, digest, approvalsNeeded } = this.#summary
+    return { run, digest, approvalsNeeded, stage: this.#stageNumber }
+  }
+
+  /** Plans again after the wait. Where anything changed the approval is void: the new plan is shown, and asked for. */
+  async #confirmed(): Promise<boolean> {
+    const title = 'compare with the approved plan'
+    const again = await this.#activities('quick', title).confirmPlan(this.name, this.#summary?.digest ?? '')
+    if (again.same) return true
+    this.#decisions.forget(this.#stageNumber)
+    // The new plan has only what is left: the stage that waits is another one's place in it.
+    const { stages } = again.summary
+    const place = stages.findIndex(({ number }) => number === this.#stageNumber)
+    if (place < 0 || stages.slice(0, place).some(({ count }) => count > 0))
+      throw failure('PlanStale', 'the release has other stages now than the approved plan')
+    this.#stageIndex = place
+    this.#summary = again.summary
+    return false
+  }
+
+  #approveCommand(): string {
+    return `headgate approve ${this.name} --digest ${this.#summary?.digest.slice(0, 12)}`
+  }
+
+  #waitingFor(): string | undefined {
+    const { awaiting } = this.#steering
+    if (awaiting === 'approval') return this.#approveCommand()
+    if (awaiting === 'hold') return `headgate continue ${this.name}`
+    if (awaiting === 'retry') return `headgate retry ${this.name}`
+    return undefined
+  }
+
+  #state(): RunState {
+    const waiting = this.#waitingFor()
+    const { awaiting } = this.#steering
+    const { lines } = this.#table
+    const { project, environment, tag } = this.#input
+    return {
+      run: this.name,
+      project,
+      environment,
+      ...(tag === undefined ? {} : { tag }),
+      database: this.#summary?.database ?? '',
+      digest: this.#summary?.digest ?? '',
+      state: this.#ending ? 'ended' : awaiting === 'approval' ? 'waiting' : awaiting ? 'held' : 'running',
+      step: lines.at(-1)?.step ?? 'plan',
+      stage: this.#stageNumber,
+      ...(waiting === undefined ? {} : { waiting }),
+      ...(awaiting === 'approval' && this.#deadline !== undefined ? { deadline: this.#deadline } : {}),
+      lines,
+      ...(this.#ending ? { ending: this.#ending } : {}),
+    }
+  }
+
+  #show(): void {
+    this.#display.show(this.#state(), this.#summary?.searchAttributes ?? false)
+  }
+}
+
+const tooLate = (title: string): string => `${title} cannot be cancelled any more`
+
+/** The outermost known message: an undo's failure tells more than what started it. */
+function outermost(error: unknown): string {
+  for (let at: unknown = error; at instanceof Error; at = at.cause)
+    if ('type' in at && at.type === 'NeedsOperator') return at.message
+  return messageOf(error)
+}

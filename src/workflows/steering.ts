@@ -1,0 +1,147 @@
+import { CancellationScope, condition, isCancellation, setHandler } from '@temporalio/workflow'
+import { SteeringMessage } from '../domain/approval.js'
+import { failure } from '../domain/failures.js'
+import * as messages from './messages.js'
+
+/** Hold, continue, retry and cancel: what a person may say to a run at any time, and what it means where the run is. */
+export class Steering {
+  /** What the run waits for, if it does. */
+  awaiting: 'approval' | 'hold' | 'retry' | undefined
+  #held: { now: boolean } | undefined
+  #cancel: { by: string; native: boolean } | undefined
+  /** Why a cancel comes too late now; undefined while it does not. */
+  #tooLate: string | undefined
+  #retry = false
+  #running: CancellationScope | undefined
+  readonly #onChange: () => void
+
+  constructor(held: boolean, onChange: () => void) {
+    this.#held = held ? { now: false } : undefined
+    this.#onChange = onChange
+  }
+
+  get isHeld(): boolean {
+    return this.#held !== undefined
+  }
+
+  /** Held at the next step, and not only at the next point where the gate is open. */
+  get isHeldNow(): boolean {
+    return this.#held?.now === true
+  }
+
+  get cancelled(): { by: string; native: boolean } | undefined {
+    return this.#cancel
+  }
+
+  throwIfCancelled(): void {
+    if (this.#cancel) throw failure('Cancelled', `cancelled by ${this.#cancel.by}`)
+  }
+
+  allowCancel(): void {
+    this.#tooLate = undefined
+  }
+
+  refuseCancel(why: string): void {
+    this.#tooLate = why
+  }
+
+  /** Runs a step so that a cancel reaches it, and turns its end into `Cancelled`. `decides`: the activity may go on all the same. */
+  async stoppable<T>(call: () => Promise<T>, decides: boolean): Promise<T> {
+    const scope = new CancellationScope({ cancellable: true })
+    this.#running = scope
+    try {
+      const result = await scope.run(call)
+      if (decides) this.#cancel = undefined
+      else this.throwIfCancelled()
+      return result
+    } catch (error) {
+      if (isCancellation(error)) this.throwIfCancelled()
+      throw error
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  async whileHeld(): Promise<void> {
+    await this.#wait('hold', () => this.#held === undefined)
+  }
+
+  /** Waits, after a failed step, for `retry` or `cancel`; whether it was `retry`. */
+  async retryAsked(): Promise<boolean> {
+    this.#retry = false
+    this.#tooLate = undefined
+    await this.#wait('retry', () => this.#retry)
+    return this.#retry
+  }
+
+  async #wait(what: 'hold' | 'retry', over: () => boolean): Promise<void> {
+    this.awaiting = what
+    this.#onChange()
+    await condition(() => over() || this.#cancel !== undefined)
+    this.awaiting = undefined
+    this.#onChange()
+  }
+
+  listen(): void {
+    setHandler(messages.holdUpdate, (message) => this.#hold(message), {
+      validator: requireShape,
+      description: 'Stop at the next point where the gate is open: { "by": "you" }',
+    })
+    setHandler(messages.continueUpdate, (message) => this.#continue(message), {
+      validator: requireShape,
+      description: 'Lift a hold: { "by": "you" }',
+    })
+    setHandler(messages.retryUpdate, () => this.#retryNow(), {
+      validator: requireShape,
+      description: 'Run the failed step again: { "by": "you" }',
+    })
+    setHandler(messages.cancelUpdate, (message) => this.#requestCancel(message), {
+      validator: (message) => {
+        requireShape(message)
+        if (this.#tooLate) throw failure('TooLate', `too late: ${this.#tooLate}`)
+      },
+      description: 'Stop and undo: { "by": "you" }',
+    })
+    // "Request Cancellation" in the UI. It can come once, and cannot be refused: where it is too late it is dropped.
+    void CancellationScope.current().cancelRequested.catch(() => {
+      if (!this.#tooLate) this.#cancelNow('a cancellation request', true)
+    })
+  }
+
+  #hold(message: unknown): string {
+    const { now } = SteeringMessage.parse(message)
+    this.#held = { now: now === true }
+    this.#onChange()
+    return now ? 'held at the next step' : 'held at the next point where the gate is open'
+  }
+
+  #continue(message: unknown): string {
+    const { by } = SteeringMessage.parse(message)
+    if (!this.#held) return 'the run is not held'
+    this.#held = undefined
+    return `continued by ${by}`
+  }
+
+  #retryNow(): string {
+    if (this.awaiting !== 'retry') return 'no failed step waits for a retry'
+    this.#retry = true
+    return 'the failed step runs again'
+  }
+
+  #requestCancel(message: unknown): string {
+    const { by } = SteeringMessage.parse(message)
+    if (this.#cancel) return `cancelled already by ${this.#cancel.by}`
+    this.#cancelNow(by, false)
+    return this.#running ? 'the running step is told to stop' : 'cancelled'
+  }
+
+  #cancelNow(by: string, native: boolean): void {
+    this.#cancel ??= { by, native }
+    this.#running?.cancel()
+  }
+}
+
+/** Shape only; it throws inside a validator, so that nothing is written into the history. */
+function requireShape(message: unknown): void {
+  if (!SteeringMessage.safeParse(message).success) throw failure('InputInvalid', 'send { "by": "your name" }')
+}

@@ -1,0 +1,75 @@
+import type { StageSummary } from '../domain/plan.js'
+import type { StepName } from '../domain/run.js'
+import type { StepPromise } from './proxies.js'
+
+/** What the runbook says while a step runs, and what it may be promised. */
+interface StepRule {
+  activity:
+    | 'preflight'
+    | 'restoreBackup'
+    | 'tidyBackups'
+    | 'pauseConsumers'
+    | 'quiesceWriters'
+    | 'takeBackup'
+    | 'migrateStage'
+    | 'verify'
+    | 'restartServices'
+    | 'smoke'
+    | 'resumeConsumers'
+    | 'redeployPrevious'
+    | 'releaseWriters'
+  promise: StepPromise
+  title: (stage: StageSummary | undefined) => string
+}
+
+const migrations = (stage: StageSummary | undefined): string =>
+  stage
+    ? `${stage.count} ${stage.phase} ${stage.count === 1 ? 'migration' : 'migrations'} to ${stage.target}`
+    : 'migrations'
+
+export const RULES = {
+  preflight: { activity: 'preflight', promise: 'quick', title: () => 'look at rights, tools, consumers and services' },
+  'pause-consumers': {
+    activity: 'pauseConsumers',
+    promise: 'long',
+    title: () => 'pause consumers until they are proven quiet',
+  },
+  'quiesce-writers': { activity: 'quiesceWriters', promise: 'long', title: () => 'stop writers and close the gate' },
+  backup: { activity: 'takeBackup', promise: 'long', title: () => 'take a backup and verify it' },
+  migrate: { activity: 'migrateStage', promise: 'long', title: (stage) => `migrate ${migrations(stage)}` },
+  verify: { activity: 'verify', promise: 'long', title: () => 'verify ledger, indexes and checks' },
+  'restart-services': {
+    activity: 'restartServices',
+    promise: 'long',
+    title: (stage) => (stage?.deploysImage ? 'open the gate, deploy the new image' : 'open the gate, start services'),
+  },
+  smoke: { activity: 'smoke', promise: 'long', title: () => 'smoke-test the services' },
+  'resume-consumers': {
+    activity: 'resumeConsumers',
+    promise: 'certain',
+    title: () => 'resume consumers until they are proven moving',
+  },
+  'redeploy-previous': { activity: 'redeployPrevious', promise: 'certain', title: () => 'redeploy the previous image' },
+  'restore-backup': {
+    activity: 'restoreBackup',
+    promise: 'restoring',
+    title: () => 'swap the backup in, keep what is live as quarantine',
+  },
+  'tidy-backups': { activity: 'tidyBackups', promise: 'quick', title: () => 'drop the clone, the dump is kept' },
+  'release-writers': { activity: 'releaseWriters', promise: 'certain', title: () => 'start what was stopped' },
+} as const satisfies Partial<Record<StepName, StepRule>>
+
+export type RunbookStep = keyof typeof RULES
+
+/** Whether a cancel stops the step, or comes too late. In a contract stage the way back is gone once it has migrated. */
+export function cancelStops(step: RunbookStep, stage: StageSummary | undefined): boolean {
+  if (
+    step === 'tidy-backups' ||
+    step === 'restore-backup' ||
+    step === 'resume-consumers' ||
+    step === 'redeploy-previous' ||
+    step === 'release-writers'
+  )
+    return false
+  return !(stage?.phase === 'contract' && (step === 'verify' || step === 'restart-services' || step === 'smoke'))
+}

@@ -1,0 +1,94 @@
+import { describe, expect, it } from 'vitest'
+import { createCloneEngine } from '../../../src/adapters/backup/clone.js'
+import { openSession } from '../../../src/adapters/postgres/session.js'
+import { withDatabase } from '../../../src/adapters/postgres/target.js'
+import { failedWith } from '../../../src/domain/failures.js'
+import { OpenFence } from '../../support/open-fence.js'
+import { serverTarget } from '../../support/test-database.js'
+import { backupEngineContract, requestFor } from './contract.js'
+import { createRichDatabase, databases, inside, setOpen, untilEmpty } from './fixture.js'
+
+const signal = new AbortController().signal
+const prefixed = async (database: string, kind: 'c' | 'r'): Promise<string[]> =>
+  (await databases()).filter((name) => name.includes(`__${kind}_`) && name.startsWith(database.slice(0, 8)))
+
+backupEngineContract('clone', async () => ({
+  engine: (target) => {
+    const engine = createCloneEngine({ target, controlTarget: target })
+    return {
+      ...engine,
+      take: async (request, fence) => engine.withHashes(await engine.take(request, fence), fence.signal),
+    }
+  },
+  damage: ({ location }) =>
+    inside(withDatabase(serverTarget(), location), (session) =>
+      session.query('update parted set v = 6').then(() => {}),
+    ),
+  kept: async (database) => ({ finished: await prefixed(database, 'c'), unfinished: await prefixed(database, 'r') }),
+}))
+
+describe('a clone', () => {
+  it('is refused while its source is open', async () => {
+    const target = await createRichDatabase('clone_open')
+    const taking = createCloneEngine({ target, controlTarget: target }).take(requestFor(1), new OpenFence())
+    await expect(taking).rejects.toSatisfy(
+      (error) => failedWith(error, 'BackupFailed') && /is not closed/.test(String(error)),
+    )
+  })
+
+  it('that was left open is not trusted', async () => {
+    const target = await createRichDatabase('clone_left_open')
+    await setOpen(target.database, false)
+    const engine = createCloneEngine({ target, controlTarget: target })
+    const manifest = await engine.take(requestFor(1), new OpenFence())
+    await setOpen(manifest.location, true)
+    await expect(engine.verify(manifest, signal)).rejects.toSatisfy((error) => failedWith(error, 'BackupDamaged'))
+    await setOpen(manifest.location, false)
+    await engine.verify(manifest, signal)
+  })
+
+  it('reads its source by the session the step hands out, and lets nobody else in', async () => {
+    const target = await createRichDatabase('clone_by_step')
+    await setOpen(target.database, false)
+    const pids: number[] = []
+    const request = requestFor(1, {
+      onSource: async (work) => {
+        const session = await openSession(target, { applicationName: 'the step' })
+        pids.push(Number((await session.query('select pg_backend_pid() as pid')).rows[0].pid))
+        return work(session).finally(() => session.end())
+      },
+    })
+    await createCloneEngine({ target, controlTarget: target }).take(request, new OpenFence())
+    expect(pids).toHaveLength(1)
+  })
+
+  it('is not taken when a stranger came in while the source was open for a moment', async () => {
+    const target = await createRichDatabase('clone_stranger')
+    await setOpen(target.database, false)
+    const request = requestFor(1, {
+      onSource: async (work) => {
+        const stranger = await openSession(target, { applicationName: 'a stranger' })
+        const session = await openSession(target, { applicationName: 'the step' })
+        await stranger.end()
+        return work(session).finally(() => session.end())
+      },
+    })
+    const taking = createCloneEngine({ target, controlTarget: target }).take(request, new OpenFence())
+    await expect(taking).rejects.toSatisfy((error) => failedWith(error, 'BackupFailed') && /others/.test(String(error)))
+    await untilEmpty(target.database)
+    expect(await prefixed('clone_stranger', 'c')).toEqual([])
+    expect(await prefixed('clone_stranger', 'r')).toEqual([])
+  })
+
+  it('replaces the one of an earlier attempt of the same run and stage, and no other', async () => {
+    const target = await createRichDatabase('replaced')
+    await setOpen(target.database, false)
+    const engine = createCloneEngine({ target, controlTarget: target })
+    const other = await engine.take(requestFor(1, { stage: 2 }), new OpenFence())
+    const first = await engine.take(requestFor(2), new OpenFence())
+    const second = await engine.take(requestFor(3), new OpenFence())
+    const left = await prefixed('replaced', 'c')
+    expect(left.sort()).toEqual([other.location, second.location].sort())
+    await expect(engine.verify(first, signal)).rejects.toSatisfy((error) => failedWith(error, 'BackupDamaged'))
+  })
+})

@@ -1,0 +1,136 @@
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createChecks } from '../../../src/adapters/check/index.js'
+import type { CheckSetting } from '../../../src/adapters/check/port.js'
+import { proveCheck } from '../../../src/adapters/check/prove.js'
+import { SmokeCheck } from '../../../src/domain/configuration.js'
+import { freePort, type HttpServer, type Respond, startHttpServer } from '../../support/http-server.js'
+import { CONTEXT, checkContract, SECRET } from './contract.js'
+
+const signal = new AbortController().signal
+const setting: CheckSetting = {
+  target: {
+    host: '127.0.0.1',
+    port: 1,
+    database: '',
+    user: '',
+    password: undefined,
+    sslmode: undefined,
+    sslrootcert: undefined,
+  },
+  applicationName: 'hg:00000000:1:smoke',
+  secrets: [SECRET],
+}
+
+function smoke(configuration: object) {
+  const [check] = createChecks('http', [SmokeCheck.parse(configuration)], setting)
+  if (!check) throw new Error('no check was made')
+  return check
+}
+
+checkContract('http', async () => {
+  let status = 200
+  const server = await startHttpServer((_, response) => {
+    response.statusCode = status
+    response.end(`it works with ${SECRET}\n\x1b[2J`)
+  })
+  return {
+    check: smoke({ http: `${server.url}/orders/health` }),
+    become: async (condition) => {
+      status = condition === 'good' ? 200 : 500
+      if (condition === 'gone') await server.close()
+    },
+    close: server.close,
+  }
+})
+
+describe('a smoke check', () => {
+  let server: HttpServer
+  let respond: Respond
+
+  beforeEach(async () => {
+    respond = (_, response) => void response.end('ok')
+    server = await startHttpServer((request, response) => respond(request, response))
+  })
+  afterEach(() => server.close())
+
+  it('sends method, headers and body as they are configured', async () => {
+    const headers = { authorization: 'Bearer abc' }
+    await smoke({ http: `${server.url}/orders`, method: 'POST', headers, body: { id: 7 } }).run(CONTEXT, signal)
+    expect(server.received[0]).toMatchObject({ method: 'POST', path: '/orders', body: '{"id":7}' })
+    expect(server.received[0]?.headers).toMatchObject({
+      authorization: 'Bearer abc',
+      'content-type': 'application/json',
+    })
+  })
+
+  it.each([
+    [204, 204, true],
+    [302, 302, true],
+    [200, 302, false],
+    [404, 404, true],
+    [200, 500, false],
+  ])('that expects HTTP %i and gets HTTP %i is ok: %s', async (expectStatus, status, ok) => {
+    respond = (_, response) => {
+      response.writeHead(status, { location: 'http://169.254.169.254/' })
+      response.end()
+    }
+    expect(await smoke({ http: server.url, expectStatus }).run(CONTEXT, signal)).toMatchObject({ ok })
+  })
+
+  it.each<[string, Respond]>([
+    [
+      'in the header',
+      (request, response) => {
+        response.setHeader('x-correlation-id', String(request.headers['x-correlation-id']))
+        response.end()
+      },
+    ],
+    ['in the body', (request, response) => void response.end(`{"id":"${request.headers['x-correlation-id']}"}`)],
+  ])('believes an answer with its correlation id %s', async (_, answer) => {
+    respond = answer
+    const result = await smoke({ http: server.url, correlation: true }).run(CONTEXT, signal)
+    expect(result).toMatchObject({ ok: true })
+    expect(server.received[0]?.headers['x-correlation-id']).toBe('production-20261120-103015-smoke-1')
+  })
+
+  it('does not believe an answer with another correlation id', async () => {
+    respond = (_, response) => void response.end('production-20261119-103015-smoke-1')
+    const result = await smoke({ http: server.url, correlation: true }).run(CONTEXT, signal)
+    expect(result.ok).toBe(false)
+    expect(result.found).toContain('did not come back')
+  })
+
+  it('sends each check of a run another correlation id', async () => {
+    const configuration = SmokeCheck.parse({ http: server.url, correlation: true })
+    for (const check of createChecks('http', [configuration, configuration], setting)) await check.run(CONTEXT, signal)
+    const ids = server.received.map(({ headers }) => headers['x-correlation-id'])
+    expect(ids).toEqual(['production-20261120-103015-smoke-1', 'production-20261120-103015-smoke-2'])
+  })
+
+  it('is named after its request where it has no name, without what may be secret in the URL', () => {
+    expect(smoke({ http: 'http://u:p@localhost:8080/orders?key=abc' }).name).toBe('GET http://localhost:8080/orders')
+  })
+
+  it('is asked again until the service is up', async () => {
+    const port = await freePort()
+    const proving = proveCheck(smoke({ http: `http://127.0.0.1:${port}/` }), CONTEXT, { signal })
+    const late = await startHttpServer((_, response) => void response.end(), port)
+    expect(await proving).toMatchObject({ ok: true })
+    await late.close()
+  })
+
+  it('is a no when time is over, with the last answer', async () => {
+    respond = (_, response) => {
+      response.statusCode = 503
+      response.end('warming up')
+    }
+    const result = await proveCheck(smoke({ http: server.url, within: '700ms' }), CONTEXT, { signal })
+    expect(result).toMatchObject({ ok: false, found: 'expected HTTP 200, got HTTP 503: warming up within 700 ms' })
+    expect(server.received.length).toBeGreaterThan(1)
+  })
+
+  it('is asked once when the first answer is good: a POST may have an effect', async () => {
+    await proveCheck(smoke({ http: server.url, method: 'POST' }), CONTEXT, { signal })
+    expect(server.received).toHaveLength(1)
+  })
+})

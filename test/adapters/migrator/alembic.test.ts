@@ -1,0 +1,238 @@
+import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { interpreterOf } from '../../../src/adapters/migrator/alembic-graph.js'
+import { createMigrator } from '../../../src/adapters/migrator/index.js'
+import { openSession } from '../../../src/adapters/postgres/session.js'
+import { knownFailure } from '../../../src/domain/failures.js'
+import { OpenFence } from '../../support/open-fence.js'
+import { type Fixture, failureOf, type FixtureMigration, migratorContract, PASSWORD, project } from './contract.js'
+
+const ALEMBIC = join(process.env.HEADGATE_CACHE ?? join(homedir(), '.cache', 'headgate'), 'alembic-1', 'bin', 'alembic')
+
+/** What `alembic init` writes, with the URL from the environment; newer SQLAlchemy would take psycopg 3. */
+const ENV_PY = `
+import os
+from alembic import context
+from sqlalchemy import engine_from_config, pool
+config = context.config
+config.set_main_option('sqlalchemy.url', os.environ['DATABASE_URL'].replace('postgresql:', 'postgresql+psycopg2:').replace('%', '%%'))
+if context.is_offline_mode():
+    context.configure(url=config.get_main_option('sqlalchemy.url'), literal_binds=True)
+    with context.begin_transaction():
+        context.run_migrations()
+else:
+    engine = engine_from_config(config.get_section(config.config_ini_section), poolclass=pool.NullPool)
+    with engine.connect() as connection:
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+`
+const LOGGING = `
+[loggers]
+keys = root,alembic
+[handlers]
+keys = console
+[formatters]
+keys = generic
+[logger_root]
+level = WARNING
+handlers = console
+[logger_alembic]
+level = INFO
+handlers =
+qualname = alembic
+[handler_console]
+class = StreamHandler
+args = (sys.stderr,)
+formatter = generic
+[formatter_generic]
+format = %(levelname)s %(message)s
+`
+
+const execute = (sql: string): string => `op.execute(${JSON.stringify(sql)})`
+
+function script({ version, up, down, transactional, phase }: FixtureMigration, previous: string | undefined): string {
+  const body =
+    transactional === false
+      ? ['with op.get_context().autocommit_block():', ...up.map((sql) => `    ${execute(sql)}`)]
+      : up.map(execute)
+  return [
+    `"""${version}`,
+    '',
+    phase ? `headgate:phase=${phase}` : 'no directive',
+    '"""',
+    'from alembic import op',
+    `revision = '${version}'`,
+    `down_revision = ${previous === undefined ? 'None' : `'${previous}'`}`,
+    'def upgrade():',
+    ...body.map((line) => `    ${line}`),
+    'def downgrade():',
+    `    ${down ? execute(down) : 'pass'}`,
+  ].join('\n')
+}
+
+const alembic: Fixture = {
+  kind: 'alembic',
+  knowsFiles: true,
+  write(folder, migrations) {
+    rmSync(folder, { recursive: true, force: true })
+    mkdirSync(join(folder, 'alembic', 'versions'), { recursive: true })
+    writeFileSync(join(folder, 'alembic.ini'), `[alembic]\nscript_location = %(here)s/alembic\n${LOGGING}`)
+    writeFileSync(
+      join(folder, 'alembic', 'env.py'),
+      `from logging.config import fileConfig\n${ENV_PY.replace('config = context.config', 'config = context.config\nfileConfig(config.config_file_name)')}`,
+    )
+    for (const [index, migration] of migrations.entries())
+      writeFileSync(
+        join(folder, 'alembic', 'versions', `${migration.version}.py`),
+        script(migration, migrations[index - 1]?.version),
+      )
+  },
+  create: (folder, target) =>
+    createMigrator(
+      {
+        kind: 'alembic',
+        config: join(folder, 'alembic.ini'),
+        command: [ALEMBIC],
+        urlVariable: 'DATABASE_URL',
+        table: 'alembic_version',
+      },
+      { logDirectory: `${folder}-logs`, secrets: [PASSWORD], target },
+    ),
+}
+
+migratorContract(alembic)
+
+const A: FixtureMigration = { version: 'aa', up: ['create table a (id int)'] }
+const versions = (folder: string, name: string): string => join(folder, 'alembic', 'versions', name)
+
+describe('alembic scripts', () => {
+  it('with two heads are refused, with the command that joins them', async () => {
+    const { migrator, folder } = await project(alembic, [A])
+    writeFileSync(
+      versions(folder, 'b.py'),
+      script({ version: 'bb', up: [] }, 'aa').replace(/def upgrade\(\):/, '$&\n    pass'),
+    )
+    writeFileSync(
+      versions(folder, 'c.py'),
+      script({ version: 'cc', up: [] }, 'aa').replace(/def upgrade\(\):/, '$&\n    pass'),
+    )
+    expect(knownFailure(await failureOf(migrator.migrations('v1')))).toMatchObject({
+      code: 'PlanInvalid',
+      message: expect.stringMatching(/2 heads: bb, cc; join them with: \S+alembic merge heads/),
+    })
+  })
+
+  it.each([
+    ['two files of one revision', script(A, undefined), 'aa'],
+    ['a revision that rests on nothing known', script({ ...A, version: 'bb' }, 'zz'), 'zz'],
+    ['a file that is no Python', 'def (', 'SyntaxError'],
+  ])('are refused with %s', async (_, text, words) => {
+    const { migrator, folder } = await project(alembic, [A])
+    writeFileSync(versions(folder, 'other.py'), text)
+    expect(knownFailure(await failureOf(migrator.migrations('v1')))).toMatchObject({
+      code: 'PlanInvalid',
+      message: expect.stringContaining(words),
+    })
+  })
+
+  it('are read without a connection, and without env.py', async () => {
+    const { migrator, folder } = await project(alembic, [A])
+    writeFileSync(join(folder, 'alembic', 'env.py'), 'raise Exception("env.py ran")')
+    const [found] = await migrator.migrations('v1')
+    expect(found).toMatchObject({ version: 'aa', name: 'aa', hasDown: false, transactional: true })
+    expect(found?.sql).toBeUndefined()
+  })
+
+  it('joined by a merge are all applied once the merge is', async () => {
+    const { migrator, folder, up, applied } = await project(alembic, [A])
+    const idle = (version: string, down: string): string =>
+      script({ version, up: ['select 1'] }, 'aa').replace(`down_revision = 'aa'`, `down_revision = ${down}`)
+    writeFileSync(versions(folder, 'b.py'), idle('bb', `'aa'`))
+    writeFileSync(versions(folder, 'c.py'), idle('cc', `'aa'`))
+    writeFileSync(versions(folder, 'm.py'), idle('mm', `('bb', 'cc')`))
+    const planned = (await migrator.migrations('v1')).map(({ version }) => version)
+    await up(planned)
+    expect((await applied()).sort()).toEqual(['aa', 'bb', 'cc', 'mm'])
+  })
+
+  it('that leave their transaction are told, and wait for indexes without a lock timeout', async () => {
+    const index: FixtureMigration = {
+      version: 'ii',
+      up: ['create index concurrently i on a (id)'],
+      transactional: false,
+    }
+    const { migrator, up, target, applied, look } = await project(alembic, [
+      A,
+      index,
+      { version: 'zz', up: ['alter table a add column z int'] },
+    ])
+    expect((await migrator.migrations('v1')).map(({ transactional }) => transactional)).toEqual([true, false, true])
+    await up(['aa'])
+    const other = await openSession(target, { applicationName: 'writer' })
+    await other.query('begin; insert into a values (1)')
+    const running = up(['aa', 'ii', 'zz'])
+    await new Promise((resolve) => setTimeout(resolve, 2_500))
+    await other.query('commit')
+    await running
+    await other.end()
+    expect(await applied()).toEqual(['aa', 'ii', 'zz'])
+    expect(await look('select from pg_index where not indisvalid')).toEqual([])
+  })
+
+  it('report their progress', async () => {
+    const { up } = await project(alembic, [A])
+    const fence = new OpenFence()
+    await up(['aa'], fence)
+    expect(fence.progressed.join()).toContain('Running upgrade')
+  })
+})
+
+describe('the alembic command', () => {
+  it('that is missing is named', async () => {
+    const { folder, target } = await project(alembic, [A])
+    const migrator = createMigrator(
+      {
+        kind: 'alembic',
+        config: join(folder, 'alembic.ini'),
+        command: ['/no/such/alembic'],
+        urlVariable: 'DATABASE_URL',
+        table: 'alembic_version',
+      },
+      { logDirectory: folder, secrets: [], target },
+    )
+    expect(knownFailure(await failureOf(migrator.migrations('v1')))?.code).toBe('ToolMissing')
+  })
+
+  it('beside a python without alembic is missing', async () => {
+    const { folder, target } = await project(alembic, [A])
+    const python = join(folder, 'python')
+    writeFileSync(python, '#!/bin/sh\nexec python3 -I -S "$@"\n')
+    chmodSync(python, 0o755)
+    const migrator = createMigrator(
+      {
+        kind: 'alembic',
+        config: join(folder, 'alembic.ini'),
+        command: [join(folder, 'alembic')],
+        urlVariable: 'DATABASE_URL',
+        table: 'alembic_version',
+      },
+      { logDirectory: folder, secrets: [], target },
+    )
+    expect(knownFailure(await failureOf(migrator.migrations('v1')))).toMatchObject({
+      code: 'ToolMissing',
+      message: expect.stringContaining('alembic'),
+    })
+  })
+
+  it.each([
+    [['/venv/bin/alembic'], ['/venv/bin/python']],
+    [
+      ['uv', 'run', 'alembic'],
+      ['uv', 'run', 'python'],
+    ],
+    [['python3.12', '-m', 'alembic'], ['python3.12']],
+  ])('%s reads its scripts with %s', (command, expected) => expect(interpreterOf(command)).toEqual(expected))
+})

@@ -1,0 +1,84 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { createMigrator } from '../../../src/adapters/migrator/index.js'
+import type { Migrator } from '../../../src/adapters/migrator/port.js'
+import type { Target } from '../../../src/adapters/postgres/target.js'
+import { knownFailure } from '../../../src/domain/failures.js'
+import { OpenFence } from '../../support/open-fence.js'
+import { type Fixture, failureOf, migratorContract, PASSWORD, project } from './contract.js'
+
+const TOOL = join(import.meta.dirname, 'tool.mjs')
+const tool = (...words: string[]): string[] => [process.execPath, TOOL, ...words]
+
+const created = (folder: string, target: Target, status: string[], up = tool('up', '{target}')): Migrator =>
+  createMigrator(
+    { kind: 'command', status, up, down: tool('down', '{target}'), dir: folder, urlVariable: 'DATABASE_URL' },
+    { logDirectory: `${folder}-logs`, secrets: [PASSWORD], target },
+  )
+
+const command: Fixture = {
+  kind: 'command',
+  knowsFiles: false,
+  write(folder, migrations) {
+    rmSync(folder, { recursive: true, force: true })
+    mkdirSync(folder, { recursive: true })
+    writeFileSync(join(folder, 'migrations.json'), JSON.stringify(migrations))
+  },
+  create: (folder, target) => created(folder, target, tool('status')),
+}
+
+migratorContract(command)
+
+describe('a tool that can only go to head', () => {
+  it('says so, and does not start when more is pending than planned', async () => {
+    const migrations = [
+      { version: '1', up: ['select 1'] },
+      { version: '2', up: ['select 1'] },
+    ]
+    const { folder, target, up, applied } = await project(command, migrations)
+    const migrator = created(folder, target, tool('status'), tool('up', '2'))
+    expect([migrator.stopsAtTarget, created(folder, target, tool('status')).stopsAtTarget]).toEqual([false, true])
+    const request = {
+      tag: '',
+      target: '1',
+      planned: ['1'],
+      lockTimeoutMs: 100,
+      lockBudgetMs: 100,
+      statementTimeoutMs: 0,
+    }
+    expect(knownFailure(await failureOf(migrator.up(request, target, new OpenFence())))).toMatchObject({
+      code: 'PlanInvalid',
+      message: 'pending, but not in the plan: 2',
+    })
+    expect(await applied()).toEqual([])
+    await up(['1', '2'])
+  })
+})
+
+describe('a status', () => {
+  it.each([
+    ['is not JSON', 'hello', 'not JSON'],
+    ['has another shape', '{"migrations":[{"version":"1","state":"done"}]}', 'migrations.0.state'],
+    [
+      'names a version twice',
+      '{"migrations":[{"version":"1","state":"pending"},{"version":"1","state":"applied"}]}',
+      'twice',
+    ],
+    ['knows of nothing', '{"migrations":[]}', 'no migrations'],
+  ])('that %s is refused', async (_, text, words) => {
+    const { folder, target } = await project(command, [])
+    const migrator = created(folder, target, ['printf', '%s', text])
+    expect(knownFailure(await failureOf(migrator.migrations('v1')))).toMatchObject({
+      code: 'PlanInvalid',
+      message: expect.stringContaining(words),
+    })
+  })
+
+  it('cannot write', async () => {
+    const { folder, target, relations } = await project(command, [{ version: '1', up: ['select 1'] }])
+    const migrator = created(folder, target, tool('up', '1'))
+    expect(knownFailure(await failureOf(migrator.migrations('v1')))).toMatchObject({ code: 'PlanInvalid' })
+    expect(await relations()).toEqual([])
+  })
+})

@@ -1,0 +1,288 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, describe, expect, it } from 'vitest'
+import type { Migrator, UpRequest } from '../../../src/adapters/migrator/port.js'
+import { openSession, withSession } from '../../../src/adapters/postgres/session.js'
+import type { Target } from '../../../src/adapters/postgres/target.js'
+import { isAlive } from '../../../src/adapters/process/process-group.js'
+import { failedWith, failure, knownFailure } from '../../../src/domain/failures.js'
+import { OpenFence } from '../../support/open-fence.js'
+import { createDatabase, withControl } from '../../support/test-database.js'
+
+export interface FixtureMigration {
+  version: string
+  up: string[]
+  down?: string
+  transactional?: boolean
+  phase?: 'contract'
+}
+
+export interface Fixture {
+  kind: string
+  /** Whether files and ledger are compared by us: a tool that owns both does that itself. */
+  knowsFiles: boolean
+  /** Writes a project with exactly these migrations. */
+  write(folder: string, migrations: FixtureMigration[]): void
+  create(folder: string, target: Target): Migrator
+}
+
+export const PASSWORD = 'sEcret-Pw-7'
+
+/** A project in a folder of its own, and a new database. */
+export async function project(fixture: Fixture, migrations: FixtureMigration[]) {
+  const folder = mkdtempSync(join(tmpdir(), `hg-${fixture.kind}-`))
+  folders.push(folder)
+  fixture.write(folder, migrations)
+  const target = { ...(await createDatabase()).target, password: PASSWORD }
+  const migrator = fixture.create(folder, target)
+  const look = <T>(sql: string): Promise<T[]> =>
+    withSession(target, { applicationName: 'test look' }, async (session) => (await session.query(sql)).rows)
+  const ledger = () =>
+    withSession(target, { applicationName: 'test look', readOnly: true }, (session) => migrator.ledger(session, 'v1'))
+  const applied = async (): Promise<string[]> => (await ledger()).applied.map(({ version }) => version)
+  const relations = async (): Promise<string[]> =>
+    (
+      await look<{ relname: string }>(
+        `select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('r', 'i') order by 1`,
+      )
+    ).map((row) => row.relname)
+  const up = (versions: string[], fence = new OpenFence(), request: Partial<UpRequest> = {}) =>
+    migrator.up({ tag: 'v1', target: versions.at(-1) ?? '', planned: versions, ...LIMITS, ...request }, target, fence)
+  return {
+    folder,
+    target,
+    migrator,
+    look,
+    ledger,
+    applied,
+    relations,
+    up,
+    rewrite: (now: FixtureMigration[]) => fixture.write(folder, now),
+  }
+}
+
+const folders: string[] = []
+const LIMITS = { lockTimeoutMs: 100, lockBudgetMs: 400, statementTimeoutMs: 60_000 }
+
+export const failureOf = async (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+
+const A: FixtureMigration = { version: '0001_a', up: ['create table a (id int)'], down: 'drop table a' }
+const B: FixtureMigration = { version: '0002_b', up: ['create table b (id int)'], down: 'drop table b' }
+const C: FixtureMigration = {
+  version: '0003_c',
+  up: ['alter table a add column c int'],
+  down: 'alter table a drop column c',
+  phase: 'contract',
+}
+const SLEEPS: FixtureMigration = { version: '0001_sleeps', up: ['create table half (id int)', 'select pg_sleep(60)'] }
+
+/** What every migrator promises, on a real server. */
+export function migratorContract(fixture: Fixture): void {
+  afterAll(() => {
+    for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
+  })
+
+  describe(`${fixture.kind}: files and ledger`, () => {
+    it('tells the migrations in order, and all of them are pending on an empty database, where looking creates nothing', async () => {
+      const { migrator, ledger, relations } = await project(fixture, [A, B, C])
+      const found = await migrator.migrations('v1')
+      expect(found.map(({ version, phase }) => [version, phase])).toEqual([
+        ['0001_a', 'expand'],
+        ['0002_b', 'expand'],
+        ['0003_c', 'contract'],
+      ])
+      expect(new Set(found.map(({ checksum }) => checksum)).size).toBe(3)
+      expect(found.map(({ hasDown }) => hasDown)).toEqual([true, true, true])
+      expect((await ledger()).applied).toEqual([])
+      expect(await relations()).toEqual([])
+    })
+
+    it('shows the SQL it will run', async () => {
+      const { migrator } = await project(fixture, [A, B])
+      const found = await migrator.migrations('v1')
+      expect(found.map(({ sql }) => sql?.toLowerCase())).toEqual([
+        expect.stringContaining('create table a'),
+        expect.stringContaining('create table b'),
+      ])
+    })
+
+    it('refuses a project without migrations', async () => {
+      const { migrator } = await project(fixture, [])
+      expect(failedWith(await failureOf(migrator.migrations('v1')), 'PlanInvalid')).toBe(true)
+    })
+
+    it('refuses a project that is not there', async () => {
+      const { migrator, folder } = await project(fixture, [A])
+      rmSync(folder, { recursive: true })
+      expect(knownFailure(await failureOf(migrator.migrations('v1')))?.code).toMatch(/PlanInvalid|ToolMissing/)
+    })
+
+    it('tells its tools', async () => {
+      const { migrator } = await project(fixture, [A])
+      expect((await migrator.describe('v1')).length).toBeGreaterThan(0)
+    })
+  })
+
+  describe(`${fixture.kind}: up`, () => {
+    it('goes to the target and no further, then on; what is applied is not applied twice', async () => {
+      const { up, applied, relations } = await project(fixture, [A, B, C])
+      await up(['0001_a'])
+      expect(await applied()).toEqual(['0001_a'])
+      expect(await relations()).not.toContain('b')
+      await up(['0001_a'])
+      await up(['0001_a', '0002_b', '0003_c'])
+      expect(await applied()).toEqual(['0001_a', '0002_b', '0003_c'])
+      await up(['0001_a', '0002_b', '0003_c'])
+    })
+
+    it('refuses what is pending and not planned, before any effect', async () => {
+      const { up, migrator, target, applied } = await project(fixture, [A, B, C])
+      const error = await failureOf(
+        migrator.up({ tag: 'v1', target: '0003_c', planned: ['0001_a', '0003_c'], ...LIMITS }, target, new OpenFence()),
+      )
+      expect(knownFailure(error)).toMatchObject({ code: 'PlanInvalid', message: expect.stringContaining('0002_b') })
+      expect(await applied()).toEqual([])
+      expect(knownFailure(await failureOf(up(['0009_z'])))).toMatchObject({
+        code: 'PlanInvalid',
+        message: expect.stringContaining('0009_z'),
+      })
+    })
+
+    if (fixture.knowsFiles)
+      it('refuses a ledger that has what the files do not', async () => {
+        const { up, rewrite } = await project(fixture, [A, B])
+        await up(['0001_a', '0002_b'])
+        rewrite([A])
+        expect(knownFailure(await failureOf(up(['0001_a'])))).toMatchObject({
+          code: 'StateUnexpected',
+          message: expect.stringContaining('0002_b'),
+        })
+      })
+
+    it('runs in sessions with the name of the fence, and with limits', async () => {
+      const settings = [
+        'application_name',
+        'lock_timeout',
+        'statement_timeout',
+        'client_connection_check_interval',
+        'idle_in_transaction_session_timeout',
+      ]
+      const seen = {
+        version: '0001_seen',
+        up: [
+          `create table seen as select name, setting from pg_settings where name in (${settings.map((name) => `'${name}'`).join()})`,
+        ],
+      }
+      const { up, look } = await project(fixture, [seen])
+      await up(['0001_seen'], new OpenFence({ applicationName: 'hg:0a1b2c3d:7:migrate' }))
+      const rows = await look<{ name: string; setting: string }>('select * from seen')
+      expect(Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))).toEqual({
+        application_name: 'hg:0a1b2c3d:7:migrate',
+        lock_timeout: '100',
+        statement_timeout: '60000',
+        client_connection_check_interval: '1000',
+        idle_in_transaction_session_timeout: '60000',
+      })
+    })
+
+    it('that fails in a transaction leaves nothing and says why, without a secret', async () => {
+      const broken = { version: '0002_broken', up: ['create table left_over (id int)', `select '${PASSWORD}'::int`] }
+      const { up, applied, relations } = await project(fixture, [A, broken])
+      const error = await failureOf(up(['0001_a', '0002_broken']))
+      expect(knownFailure(error)).toMatchObject({
+        code: 'MigrationFailed',
+        message: expect.stringContaining('invalid input syntax for type integer'),
+      })
+      expect(JSON.stringify([knownFailure(error), String(error)])).not.toContain(PASSWORD)
+      expect(await relations()).not.toContain('left_over')
+      expect(await applied()).not.toContain('0002_broken')
+    })
+
+    it('that fails first of all leaves not even a ledger', async () => {
+      const { up, relations } = await project(fixture, [{ version: '0001_broken', up: ['select no_such_column'] }])
+      expect(failedWith(await failureOf(up(['0001_broken'])), 'MigrationFailed')).toBe(true)
+      expect(await relations()).toEqual([])
+    })
+
+    it('that does not get its lock is blocked, and changed nothing', async () => {
+      const { up, target, applied } = await project(fixture, [A, C])
+      await up(['0001_a'])
+      const other = await openSession(target, { applicationName: 'long report' })
+      await other.query('begin; select * from a')
+      const error = await failureOf(up(['0001_a', '0003_c']))
+      await other.end()
+      expect(knownFailure(error)?.code).toBe('MigrationBlocked')
+      expect(await applied()).toEqual(['0001_a'])
+      await up(['0001_a', '0003_c'])
+    })
+
+    it('whose child is killed leaves no session, and can run again', async () => {
+      const { up, applied, relations, rewrite } = await project(fixture, [SLEEPS])
+      const fence = new OpenFence({ applicationName: `hg:00000000:${folders.length}:killed` })
+      const failed = failureOf(up(['0001_sleeps'], fence))
+      await Promise.race([sessions(fence.applicationName, (count) => count > 0), failed])
+      for (const { pid } of fence.processes) process.kill(-pid, 'SIGKILL')
+      expect(failedWith(await failed, 'MigrationFailed')).toBe(true)
+      await sessions(fence.applicationName, (count) => count === 0)
+      expect(await relations()).not.toContain('half')
+      rewrite([{ ...SLEEPS, up: ['create table half (id int)'] }])
+      await up(['0001_sleeps'])
+      expect(await applied()).toEqual(['0001_sleeps'])
+    })
+
+    it('whose fence is lost ends at once, with all its processes', async () => {
+      const { up, relations } = await project(fixture, [SLEEPS])
+      const held = new AbortController()
+      const fence = new OpenFence({ applicationName: `hg:00000000:${folders.length}:lost`, signal: held.signal })
+      const failed = failureOf(up(['0001_sleeps'], fence))
+      await Promise.race([sessions(fence.applicationName, (count) => count > 0), failed])
+      held.abort(failure('FenceLost', 'a later attempt has taken over'))
+      expect(failedWith(await failed, 'FenceLost')).toBe(true)
+      expect(fence.processes.some(({ pid }) => isAlive(pid))).toBe(false)
+      await sessions(fence.applicationName, (count) => count === 0)
+      expect(await relations()).not.toContain('half')
+    })
+
+    it('on a server that is gone fails, and shows no password', async () => {
+      const { migrator, target } = await project(fixture, [A])
+      const gone = { ...target, port: 1 }
+      const error = await failureOf(
+        migrator.up({ tag: 'v1', target: '0001_a', planned: ['0001_a'], ...LIMITS }, gone, new OpenFence()),
+      )
+      expect(error).toBeInstanceOf(Error)
+      expect(JSON.stringify([knownFailure(error), String(error)])).not.toContain(PASSWORD)
+    })
+  })
+
+  describe(`${fixture.kind}: down`, () => {
+    it('undoes the newest first, down to the target, which stays', async () => {
+      const { migrator, target, up, applied, relations } = await project(fixture, [A, B, C])
+      await up(['0001_a', '0002_b', '0003_c'])
+      await migrator.down?.({ tag: 'v1', target: '0001_a', ...LIMITS }, target, new OpenFence())
+      expect(await applied()).toEqual(['0001_a'])
+      expect(await relations()).not.toContain('b')
+      await migrator.down?.({ tag: 'v1', target: '0001_a', ...LIMITS }, target, new OpenFence())
+      await up(['0001_a', '0002_b', '0003_c'])
+      await migrator.down?.({ tag: 'v1', target: '', ...LIMITS }, target, new OpenFence())
+      expect(await applied()).toEqual([])
+    })
+  })
+}
+
+async function sessions(applicationName: string, enough: (count: number) => boolean): Promise<void> {
+  await withControl(async (control) => {
+    for (;;) {
+      const { rowCount } = await control.query(
+        `select from pg_stat_activity where application_name = $1 and query like '%pg_sleep%'`,
+        [applicationName],
+      )
+      if (enough(rowCount ?? 0)) return
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    }
+  })
+}

@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest'
+import { evidenceLines } from '../../src/cli/output-evidence.js'
+import type { LookAnswers } from '../../src/domain/look.js'
+
+const evidence = (more: Partial<LookAnswers['evidence']> = {}): LookAnswers['evidence'] => ({
+  report: {
+    run: 'production-20261120-120300',
+    project: 'shop',
+    environment: 'production',
+    kind: 'deploy',
+    tag: '2',
+    database: 'shop',
+    requestedBy: 'ana',
+    startedAt: '2026-11-20T12:03:00.000Z',
+    migrations: [],
+    steps: [
+      { step: 'migrate', stage: 1, attempt: 2, state: 'intended', startedAt: '2026-11-20T12:03:04.000Z', note: '' },
+    ],
+    decisions: [],
+    backups: [
+      {
+        name: 'pre_1',
+        kind: 'clone',
+        state: 'valid',
+        gate: 'closed',
+        run: 'r',
+        stage: 1,
+        takenAt: '',
+        bytes: '1',
+        location: 'x',
+      },
+    ],
+    events: [],
+    commands: [],
+  },
+  database: 'the ledger has 0001',
+  gate: 'closed',
+  contractStarted: false,
+  consumers: [{ name: 'stock', touched: true, state: 'paused' }],
+  services: [{ name: 'api', current: '1' }],
+  ...more,
+})
+
+test('the evidence names what is unknown, what is paused, and what each choice would do', () => {
+  expect(
+    evidenceLines(evidence()).join('\n'),
+  ).toBe(`production-20261120-120300: deploy of tag 2, database shop, since 2026-11-20 12:03 UTC
+  ended      no: its workflow is gone
+  unknown    migrate, attempt 2: nobody knows how it ended
+  database   the ledger has 0001
+  gate       closed since the backup: nobody else wrote
+  service    api runs 1
+  consumer   stock is paused, paused by the run
+  backup     pre_1/clone, valid
+
+  finish     go on from where it stopped
+  restore    put the backup back: nothing is lost, what is live now is kept as quarantine
+  redeploy   leave the database, put the previous image back
+  accept     leave everything as it is, let writers and consumers in`)
+})
+
+test('with the gate open a restore says what leaves the live database, and after contract the image may not run', () => {
+  const lines = evidenceLines(evidence({ gate: 'open', contractStarted: true }))
+  expect(lines).toContain(
+    '  gate       open since the backup: others may have written; a contract migration may have committed',
+  )
+  expect(lines).toContain(
+    '  restore    put the backup back: writes since the backup leave the live database, what is live now is kept as quarantine',
+  )
+  expect(lines).toContain('  redeploy   the previous image may not run on this schema')
+})

@@ -1,0 +1,79 @@
+import { expect, test } from 'vitest'
+import { planPage } from '../../src/cli/output-plan.js'
+import { DIGEST, migration, planOfShop } from './plan-of-shop.js'
+
+test('a plan is one page: what, how, which way back, who must agree, what to type', () => {
+  expect(planPage(planOfShop(), DIGEST).join('\n')).toBe(`plan of shop production, tag 2
+  database   shop, at 0001_orders → 0004_drop_item
+  services   api 1 → 2
+
+  stage 1    expand, 2 migrations to 0003_index, then the new image
+    0002_add_sku (has a down)
+      | ALTER TABLE orders
+      |   ADD COLUMN sku text;
+    0003_index index orders by sku (not in a transaction)
+      | select 1
+    undo     until services restart: the clone is swapped back, in seconds
+    undo     after that: the previous image, on the expanded schema; no write is lost
+
+  stage 2    contract, 1 migration to 0004_drop_item; waits for approval
+    0004_drop_item
+      | ALTER TABLE orders DROP COLUMN item;
+    undo     until services restart: the clone is swapped back, in seconds
+    undo     after its first commit: no previous image
+
+  pauses     orders, stock
+  stops      api
+  backups    clone and dump
+  approvers  1 of ana@example.com, ben@example.com; signed; not who asked; within 3 d
+  digest     3f9a0c1d2e4b
+  next       headgate deploy production --tag 2 --digest 3f9a0c1d2e4b`)
+})
+
+test('where no automatic restore is possible the plan says why, at each stage and once for all', () => {
+  const page = planPage(
+    planOfShop({ noRestoreBecause: 'no service can be stopped', backups: ['dump'], quiesces: [] }),
+    DIGEST,
+  )
+  expect(page).toContain('  restore    no automatic restore here, because no service can be stopped')
+  expect(page).toContain(
+    '    undo     the database only where it is proven unchanged: no automatic restore, because no service can be stopped',
+  )
+  expect(page).toContain('  stops      nothing')
+})
+
+test('a previous image that is not known is no way back', () => {
+  const page = planPage(planOfShop({ services: [{ name: 'api', next: '2' }] }), DIGEST)
+  expect(page).toContain('  services   api unknown → 2')
+  expect(page.join('\n')).toContain('after that: no rollback of api: the image that runs now is not known')
+})
+
+test('nothing pending is said in two lines and what to look at', () => {
+  expect(planPage(planOfShop({ stages: [], from: '0004_drop_item' }), DIGEST)).toEqual([
+    'plan of shop production, tag 2',
+    '  database   shop, at 0004_drop_item',
+    '  nothing to do: nothing is pending, and the services run this release',
+    '  next       headgate info production',
+  ])
+})
+
+test('SQL is cut after 40 lines, and what would move the cursor is taken out of it', () => {
+  const sql = ['\u001b[2Jselect 0', ...Array.from({ length: 42 }, (_, n) => `select ${n + 1}`)].join('\n')
+  const stage = {
+    number: 1,
+    phase: 'expand' as const,
+    migrations: [migration('0002_long', { sql })],
+    deploysImage: false,
+    approval: false,
+  }
+  const lines = planPage(planOfShop({ stages: [stage] }), DIGEST).filter((line) => line.startsWith('      |'))
+  expect(lines).toHaveLength(41)
+  expect(lines[0]).toBe('      | select 0')
+  expect(lines.at(-1)).toBe('      | ... 3 more lines')
+})
+
+test('SQL that a migrator cannot show is said to be so', () => {
+  const { sql: _, ...unseen } = migration('0002_compiled')
+  const stage = { number: 1, phase: 'expand' as const, migrations: [unseen], deploysImage: false, approval: false }
+  expect(planPage(planOfShop({ stages: [stage] }), DIGEST)).toContain('      | its SQL cannot be shown')
+})

@@ -1,0 +1,80 @@
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { ALEMBIC, type Revision, writeAlembic } from '../support/alembic-release.js'
+import { differences } from '../support/checker.js'
+import { headgate } from '../support/command-line.js'
+import { World } from '../support/world.js'
+
+const FIRST: Revision = { revision: 'a1', sql: [] }
+const NOTE: Revision = { revision: 'b2', after: 'a1', sql: ['alter table orders add column note text'] }
+const DROP: Revision = {
+  ...{ revision: 'c3', after: 'b2', phase: 'contract' },
+  sql: ['alter table orders alter column item drop not null'],
+}
+
+let world: World
+afterEach(async () => {
+  const { left } = await world.leftOvers().finally(() => world.end())
+  expect(left).toEqual([])
+})
+
+/** A company that uses Alembic, with revision a1 applied. */
+async function alembicWorld(revisions: Revision[], writesLate = false): Promise<void> {
+  world = await World.create({
+    migrations: {},
+    writesLate,
+    schema: `create table alembic_version (version_num varchar(32) not null constraint alembic_version_pkc primary key);
+      insert into alembic_version values ('a1')`,
+    configuration: { migrator: { kind: 'alembic', config: 'releases/{tag}/alembic.ini', command: [ALEMBIC] } },
+  })
+  await writeAlembic(join(world.folder, 'releases', '1'), [FIRST])
+  await writeAlembic(join(world.folder, 'releases', '2'), [FIRST, ...revisions])
+  await world.startWorker()
+}
+
+const version = (): Promise<unknown[]> => world.rows('select version_num from alembic_version')
+
+test('an Alembic release with an expand and a contract revision goes its whole way', async () => {
+  await alembicWorld([NOTE, DROP])
+  await world.start()
+  const { digest } = await world.until(({ state }) => state === 'waiting')
+  expect(await version()).toEqual([{ version_num: 'b2' }])
+  expect(await world.serving()).toBe('2')
+  await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+  expect(await world.ending()).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect(await version()).toEqual([{ version_num: 'c3' }])
+  expect(world.consumer.state).toBe('running')
+  await world.quiet()
+  expect(await world.lost()).toEqual([])
+})
+
+test('an Alembic revision that fails in its transaction leaves nothing', async () => {
+  await alembicWorld([{ ...NOTE, sql: [...NOTE.sql, 'select 1 / 0'] }], true)
+  const before = await world.snapshot()
+  const oid = await world.oid()
+  await world.start()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'aborted', exit: 5 })
+  expect(ending.reason).toContain('division by zero')
+  expect(differences(before, await world.snapshot())).toEqual([])
+  expect(await world.oid()).toBe(oid)
+})
+
+test('two heads are refused with the command that joins them, and nothing is changed', async () => {
+  await alembicWorld([NOTE, { revision: 'b3', after: 'a1', sql: ['select 1'] }], true)
+  const before = await world.snapshot()
+  const env = { TEMPORAL_ADDRESS: world.address }
+  const answer = await headgate(['deploy', 'staging', '--tag', '2'], world.folder, env)
+  expect(answer.exit, answer.text).toBe(4)
+  expect(answer.text).toContain('2 heads: b2, b3')
+  expect(answer.text).toContain('alembic merge heads')
+  expect(differences(before, await world.snapshot())).toEqual([])
+})
+
+test('a backup and a way back to the previous image need no files of an Alembic release', async () => {
+  await alembicWorld([NOTE])
+  expect(await world.ending(await world.start())).toMatchObject({ outcome: 'succeeded' })
+  expect(await world.ending(await world.start('backup', {}))).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect(await world.ending(await world.start('rollback', {}))).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect(await world.serving()).toBe('1')
+})

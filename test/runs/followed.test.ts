@@ -1,0 +1,20 @@
+import { afterEach, expect, test } from 'vitest'
+import { Person } from '../support/command-line.js'
+import { World } from '../support/world.js'
+
+let world: World
+afterEach(() => world?.end())
+
+test('whoever follows a run that is cancelled is told how it ended, and leaves with 7', async () => {
+  world = await World.create({
+    migrations: { '0002_slow.sql': 'alter table orders add column note text; select pg_sleep(60)' },
+  })
+  await world.startWorker()
+  const deploying = new Person(world, world.folder, 'ana').types('deploy', 'staging', '--tag', '2')
+  await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
+  const cancel = await new Person(world, world.folder, 'ben').types('cancel', 'staging')
+  expect(cancel).toMatchObject({ exit: 0 })
+  const { exit, text } = await deploying
+  expect(text).toContain('aborted: cancelled by ben')
+  expect(exit).toBe(7)
+})

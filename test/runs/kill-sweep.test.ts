@@ -1,0 +1,344 @@
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { readdirSync, readFileSync } from 'node:fs'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Client } from 'pg'
+import { expect, test } from 'vitest'
+import { targetUrl } from '../../src/adapters/postgres/target.js'
+import type { Ending } from '../../src/domain/run.js'
+import { leftOvers } from '../support/left-overs.js'
+import { serverTarget } from '../support/test-database.js'
+import { World } from '../support/world.js'
+
+/** How long what a step waits for takes, so that it can be hit. */
+const SLOW_MS = 400
+const WORLDS_AT_ONCE = 2
+const WITHIN_MS = 600_000
+
+interface Course {
+  /** Of the undisturbed run. */
+  outcome: string
+  migrations: Record<string, string>
+  /** A check that fails once the new image runs. */
+  smokeFails?: boolean
+  serves: string
+  /** Rows of the audit table at the end. */
+  effects: string[]
+}
+
+const TWO_STAGES: Course = {
+  outcome: 'succeeded',
+  migrations: {
+    '0002_note.sql': audited('0002', 'alter table orders add column note text'),
+    '0003_index.sql': '-- headgate:no-transaction\ncreate index concurrently orders_by_item on orders (item)',
+    '0004_item.contract.sql': audited('0004', 'alter table orders alter column item drop not null'),
+  },
+  serves: '2',
+  effects: ['0002', '0004'],
+}
+
+const HALF_COMMITTED: Course = {
+  outcome: 'restored',
+  migrations: {
+    '0002_half.sql': `-- headgate:no-transaction
+      insert into audit values ('0002');
+      update orders set item = 'half';
+      create unique index concurrently on orders (item)`,
+  },
+  serves: '1',
+  effects: [],
+}
+
+const SMOKE_FAILS: Course = {
+  outcome: 'rolled-back',
+  migrations: { '0002_note.sql': audited('0002', 'alter table orders add column note text') },
+  smokeFails: true,
+  serves: '1',
+  effects: ['0002'],
+}
+
+function audited(version: string, sql: string): string {
+  return `insert into audit values ('${version}'); ${sql}; select pg_sleep(${SLOW_MS / 1000})`
+}
+
+async function worldOf(course: Course): Promise<World> {
+  const world = await World.create({
+    migrations: course.migrations,
+    schema: 'create table audit (what text)',
+    heartbeatMs: 2_000,
+    consumerAnswersAfterMs: 100,
+  })
+  const slow = `sleep ${SLOW_MS / 1000}`
+  await world.script('deploy', `${slow}; echo "$1" > current; touch running`)
+  await world.script('start', `${slow}; touch running`)
+  await world.script('stop', `${slow}; rm -f running`)
+  const sleeps = `select count(*) from pg_sleep(${SLOW_MS / 1000})`
+  const healthy = { name: 'health', http: `${world.consumer.server.url}/health` }
+  const nobody = { name: 'nobody home', http: 'http://127.0.0.1:4/health', within: '1s' }
+  await world.configure({
+    verify: [{ name: 'slow', sql: sleeps, expect: 1 }],
+    smoke: [healthy, healthy, healthy, ...(course.smokeFails ? [nobody] : [])],
+  })
+  return world
+}
+
+interface JournalStep {
+  /** `<stage> <step>`. */
+  key: string
+  state: string
+  ms: number
+}
+
+/** Looks at the journal's steps on a connection that stays open. */
+async function journalOf(world: World): Promise<{ steps: () => Promise<JournalStep[]>; end: () => Promise<void> }> {
+  const client = await connected()
+  const sql = `select stage || ' ' || step as key, state,
+      (extract(epoch from coalesce(ended_at, clock_timestamp()) - started_at) * 1000)::int as ms
+    from ${world.project.replaceAll('-', '_')}.steps order by id`
+  return {
+    // The worker makes the schema once it has started.
+    steps: async () => (await client.query<JournalStep>(sql).catch(() => ({ rows: [] }))).rows,
+    end: () => client.end(),
+  }
+}
+
+async function connected(): Promise<Client> {
+  for (;;) {
+    const client = new Client({ connectionString: targetUrl(serverTarget('headgate')) })
+    const isThere = await client.connect().then(
+      () => true,
+      () => false,
+    )
+    if (isThere) return client
+    await pause(50)
+  }
+}
+
+/** Approves when the run waits, whoever works by then. */
+async function approving(world: World, isOver: () => boolean): Promise<void> {
+  while (!isOver()) {
+    const state = await world.handle.query<{ state: string; digest: string }>('state').catch(() => undefined)
+    if (state?.state === 'waiting')
+      await world.handle
+        .executeUpdate('approve', { args: [{ by: 'ben', digest: state.digest }] })
+        .catch(() => undefined)
+    await pause(200)
+  }
+}
+
+/** When the worker dies: so long after the step's intent is in the journal. */
+interface Hit {
+  key: string
+  afterMs: number
+}
+
+interface Result {
+  steps: JournalStep[]
+  wrong: string[]
+}
+
+/** One run of the course, whose worker is killed at each of the hits, and another one started. */
+async function run(course: Course, hits: readonly Hit[] = []): Promise<Result> {
+  const world = await worldOf(course)
+  const orphans: Process[] = []
+  let isOver = false
+  try {
+    let worker = await world.startWorker()
+    const journal = await journalOf(world)
+    await world.start()
+    const approved = approving(world, () => isOver)
+    for (const { key, afterMs } of hits) {
+      while (!(await journal.steps()).some((step) => step.key === key)) await pause(5)
+      await pause(afterMs)
+      orphans.push(...(await kill(worker)))
+      worker = await world.startWorker()
+    }
+    const ending = await world.ending()
+    isOver = true
+    await approved
+    await world.quiet()
+    const steps = await journal.steps()
+    await journal.end()
+    return { steps, wrong: await judged(world, course, ending, orphans) }
+  } finally {
+    isOver = true
+    await world.end()
+  }
+}
+
+/** Kills the worker and nobody else; returns the processes it had started. */
+async function kill(worker: ChildProcess): Promise<Process[]> {
+  const gone = once(worker, 'exit')
+  worker.kill('SIGSTOP')
+  const family = descendantsOf(worker.pid ?? 0)
+  worker.kill('SIGKILL')
+  await gone
+  return family
+}
+
+/** What is not as it has to be, looked at from outside. */
+async function judged(world: World, course: Course, ending: Ending, orphans: readonly Process[]): Promise<string[]> {
+  const effects = (await world.rows<{ what: string }>('select what from audit order by 1')).map(({ what }) => what)
+  const live = world.workers.filter(({ exitCode, signalCode }) => exitCode === null && signalCode === null)
+  const { left } = await leftOvers({
+    url: world.database.url,
+    folders: [world.folder],
+    workers: live.flatMap(({ pid }) => pid ?? []),
+  })
+  const seen = {
+    outcome: ending.outcome,
+    serves: await world.serving(),
+    consumer: world.consumer.state,
+    effects: effects.join(),
+    lost: (await world.lost()).join(),
+    left: left.join('; '),
+    orphans: orphans
+      .filter(isAlive)
+      .map(({ pid }) => pid)
+      .join(),
+    open: (await world.journal<{ name: string }>(`select name from {s}.runs where state = 'open'`)).length,
+  }
+  const wanted = {
+    outcome: course.outcome,
+    serves: course.serves,
+    consumer: 'running',
+    effects: course.effects.join(),
+    lost: '',
+    left: '',
+    orphans: '',
+    open: 0,
+  }
+  const differ = (Object.keys(wanted) as (keyof typeof wanted)[]).filter((key) => seen[key] !== wanted[key])
+  return differ
+    .map((key) => `${key} is ${JSON.stringify(seen[key])}, not ${JSON.stringify(wanted[key])}`)
+    .concat(differ.length > 0 ? [`reason: ${ending.reason}; ${ending.database}`] : [])
+}
+
+/** Undisturbed; its journal says which steps there are. */
+async function undisturbed(course: Course): Promise<JournalStep[]> {
+  const { steps, wrong } = await run(course)
+  expect(wrong).toEqual([])
+  return steps
+}
+
+/** Runs the course once for each list of hits, and requires the same end of all, and that a worker was killed in each of `steps`. */
+async function sweep(
+  course: Course,
+  steps: readonly JournalStep[],
+  rounds: readonly (readonly Hit[])[],
+): Promise<void> {
+  const left = [...rounds]
+  const killed = new Set<string>()
+  const wrong: string[] = []
+  const one = async (): Promise<void> => {
+    for (let hits = left.shift(); hits; hits = left.shift()) {
+      const result = await run(course, hits).catch((error: Error) => ({ steps: [], wrong: [error.message] }))
+      for (const { key, state } of result.steps) if (state === 'intended') killed.add(key)
+      const told = hits.map(({ key, afterMs }) => `${key} + ${Math.round(afterMs)} ms`).join(' and ')
+      wrong.push(...result.wrong.map((text) => `killed in ${told}: ${text}`))
+    }
+  }
+  await Promise.all(Array.from({ length: WORLDS_AT_ONCE }, one))
+  if (steps.length === 0) return expect(wrong).toEqual([])
+  const missed = steps.map(({ key }) => key).filter((key) => !killed.has(key))
+  console.log(
+    `killed in ${killed.size} of ${steps.length} steps; the journal's steps minus the killed ones: [${missed}]`,
+  )
+  expect(wrong).toEqual([])
+  expect(missed).toEqual([])
+}
+
+const atOnce = ({ key }: JournalStep): Hit[] => [{ key, afterMs: 0 }]
+const sometime = ({ key, ms }: JournalStep): Hit => ({ key, afterMs: Math.random() * ms * 0.8 })
+
+const stepsOfStage = (stage: string): string[] =>
+  [
+    'pause-consumers',
+    'quiesce-writers',
+    'backup',
+    'migrate',
+    'verify',
+    'restart-services',
+    'smoke',
+    'resume-consumers',
+  ].map((step) => `${stage} ${step}`)
+
+/** What the journal has after the step that failed. */
+function wayBack(steps: readonly JournalStep[]): JournalStep[] {
+  const failed = steps.findIndex(({ state }) => state === 'failed')
+  expect(failed).toBeGreaterThan(0)
+  return steps.slice(failed + 1)
+}
+
+test(
+  'the worker killed in any step of a release of two stages: the next one finishes it, with one effect and nothing lost',
+  async () => {
+    const steps = await undisturbed(TWO_STAGES)
+    expect(steps.map(({ key }) => key)).toEqual(expect.arrayContaining(['1', '2'].flatMap(stepsOfStage)))
+    await sweep(TWO_STAGES, steps, steps.map(atOnce))
+  },
+  WITHIN_MS,
+)
+
+test(
+  'the worker killed again and again, somewhere within the steps of both stages: the same end',
+  async () => {
+    const steps = await undisturbed(TWO_STAGES)
+    // Four times in each run: far enough apart that one attempt's end is not the next one's.
+    const apart = Math.ceil(steps.length / 4)
+    const rounds = steps
+      .slice(0, apart)
+      .map((_, first) => steps.filter((_, index) => index % apart === first).map(sometime))
+    await sweep(TWO_STAGES, [], rounds)
+  },
+  WITHIN_MS,
+)
+
+test(
+  'the worker killed in any step of the way back of a half-committed migration: restored all the same',
+  async () => {
+    const steps = wayBack(await undisturbed(HALF_COMMITTED))
+    expect(steps.map(({ key }) => key)).toEqual(['1 put-back', '1 release-writers', '1 resume-consumers'])
+    const within = [...steps, ...steps.slice(0, 1), ...steps.slice(0, 1)].map((step) => [sometime(step)])
+    await sweep(HALF_COMMITTED, steps, [...steps.map(atOnce), ...within])
+  },
+  WITHIN_MS,
+)
+
+test(
+  'the worker killed in any step of the way back to the previous image: rolled back all the same',
+  async () => {
+    const steps = wayBack(await undisturbed(SMOKE_FAILS))
+    expect(steps.map(({ key }) => key)).toContain('1 redeploy-previous')
+    await sweep(SMOKE_FAILS, steps, [...steps.map(atOnce), ...steps.map((step) => [sometime(step)])])
+  },
+  WITHIN_MS,
+)
+
+interface Process {
+  pid: number
+  startTime: string
+}
+
+function descendantsOf(parent: number): Process[] {
+  const children = readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((name) => statOf(Number(name)) ?? [])
+    .filter(({ ppid }) => ppid === parent)
+  return children.flatMap((child) => [child, ...descendantsOf(child.pid)])
+}
+
+const isAlive = ({ pid, startTime }: Process): boolean => {
+  const now = statOf(pid)
+  return now?.startTime === startTime && now.state !== 'Z'
+}
+
+function statOf(pid: number): (Process & { ppid: number; state: string }) | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1')
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+    return { pid, state: fields[0] ?? '', ppid: Number(fields[1]), startTime: fields[19] ?? '' }
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,42 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { cacheFolder, findTemporal } from '../../src/adapters/process/provision.js'
+import { startTemporal, type TemporalServer } from '../../src/adapters/process/temporal-server.js'
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** Answers with the address of the Temporal server, which is started when the first test asks. */
+    temporalAt: string
+  }
+}
+
+/** One Temporal for the whole run of vitest, for those that need one: tests of pure code do not wait for it. */
+export default async function globalTemporal(project: TestProject): Promise<() => Promise<void>> {
+  const folder = await mkdtemp(join(tmpdir(), 'headgate-temporal-'))
+  let started: Promise<TemporalServer> | undefined
+  const start = async (): Promise<TemporalServer> => {
+    const executable = await findTemporal(cacheFolder(), (doing) => console.log(`temporal: ${doing}`))
+    return startTemporal({ executable, logFile: join(folder, 'server.log'), headless: true })
+  }
+
+  const starter = createServer((_, response) => {
+    started ??= start()
+    started.then(
+      (server) => response.end(server.address),
+      (error: unknown) => response.writeHead(500).end(String(error)),
+    )
+  })
+  await new Promise<void>((resolve) => starter.listen(0, '127.0.0.1', resolve))
+  const address = starter.address()
+  project.provide('temporalAt', `http://127.0.0.1:${typeof address === 'object' ? address?.port : ''}`)
+
+  return async () => {
+    starter.closeAllConnections()
+    starter.close()
+    await (await started?.catch(() => undefined))?.kill()
+    await rm(folder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,6 @@
+import { cacheFolder, findPostgres } from '../../src/adapters/process/provision.js'
+
+/** Folder of `initdb`, `postgres`, `pg_dump`. */
+export async function serverBinaries(): Promise<string> {
+  return (await findPostgres(cacheFolder(), () => {})).directory
+}

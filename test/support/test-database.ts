@@ -1,0 +1,42 @@
+import type { Client } from 'pg'
+import { inject } from 'vitest'
+import { openSession, quoteIdentifier, withSession } from '../../src/adapters/postgres/session.js'
+import { type Target, targetUrl, withDatabase } from '../../src/adapters/postgres/target.js'
+
+/** The server of this run of vitest, as its superuser. */
+export const serverTarget = (database = 'postgres'): Target => ({
+  host: '127.0.0.1',
+  port: inject('postgresPort'),
+  database,
+  user: 'postgres',
+  password: undefined,
+  sslmode: 'disable',
+  sslrootcert: undefined,
+})
+
+export interface TestDatabase {
+  name: string
+  target: Target
+  url: string
+}
+
+let made = 0
+
+/** A new database, by default named `t<pid>_<n>`. Stays until the server does: it is thrown away with it. */
+export async function createDatabase(name?: string, template?: string): Promise<TestDatabase> {
+  made += 1
+  const database = name ?? `t${process.pid}_${made}`
+  await withControl((control) =>
+    control.query(
+      `create database ${quoteIdentifier(database)}${template ? ` template ${quoteIdentifier(template)}` : ''}`,
+    ),
+  )
+  const target = withDatabase(serverTarget(), database)
+  return { name: database, target, url: targetUrl(target) }
+}
+
+/** A session on the maintenance database. */
+export const openControl = (): Promise<Client> => openSession(serverTarget(), { applicationName: 'test control' })
+
+export const withControl = <T>(work: (control: Client) => Promise<T>): Promise<T> =>
+  withSession(serverTarget(), { applicationName: 'test control' }, work)

@@ -1,0 +1,14 @@
+import { defineConfig } from 'vitest/config'
+import { ClosingLineReporter } from './test/support/closing-line-reporter.js'
+
+export default defineConfig({
+  test: {
+    environment: 'node',
+    pool: 'forks',
+    include: ['test/**/*.test.ts'],
+    globalSetup: ['test/support/global-postgres.ts', 'test/support/global-temporal.ts'],
+    reporters: ['default', new ClosingLineReporter()],
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
+  },
+})
