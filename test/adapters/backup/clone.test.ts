@@ -10,7 +10,7 @@ import { createRichDatabase, databases, inside, setOpen, untilEmpty } from './fi
 
 const signal = new AbortController().signal
 const prefixed = async (database: string, kind: 'c' | 'r'): Promise<string[]> =>
-  (await databases()).filter((name) => name.includes(`__${kind}_`) && name.startsWith(database.slice(0, 8)))
+  (await databases()).filter((name) => name.startsWith(`${database}__${kind}_`))
 
 backupEngineContract('clone', async () => ({
   engine: (target) => {
