@@ -13,7 +13,7 @@ import { environmentOf } from '../domain/names.js'
 import type { Plan, Stage } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
 import { type Beat, beating, safeFailure } from './heartbeat.js'
-import type { Dependencies, Site } from './site.js'
+import { type Dependencies, onSite, type Site } from './site.js'
 
 /** Everything a step knows while it holds the fence. */
 export interface Step {
@@ -66,17 +66,11 @@ export function changing(dependencies: Dependencies, definition: Changing): Chan
 }
 
 /** The run and its plan as the journal has them. */
-async function planned(dependencies: Dependencies, runName: string): Promise<Pick<Step, 'site' | 'run' | 'plan'>> {
-  let secrets: string[] = []
-  try {
-    const site = await dependencies.site(environmentOf(runName))
-    secrets = site.secrets
+const planned = (dependencies: Dependencies, runName: string): Promise<Pick<Step, 'site' | 'run' | 'plan'>> =>
+  onSite(dependencies, environmentOf(runName), async (site) => {
     const run = await findOpenRun(site.journal, runName)
     return { site, run, plan: await findPlan(site.journal, run.planDigest ?? '') }
-  } catch (error) {
-    throw safeFailure(error, secrets)
-  }
-}
+  })
 
 /** As `changing`, for the way back: what was found and done is a value, not a note. */
 export function fenced<T>(
@@ -87,12 +81,9 @@ export function fenced<T>(
   work: (step: Step) => Promise<T>,
   onCancel: Changing['onCancel'] = async () => 'stop',
 ): Promise<T> {
-  return beating(async (beat) => {
-    let secrets: string[] = []
-    const stop = new AbortController()
-    try {
-      const site = await dependencies.site(environmentOf(runName))
-      secrets = site.secrets
+  const stop = new AbortController()
+  return beating((beat) =>
+    onSite(dependencies, environmentOf(runName), async (site) => {
       let run = await findOpenRun(site.journal, runName)
       await dependencies.requireCurrent(beat.taskToken)
       const request: FenceRequest = {
@@ -117,11 +108,11 @@ export function fenced<T>(
         const unlink = stopsWith(beat, stop, () => onCancel(step))
         return work(step).finally(unlink)
       })
-    } catch (error) {
+    }).catch((error) => {
       if (stop.signal.aborted && beat.isCancelled()) throw new CancelledFailure(`${name} was stopped by a cancel`)
-      throw safeFailure(error, secrets)
-    }
-  })
+      throw error
+    }),
+  )
 }
 
 async function findOpenRun(journal: Journal, name: string): Promise<RunRecord> {

@@ -4,8 +4,8 @@ import { verifySignature } from '../adapters/process/ssh-signature.js'
 import { type ApprovalVerdict, type DecisionMessage, signedText } from '../domain/approval.js'
 import { environmentOf } from '../domain/names.js'
 import type { Plan, Requester } from '../domain/plan.js'
-import { beating, safeFailure } from './heartbeat.js'
-import type { Dependencies, Site } from './site.js'
+import { beating } from './heartbeat.js'
+import { type Dependencies, onSite, type Site } from './site.js'
 
 /** Checks a decision against the worker's own policy and journals it, accepted or not. A rejection needs no signature: it is the safe direction. */
 export const checkApproval =
@@ -16,11 +16,8 @@ export const checkApproval =
     decision: 'approve' | 'reject',
     message: DecisionMessage,
   ): Promise<ApprovalVerdict> =>
-    beating(async ({ signal }) => {
-      let secrets: string[] = []
-      try {
-        const site = await dependencies.site(environmentOf(runName))
-        secrets = site.secrets
+    beating(({ signal }) =>
+      onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         const claimed = { by: message.by, verified: false }
@@ -44,10 +41,8 @@ export const checkApproval =
           note: message.reason === undefined ? verdict.note : `${verdict.note}: ${message.reason}`,
         })
         return verdict
-      } catch (error) {
-        throw safeFailure(error, secrets)
-      }
-    })
+      }),
+    )
 
 interface Who {
   by: string

@@ -4,18 +4,15 @@ import { notifyAll } from '../adapters/notifier/index.js'
 import { environmentOf } from '../domain/names.js'
 import type { Notice } from '../adapters/notifier/port.js'
 import type { Ending } from '../domain/run.js'
-import { beating, safeFailure } from './heartbeat.js'
-import type { Dependencies, Site } from './site.js'
+import { beating } from './heartbeat.js'
+import { type Dependencies, onSite, type Site } from './site.js'
 
 /** Ends the run in the journal and tells people. Twice is once. `needs-operator` leaves it open: only `recover` ends it. */
 export const conclude =
   (dependencies: Dependencies) =>
   (run: string, ending: Ending, options: { cancelWorkflow: boolean; evidence?: string }): Promise<Ending> =>
-    beating(async ({ signal }) => {
-      let secrets: string[] = []
-      try {
-        const site = await dependencies.site(environmentOf(run))
-        secrets = site.secrets
+    beating(({ signal }) =>
+      onSite(dependencies, environmentOf(run), async (site) => {
         const record = await findRun(site.journal, run)
         if (record.state === 'open') {
           if (options.evidence !== undefined)
@@ -31,10 +28,8 @@ export const conclude =
         }
         if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.workflowRunId)
         return ending
-      } catch (error) {
-        throw safeFailure(error, secrets)
-      }
-    })
+      }),
+    )
 
 /** Tells people that the run waits. Never fails the run. */
 export const notify =

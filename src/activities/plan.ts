@@ -5,9 +5,9 @@ import { canonicalJson } from '../domain/digest.js'
 import { failure } from '../domain/failures.js'
 import { environmentOf, runName } from '../domain/names.js'
 import type { Plan, PlanSummary, Requester, RunKind } from '../domain/plan.js'
-import { beating, safeFailure } from './heartbeat.js'
+import { beating } from './heartbeat.js'
 import { planFor } from './plan-kinds.js'
-import type { Dependencies, Site } from './site.js'
+import { type Dependencies, onSite, type Site } from './site.js'
 
 export interface OpenRequest {
   kind: RunKind
@@ -31,12 +31,9 @@ export const digestOf = (plan: Plan): string => createHash('sha256').update(cano
 export const plan =
   (dependencies: Dependencies) =>
   (request: OpenRequest): Promise<PlanSummary> =>
-    beating(async ({ signal }) => {
-      let secrets: string[] = []
-      try {
-        requireProject(dependencies, request.project)
-        const site = await dependencies.site(request.environment)
-        secrets = site.secrets
+    beating(({ signal }) => {
+      requireProject(dependencies, request.project)
+      return onSite(dependencies, request.environment, async (site) => {
         await requireNoneOpen(site, request)
         // Asked first: once the run is opened in the journal nothing more may fail here.
         const searchAttributes = await dependencies.searchAttributes()
@@ -57,20 +54,15 @@ export const plan =
           plan: made,
         })
         return summaryOf(run, digest, made, site, searchAttributes)
-      } catch (error) {
-        throw safeFailure(error, secrets)
-      }
+      })
     })
 
 /** Plans again after a wait. `same`: the approval stands. Else it is void and the new plan, already journaled, must be approved. */
 export const confirmPlan =
   (dependencies: Dependencies) =>
   (runName: string, approvedDigest: string): Promise<{ same: true } | { same: false; summary: PlanSummary }> =>
-    beating(async ({ signal }) => {
-      let secrets: string[] = []
-      try {
-        const site = await dependencies.site(environmentOf(runName))
-        secrets = site.secrets
+    beating(({ signal }) =>
+      onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
         const approved = await findPlan(site.journal, approvedDigest)
         const now = await planFor(site, { kind: run.kind, tag: run.tag, backup: approved.restores }, signal)
@@ -86,10 +78,8 @@ export const confirmPlan =
           same: false,
           summary: summaryOf(runName, digest, replaced, site, await dependencies.searchAttributes()),
         }
-      } catch (error) {
-        throw safeFailure(error, secrets)
-      }
-    })
+      }),
+    )
 
 /** The row in the journal is the lock, taken when the run is opened; asked here so that the first answer names the other run. */
 async function requireNoneOpen(site: Site, { kind, project, environment, workflowRunId }: OpenRequest): Promise<void> {

@@ -4,8 +4,8 @@ import { withSession } from '../adapters/postgres/session.js'
 import { failure } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { Plan } from '../domain/plan.js'
-import { beating, safeFailure } from './heartbeat.js'
-import type { Dependencies, Site } from './site.js'
+import { beating } from './heartbeat.js'
+import { type Dependencies, onSite, type Site } from './site.js'
 
 /** A transaction this old would make the migration wait, and readers wait behind it. */
 const LONG_TRANSACTION_MS = 60_000
@@ -14,11 +14,8 @@ const LONG_TRANSACTION_MS = 60_000
 export const preflight =
   (dependencies: Dependencies) =>
   (runName: string): Promise<string> =>
-    beating(async ({ signal }) => {
-      let secrets: string[] = []
-      try {
-        const site = await dependencies.site(environmentOf(runName))
-        secrets = site.secrets
+    beating(({ signal }) =>
+      onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         if (plan.stages.length === 0) return 'nothing to do'
@@ -32,10 +29,8 @@ export const preflight =
           ? await site.migrator.describe(plan.tag ?? '')
           : []
         return ['nothing stands in the way', ...tools].join(', ')
-      } catch (error) {
-        throw safeFailure(error, secrets)
-      }
-    })
+      }),
+    )
 
 async function databaseFindings(site: Site, plan: Plan): Promise<string[]> {
   return withSession(site.control, { applicationName: 'headgate preflight', readOnly: true }, async (session) => {

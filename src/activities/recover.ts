@@ -6,9 +6,9 @@ import { environmentOf } from '../domain/names.js'
 import type { Outcome } from '../domain/outcome.js'
 import type { Plan, PlanSummary, Requester } from '../domain/plan.js'
 import type { RecoverChoice } from '../domain/run.js'
-import { beating, safeFailure } from './heartbeat.js'
+import { beating } from './heartbeat.js'
 import { requireProject, summaryOf } from './plan.js'
-import type { Dependencies, Site } from './site.js'
+import { type Dependencies, onSite, type Site } from './site.js'
 
 export interface RecoverRequest {
   project: string
@@ -22,12 +22,9 @@ export interface RecoverRequest {
 export const openRecovery =
   (dependencies: Dependencies) =>
   (request: RecoverRequest): Promise<PlanSummary> =>
-    beating(async () => {
-      let secrets: string[] = []
-      try {
-        requireProject(dependencies, request.project)
-        const site = await dependencies.site(request.environment)
-        secrets = site.secrets
+    beating(() => {
+      requireProject(dependencies, request.project)
+      return onSite(dependencies, request.environment, async (site) => {
         const run = await openRun(site, request)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         const stopped = (await listSteps(site.journal, run.name)).findLast(({ stage }) => stage > 0)?.stage ?? 1
@@ -39,9 +36,7 @@ export const openRecovery =
         })
         const here = { ...plan, stages: plan.stages.filter(({ number }) => number === stopped) }
         return summaryOf(run.name, run.planDigest ?? '', here, site, await dependencies.searchAttributes())
-      } catch (error) {
-        throw safeFailure(error, secrets)
-      }
+      })
     })
 
 /** A stage whose migration was never begun has perhaps no approval, no backup and no closed gate: it is not finished, but deployed anew. */
@@ -74,11 +69,8 @@ export interface Recovered {
 export const observeRecovered =
   (dependencies: Dependencies) =>
   (runName: string, stageNumber: number, choice: RecoverChoice, by: string): Promise<Recovered> =>
-    beating(async ({ signal }) => {
-      let secrets: string[] = []
-      try {
-        const site = await dependencies.site(environmentOf(runName))
-        secrets = site.secrets
+    beating(({ signal }) =>
+      onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         const ledger = await withSession(
@@ -102,10 +94,8 @@ export const observeRecovered =
           database: `at ${ledger.applied.at(-1)?.version ?? 'no version'}${choice === 'accept' ? ', accepted as it is' : ''}`,
           services: tags.join(', ') || 'none are configured',
         }
-      } catch (error) {
-        throw safeFailure(error, secrets)
-      }
-    })
+      }),
+    )
 
 function outcomeOf(choice: RecoverChoice, stage: number, expanded: boolean, contracted: boolean): Outcome {
   if (choice === 'restore') return stage > 1 ? 'deferred' : 'restored'

@@ -9,6 +9,7 @@ import type { Target } from '../adapters/postgres/target.js'
 import type { Service } from '../adapters/service/port.js'
 import type { EnvironmentConfiguration } from '../domain/configuration.js'
 import type { Manifest } from '../domain/manifest.js'
+import { safeFailure } from './heartbeat.js'
 
 /** One environment as the worker can reach it: configuration resolved, ports wired. It holds secrets: it never leaves the worker. */
 export interface Site {
@@ -48,4 +49,20 @@ export interface Dependencies {
   requireCurrent: (taskToken: Uint8Array) => Promise<void>
   /** Asks the server to cancel the execution, so that a run a person cancelled closes as cancelled. */
   cancelWorkflow: (workflowId: string, firstExecutionRunId: string) => Promise<void>
+}
+
+/** Runs `work` at one environment. What it throws crosses the activity's boundary as a known failure, without the site's secrets. */
+export async function onSite<T>(
+  dependencies: Dependencies,
+  environment: string,
+  work: (site: Site) => Promise<T>,
+): Promise<T> {
+  let secrets: readonly string[] = []
+  try {
+    const site = await dependencies.site(environment)
+    secrets = site.secrets
+    return await work(site)
+  } catch (error) {
+    throw safeFailure(error, secrets)
+  }
 }

@@ -1,0 +1,22 @@
+import type { LookAnswers, LookInput } from '../domain/look.js'
+import { beating } from './heartbeat.js'
+import { requireProject } from './plan.js'
+import { type Dependencies, onSite, type Site } from './site.js'
+
+/** Answers one command that only looks. */
+export type Answer<C extends keyof LookAnswers> = (
+  site: Site,
+  input: LookInput,
+  signal: AbortSignal,
+) => Promise<LookAnswers[C]>
+
+/** Makes the activity of a command that only looks. */
+export function looking<C extends keyof LookAnswers>(dependencies: Dependencies, answer: Answer<C>) {
+  return (input: LookInput): Promise<LookAnswers[C]> =>
+    beating(({ signal }) => {
+      requireProject(dependencies, input.project)
+      return onSite(dependencies, input.environment, async (site) => {
+        return await answer(site, input, signal)
+      })
+    })
+}
