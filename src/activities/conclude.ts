@@ -7,29 +7,29 @@ import type { Ending } from '../domain/run.js'
 import { beating } from './heartbeat.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
-/** Ends the run in the journal and tells people. Twice is once. `needs-operator` leaves it open: only `recover` ends it. */
+/**
+ * Ends the run in the journal and tells people. Twice is once, but people may be told again: better than not at all.
+ * `needs-operator` leaves it open: only `recover` ends it.
+ */
 export const conclude =
   (dependencies: Dependencies) =>
   (run: string, ending: Ending, options: { cancelWorkflow: boolean; evidence?: string }): Promise<Ending> =>
-    beating(({ signal }) =>
+    beating(({ signal, taskToken }) =>
       onSite(dependencies, environmentOf(run), async (site) => {
-        const record = await findRun(site.journal, run)
-        if (record.state === 'open') {
-          if (options.evidence !== undefined)
-            await recordEvent(site.journal, run, 'evidence', { text: options.evidence })
-          await endRun(site.journal, run, ending)
-          const kind =
-            ending.outcome === 'succeeded'
-              ? 'succeeded'
-              : ending.outcome === 'needs-operator'
-                ? 'needs-operator'
-                : 'failed'
-          await tell(site, run, kind, `${ending.outcome}: ${ending.reason}`, ending.next, signal)
-        }
-        if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.workflowRunId)
+        // An attempt that woke up late must not end a run that a recovery has taken over.
+        await dependencies.requireCurrent(taskToken)
+        await endRun(site.journal, run, ending, options.evidence)
+        await tell(site, run, noticeOf(ending), `${ending.outcome}: ${ending.reason}`, ending.next, signal)
+        const { workflowId, workflowRunId } = await findRun(site.journal, run)
+        if (options.cancelWorkflow) await dependencies.cancelWorkflow(workflowId, workflowRunId)
         return ending
       }),
     )
+
+function noticeOf({ outcome, acceptedBy }: Ending): Notice['kind'] {
+  if (outcome === 'succeeded') return 'succeeded'
+  return outcome === 'needs-operator' && acceptedBy === undefined ? 'needs-operator' : 'failed'
+}
 
 /** Tells people that the run waits. Never fails the run. */
 export const notify =

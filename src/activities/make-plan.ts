@@ -182,8 +182,13 @@ export function whyNoRestore({ configuration, services }: Site): string | undefi
   return undefined
 }
 
-/** What the role may not do that a swap takes; undefined when it may. */
+/** The first whose sessions are counted in shared memory: before it they were reported by datagrams, which may be lost. */
+const COUNTS_SESSIONS = 150_000
+
+/** Why no backup could be swapped in with proof: what the server or the role cannot do; undefined when they can. */
 export function whyNoSwap(identity: DatabaseIdentity): string | undefined {
+  if (identity.serverVersionNum < COUNTS_SESSIONS)
+    return `PostgreSQL ${identity.serverVersion} does not count sessions reliably: that the gate stayed closed could not be proven`
   if (identity.isSuperuser) return undefined
   if (!identity.canCreateDatabase)
     return `role ${identity.user} may not create databases (alter role ${identity.user} createdb)`
@@ -197,12 +202,12 @@ export async function plannedBackups(
   openBecause: string | undefined,
 ): Promise<PlannedBackups> {
   const { backup } = site.configuration
-  const storeFreeBytes = await site.store.freeBytes().catch(() => undefined)
+  const storeFreeBytes = backup === false ? 0n : await site.store.freeBytes()
   const planned = planBackups(backup, {
     ...identity,
     openBecause,
     hasStore: true,
-    ...(storeFreeBytes === undefined ? {} : { storeFreeBytes }),
+    storeFreeBytes,
   })
   if (backup !== false && planned.kinds.length === 0) throw failure('GuardFailed', planned.reasons.join('; '))
   return planned

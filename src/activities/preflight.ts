@@ -1,16 +1,17 @@
 import { findPlan, findRun } from '../adapters/journal/runs.js'
 import { longTransactions } from '../adapters/postgres/activity.js'
 import { withSession } from '../adapters/postgres/session.js'
-import { failure } from '../domain/failures.js'
+import { failure, messageOf } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { Plan } from '../domain/plan.js'
+import { findValidBackup } from './find-backup.js'
 import { beating } from './heartbeat.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
 /** A transaction this old would make the migration wait, and readers wait behind it. */
 const LONG_TRANSACTION_MS = 60_000
 
-/** Looks at everything the run will need before anybody is paused. Changes nothing. Throws `GuardFailed` with every finding, `ToolMissing`. */
+/** Looks at everything the run will need before anybody is paused; makes the store's folder where it is missing, and changes nothing else. Throws `GuardFailed` with every finding, `ToolMissing`. */
 export const preflight =
   (dependencies: Dependencies) =>
   (runName: string): Promise<string> =>
@@ -21,6 +22,7 @@ export const preflight =
         if (plan.stages.length === 0) return 'nothing to do'
         const findings = [
           ...(await databaseFindings(site, plan)),
+          ...(await backupFindings(site, plan, signal)),
           ...(await serviceFindings(site, plan, signal)),
           ...(await consumerFindings(site, plan, signal)),
         ]
@@ -40,6 +42,19 @@ async function databaseFindings(site: Site, plan: Plan): Promise<string[]> {
         `pid ${pid} (${user}, ${applicationName || 'unnamed'}) is in a transaction for ${Math.round(ageMs / 1000)} s`,
     )
   })
+}
+
+/** What is to be written can be written, and what is to be put in place is what its manifest says: found out while everything still runs. */
+async function backupFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
+  const found = (error: unknown): string[] => {
+    signal.throwIfAborted()
+    return [messageOf(error)]
+  }
+  if (plan.restores !== undefined) {
+    const manifest = await findValidBackup(site, plan.restores)
+    return site.backups[manifest.kind].verify(manifest, signal).then(() => [], found)
+  }
+  return plan.backups.includes('dump') ? site.store.prepare().then(() => [], found) : []
 }
 
 async function serviceFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {

@@ -1,7 +1,10 @@
+import { proveCheck } from '../adapters/check/prove.js'
 import { findPlan, findRun, openRunOf, type RunRecord } from '../adapters/journal/runs.js'
 import { listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { withSession } from '../adapters/postgres/session.js'
+import { type AfterRecovery, outcomeOfRecovery } from '../domain/ending.js'
 import { failure } from '../domain/failures.js'
+import type { Ledger } from '../domain/migration.js'
 import { environmentOf } from '../domain/names.js'
 import type { Outcome } from '../domain/outcome.js'
 import type { Plan, PlanSummary, Requester } from '../domain/plan.js'
@@ -63,12 +66,14 @@ export interface Recovered {
   reason: string
   database: string
   services: string
+  /** Who took it as it is, where no outcome was proven. */
+  acceptedBy?: string
 }
 
 /** What is what after a person's choice was carried out; the outcome says no more than was found. */
 export const observeRecovered =
   (dependencies: Dependencies) =>
-  (runName: string, stageNumber: number, choice: RecoverChoice, by: string): Promise<Recovered> =>
+  (runName: string, stage: number, choice: RecoverChoice, by: string): Promise<Recovered> =>
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
@@ -78,28 +83,77 @@ export const observeRecovered =
           { applicationName: 'headgate recover', readOnly: true },
           (session) => site.migrator.ledger(session, plan.tag),
         )
-        const applied = new Set(ledger.applied.map(({ version }) => version))
-        const isApplied = (phase: 'expand' | 'contract'): boolean =>
-          plan.stages
-            .filter((stage) => stage.phase === phase)
-            .every(({ migrations }) => migrations.every(({ version }) => applied.has(version)))
-        const tags = await Promise.all(
-          site.services.map(
-            async ({ service }) => `${service.name} on ${(await service.current(signal)) ?? 'an unknown tag'}`,
-          ),
-        )
+        const failing = await failingChecks(site, plan, run.name, ledger.applied.at(-1)?.version, signal)
+        const services = await servicesNow(site, plan, signal)
+        const { contractStarted } = run
+        const outcome = outcomeOfRecovery({
+          ...{ choice, stage, contractStarted, ...ledgerFacts(plan, ledger) },
+          mayBePartial: await mayBePartial(site, run.name, plan, ledger),
+          verified: failing.length === 0,
+          onNewImage: services.every(({ now, previous, next }) => now === (next ?? previous)),
+          onPreviousImage: services.every(({ now, previous }) => now === previous),
+        })
         return {
-          outcome: outcomeOf(choice, stageNumber, isApplied('expand'), isApplied('contract')),
-          reason: `${choice} was chosen by ${by}`,
-          database: `at ${ledger.applied.at(-1)?.version ?? 'no version'}${choice === 'accept' ? ', accepted as it is' : ''}`,
-          services: tags.join(', ') || 'none are configured',
+          outcome,
+          reason: [`${choice} was chosen by ${by}`, ...failing].join('; '),
+          database: `at ${ledger.applied.at(-1)?.version ?? 'no version'}${ledger.dirty === undefined ? '' : `, ${ledger.dirty} half done`}`,
+          services:
+            services.map(({ name, now }) => `${name} on ${now ?? 'an unknown tag'}`).join(', ') ||
+            'none are configured',
+          ...(outcome === 'needs-operator' ? { acceptedBy: by } : {}),
         }
       }),
     )
 
-function outcomeOf(choice: RecoverChoice, stage: number, expanded: boolean, contracted: boolean): Outcome {
-  if (choice === 'restore') return stage > 1 ? 'deferred' : 'restored'
-  if (choice === 'redeploy') return 'rolled-back'
-  if (expanded && contracted) return 'succeeded'
-  return expanded ? 'deferred' : 'rolled-back'
+function ledgerFacts(plan: Plan, ledger: Ledger): Pick<AfterRecovery, 'expanded' | 'contracted' | 'ledgerIsClean'> {
+  const applied = new Set(ledger.applied.map(({ version }) => version))
+  const isApplied = (phase: 'expand' | 'contract'): boolean =>
+    plan.stages
+      .filter((stage) => stage.phase === phase)
+      .every(({ migrations }) => migrations.every(({ version }) => applied.has(version)))
+  const planned = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
+  const known = new Set([...plan.applied.map(({ version }) => version), ...planned])
+  return {
+    expanded: isApplied('expand'),
+    contracted: isApplied('contract'),
+    ledgerIsClean: ledger.dirty === undefined && [...applied].every((version) => known.has(version)),
+  }
 }
+
+async function mayBePartial({ journal }: Site, run: string, plan: Plan, ledger: Ledger): Promise<boolean> {
+  const begun = new Set(
+    (await listSteps(journal, run)).filter(({ step }) => step === 'migrate').map(({ stage }) => stage),
+  )
+  const applied = new Set(ledger.applied.map(({ version }) => version))
+  return plan.stages
+    .filter(({ number }) => begun.has(number))
+    .some(({ migrations }) => migrations.some((one) => !one.transactional && !applied.has(one.version)))
+}
+
+/** What the configured checks on the database find wrong. */
+async function failingChecks(
+  site: Site,
+  { tag }: Plan,
+  run: string,
+  expectedVersion: string | undefined,
+  signal: AbortSignal,
+): Promise<string[]> {
+  const failing: string[] = []
+  for (const check of site.verify) {
+    const result = await proveCheck(check, { tag, expectedVersion, ignoring: [], run }, { signal })
+    if (!result.ok) failing.push(`${check.name}: ${result.found}`)
+  }
+  return failing
+}
+
+const servicesNow = (
+  site: Site,
+  plan: Plan,
+  signal: AbortSignal,
+): Promise<(Plan['services'][number] & { now: string | undefined })[]> =>
+  Promise.all(
+    plan.services.map(async (planned) => ({
+      ...planned,
+      now: await site.services.find(({ service }) => service.name === planned.name)?.service.current(signal),
+    })),
+  )

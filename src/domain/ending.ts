@@ -1,7 +1,7 @@
 import type { Cause } from './failures.js'
 import { exitCode, type Outcome } from './outcome.js'
 import type { RunKind } from './plan.js'
-import type { DatabaseState, Ending } from './run.js'
+import type { DatabaseState, Ending, RecoverChoice } from './run.js'
 
 /** What is known when a run that failed or was cancelled has been undone. */
 export interface Undone {
@@ -26,6 +26,39 @@ export function outcomeAfter({
   if (database === 'restored') return 'restored'
   if (redeployed || database === 'prefix-kept' || database === 'at-target') return 'rolled-back'
   return 'aborted'
+}
+
+/** What was found after a person's choice was carried out. */
+export interface AfterRecovery {
+  choice: RecoverChoice
+  /** The stage where the run had stopped. */
+  stage: number
+  /** Whether the ledger has every planned migration of the phase. */
+  expanded: boolean
+  contracted: boolean
+  /** The ledger has nothing that the plan does not know, and nothing half done. */
+  ledgerIsClean: boolean
+  /** A contract statement may have committed. */
+  contractStarted: boolean
+  /** A migration that is not transactional was begun and is not in the ledger. */
+  mayBePartial: boolean
+  /** Every configured check on the database is positive. */
+  verified: boolean
+  onNewImage: boolean
+  onPreviousImage: boolean
+}
+
+/** The outcome that was proven after a recovery; `needs-operator` where it can only be taken as it is: one pure function. */
+export function outcomeOfRecovery(found: AfterRecovery): Outcome {
+  const { choice, stage, expanded, contracted, contractStarted, onNewImage, onPreviousImage } = found
+  const isWhole = found.ledgerIsClean && !found.mayBePartial
+  const isProven = isWhole && found.verified
+  if (choice === 'restore' && stage <= 1) return onPreviousImage ? 'restored' : 'needs-operator'
+  if (choice !== 'redeploy') {
+    if (isProven && onNewImage && expanded && contracted) return 'succeeded'
+    if (isProven && onNewImage && expanded && !contractStarted) return 'deferred'
+  }
+  return isWhole && onPreviousImage && !contractStarted ? 'rolled-back' : 'needs-operator'
 }
 
 const DATABASE: Record<Outcome, string> = {
@@ -57,8 +90,8 @@ export const SUCCEEDED: Record<RunKind, { database: string; services: string }> 
 
 const NONE = 'none are configured'
 
-function consumersAfter(outcome: Outcome, paused: boolean): string {
-  if (outcome !== 'needs-operator') return 'as before the run'
+function consumersAfter(outcome: Outcome, paused: boolean, isAccepted: boolean): string {
+  if (outcome !== 'needs-operator' || isAccepted) return 'as before the run'
   return paused ? 'still paused' : 'as they were when the run stopped'
 }
 
@@ -75,8 +108,10 @@ export function endingOf(facts: {
   serves?: boolean
   pauses?: boolean
   next?: string
+  acceptedBy?: string | undefined
 }): Ending {
-  const { run, outcome, cause, reason } = facts
+  const { run, outcome, cause, reason, acceptedBy } = facts
+  const isOpen = outcome === 'needs-operator' && acceptedBy === undefined
   return {
     run,
     outcome,
@@ -85,7 +120,8 @@ export function endingOf(facts: {
     reason,
     database: facts.database ?? DATABASE[outcome],
     services: facts.serves === false ? NONE : (facts.services ?? SERVICES[outcome]),
-    consumers: facts.pauses === false ? NONE : consumersAfter(outcome, facts.paused === true),
-    next: facts.next ?? (outcome === 'needs-operator' ? `headgate recover ${run}` : `headgate report ${run}`),
+    consumers: facts.pauses === false ? NONE : consumersAfter(outcome, facts.paused === true, !isOpen),
+    next: facts.next ?? (isOpen ? `headgate recover ${run}` : `headgate report ${run}`),
+    ...(acceptedBy === undefined ? {} : { acceptedBy }),
   }
 }

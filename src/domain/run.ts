@@ -96,6 +96,8 @@ export const Ending = z.strictObject({
   services: z.string(),
   consumers: z.string(),
   next: z.string(),
+  /** Who took the state as it is, where it could not be proven to be more than that. */
+  acceptedBy: z.string().optional(),
 })
 export type Ending = z.infer<typeof Ending>
 

@@ -21,9 +21,9 @@ const WAYS: Record<Run['choice'], (run: Run) => Promise<void>> = {
     await run.certainly('resume-consumers')
   },
   restore: async (run) => {
+    // A run that was a restore itself has its own image of then.
+    if (run.restores) return WAYS.finish(run)
     await restoring(run)
-    // The image of then, where the run itself was a restore.
-    if (run.restores) await run.certainly('restart-services')
     await run.certainly('redeploy-previous')
     await run.certainly('release-writers')
     await run.certainly('resume-consumers')

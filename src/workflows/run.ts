@@ -336,6 +336,8 @@ export class Run {
 
   async #continueAsNew(): Promise<never> {
     await condition(allHandlersFinished)
+    // Accepted until then, a cancel would be lost: nothing of it is carried.
+    this.#steering.throwIfCancelled()
     const summary = this.#summary
     if (!summary) throw ApplicationFailure.nonRetryable('a run cannot wait before it has a plan', 'Unexpected')
     const carried: Carried = {

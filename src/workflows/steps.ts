@@ -28,7 +28,7 @@ const migrations = (stage: StageSummary | undefined): string =>
     : 'migrations'
 
 export const RULES = {
-  preflight: { activity: 'preflight', promise: 'quick', title: () => 'look at rights, tools, consumers and services' },
+  preflight: { activity: 'preflight', promise: 'long', title: () => 'look at rights, tools, consumers and services' },
   'pause-consumers': {
     activity: 'pauseConsumers',
     promise: 'long',

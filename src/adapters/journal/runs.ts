@@ -222,18 +222,23 @@ export async function recordOid(journal: Journal, run: string, oid: string): Pro
   )
 }
 
-/** Ends the run; `needs-operator` leaves it open: it blocks others until `recover` ends it. Twice is once. */
-export async function endRun(journal: Journal, run: string, ending: Ending): Promise<void> {
-  const state = ending.outcome === 'needs-operator' ? 'open' : 'ended'
+/**
+ * Ends the run; `needs-operator` that nobody accepted leaves it open: it blocks others until `recover` ends it. Twice is once.
+ */
+export async function endRun(journal: Journal, run: string, ending: Ending, evidence?: string): Promise<void> {
+  const state = ending.outcome === 'needs-operator' && ending.acceptedBy === undefined ? 'open' : 'ended'
   await journal.write(async (sql) => {
-    await sql(
-      `update runs set outcome = $2, cause = $3, ending = $4, state = $5, ended_at = case when $5 = 'ended' then coalesce(ended_at, clock_timestamp()) end
-       where name = $1 and state = 'open'`,
+    const ended = await sql(
+      `update runs set outcome = $2, cause = $3, ending = $4, state = $5, ended_at = case when $5 = 'ended' then clock_timestamp() end
+       where name = $1 and state = 'open' and ending is distinct from $4::jsonb returning name`,
       [run, ending.outcome, ending.cause ?? null, JSON.stringify(ending), state],
     )
-    await sql(`insert into events (run, type, body) values ($1, 'ended', $2)`, [
-      run,
-      JSON.stringify({ outcome: ending.outcome, reason: ending.reason }),
-    ])
+    if (ended.length === 0) return
+    const events = [
+      ...(evidence === undefined ? [] : [{ type: 'evidence', body: { text: evidence } }]),
+      { type: 'ended', body: { outcome: ending.outcome, reason: ending.reason } },
+    ]
+    for (const { type, body } of events)
+      await sql('insert into events (run, type, body) values ($1, $2, $3)', [run, type, JSON.stringify(body)])
   })
 }

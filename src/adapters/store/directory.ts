@@ -1,8 +1,8 @@
-import { rm, statfs } from 'node:fs/promises'
+import { access, constants, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { environmentSegments, isLeftover } from './names.js'
 import type { BackupStore } from './port.js'
-import { folderBelow, makeRoot, namesIn, safeRoot, syncFolder } from './safe-folder.js'
+import { folderBelow, makeRoot, namesIn, nearestExisting, safeRoot, syncFolder } from './safe-folder.js'
 import { existing, list, read, verify } from './stored.js'
 import { begin, writing } from './unfinished.js'
 
@@ -17,6 +17,7 @@ export function createDirectoryStore(root: string): BackupStore {
     folderOf: (place) => existing(root, place),
     removeLeftovers: (owner) => writing(root, () => removeLeftovers(root, owner)),
     freeBytes: () => writing(root, () => freeBytes(root)),
+    prepare: () => writing(root, () => prepare(root)),
   }
 }
 
@@ -30,6 +31,10 @@ async function removeLeftovers(root: string, owner: Parameters<BackupStore['remo
 }
 
 async function freeBytes(root: string): Promise<bigint> {
-  const { bavail, bsize } = await statfs(await makeRoot(root), { bigint: true })
+  const { bavail, bsize } = await statfs(await nearestExisting(root), { bigint: true })
   return bavail * bsize
+}
+
+async function prepare(root: string): Promise<void> {
+  await access(await makeRoot(root), constants.W_OK | constants.X_OK)
 }

@@ -24,7 +24,7 @@ export interface StoredBackup {
 }
 
 /**
- * Where the bytes of backups are. Only `begin` and `removeLeftovers` change anything: call them under the database's fence.
+ * Where the bytes of backups are. Only `begin`, `prepare` and `removeLeftovers` change anything; call `begin` and `removeLeftovers` under the database's fence.
  * Every method throws `BackupFailed` when the store itself cannot be reached: that says nothing about the backups in it.
  */
 export interface BackupStore {
@@ -45,6 +45,8 @@ export interface BackupStore {
   folderOf(place: BackupPlace): Promise<string>
   /** Removes what unfinished attempts of one run and stage left. Succeeds when there is nothing. */
   removeLeftovers(owner: Pick<Manifest, 'project' | 'environment' | 'run' | 'stage'>): Promise<void>
-  /** Free bytes for whoever runs the worker. */
+  /** Free bytes for whoever runs the worker. Changes nothing, also where the folder is not there yet. */
   freeBytes(): Promise<bigint>
+  /** Makes the store where it is missing. Throws `BackupFailed` where nothing can be written into it. Twice is once. */
+  prepare(): Promise<void>
 }

@@ -1,6 +1,6 @@
 import { constants } from 'node:fs'
 import { chmod, type FileHandle, lstat, mkdir, open, readdir, realpath, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join, relative, sep } from 'node:path'
 
 const FOLDER_MODE = 0o700
 export const FILE_MODE = 0o600
@@ -23,10 +23,22 @@ export async function safeRoot(root: string): Promise<string> {
   return real
 }
 
-/** Makes the root where it is missing, for nobody else to enter. */
+/** The root, or of its parents the nearest that exists. */
+export async function nearestExisting(root: string): Promise<string> {
+  for (let path = root; ; path = dirname(path)) {
+    try {
+      await stat(path)
+      return path
+    } catch (error) {
+      if (errnoOf(error) !== 'ENOENT' && errnoOf(error) !== 'ENOTDIR') throw error
+    }
+  }
+}
+
+/** Makes the root where it is missing, for nobody else to enter. Part by part: a recursive mkdir never ends below `/proc`. */
 export async function makeRoot(root: string): Promise<string> {
-  const made = await mkdir(root, { recursive: true, mode: FOLDER_MODE })
-  if (made !== undefined) await chmod(root, FOLDER_MODE)
+  const existing = await nearestExisting(root)
+  await makeFolders(existing, relative(existing, root).split(sep).filter(Boolean))
   return safeRoot(root)
 }
 
@@ -43,6 +55,11 @@ export async function folderBelow(root: string, segments: readonly string[]): Pr
 
 /** As `folderBelow`, making what is missing with mode 0700 whatever the umask. */
 export async function makeFolderBelow(root: string, segments: readonly string[]): Promise<string> {
+  await makeFolders(root, segments)
+  return folderBelow(root, segments)
+}
+
+async function makeFolders(root: string, segments: readonly string[]): Promise<void> {
   for (let depth = 1; depth <= segments.length; depth++) {
     const path = join(root, ...segments.slice(0, depth))
     try {
@@ -52,7 +69,6 @@ export async function makeFolderBelow(root: string, segments: readonly string[])
       if (errnoOf(error) !== 'EEXIST') throw error
     }
   }
-  return folderBelow(root, segments)
 }
 
 /** Opens a plain file for reading: no link is followed, no pipe waited for. */

@@ -95,6 +95,23 @@ describe('a store in a folder', () => {
     for (const name of await readdir(folder)) expect((await stat(join(folder, name))).mode & 0o777).toBe(0o600)
   })
 
+  it('tells the free bytes before its folder is there, and makes nothing by it', async () => {
+    expect(await store.freeBytes()).toBeGreaterThan(0n)
+    expect(await readdir(outside)).toEqual([])
+  })
+
+  it('is prepared twice, for nobody else to enter', async () => {
+    await store.prepare()
+    await store.prepare()
+    for (const path of [join(outside, 'a'), root]) expect((await stat(path)).mode & 0o777).toBe(0o700)
+  })
+
+  it.each(['/proc/headgate/backups', '/dev/null/backups'])('says that %s cannot be written to', async (path) => {
+    await expect(createStore(`file://${path}`).prepare()).rejects.toSatisfy(
+      (error) => failedWith(error, 'BackupFailed') && String(error).includes(path),
+    )
+  })
+
   it('shows nothing of a backup before its manifest is there', async () => {
     const unfinished = await store.begin(place, RUN)
     await unfinished.write('toc.dat', chunks('one'))

@@ -1,0 +1,45 @@
+import { readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { World, type WorldOptions } from '../support/world.js'
+
+let world: World
+afterEach(async () => {
+  const { left } = await world.leftOvers().finally(() => world.end())
+  expect(left).toEqual([])
+})
+
+async function run(options: WorldOptions): Promise<void> {
+  world = await World.create(options)
+  await world.startWorker()
+}
+
+const EXPAND = { '0002_add_note.sql': 'alter table orders add column note text' }
+const pausesAsked = (): number => world.consumer.server.received.filter(({ path }) => path === '/pause').length
+
+test('a folder for dumps that cannot be written to is found before anybody is paused', async () => {
+  await run({ migrations: EXPAND, configuration: { backup: { kind: 'dump', to: 'file:///dev/null/backups' } } })
+  await world.start()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'aborted', exit: 4, cause: 'guard' })
+  expect(ending.reason).toContain('/dev/null/backups')
+  expect(pausesAsked()).toBe(0)
+  expect(await world.serving()).toBe('1')
+})
+
+test('a damaged backup is not what a restore puts in place: that is found while everything runs', async () => {
+  await run({ migrations: EXPAND })
+  await world.start('backup', {})
+  const handle = world.temporal.workflow.getHandle(`headgate/${world.project}/staging/backup`)
+  expect(await world.ending(handle)).toMatchObject({ outcome: 'succeeded' })
+  const root = join(world.folder, 'backups', world.project, 'staging')
+  const [name = ''] = await readdir(root)
+  const [file = ''] = (await readdir(join(root, name))).filter((one) => one.endsWith('.dat.gz'))
+  await writeFile(join(root, name, file), 'not what was written')
+  await world.start('restore', { backup: name })
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'aborted', exit: 4, cause: 'guard' })
+  expect(ending.reason).toContain(file)
+  expect(pausesAsked()).toBe(0)
+  expect(await world.serving()).toBe('1')
+})
