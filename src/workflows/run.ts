@@ -8,7 +8,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow'
 import { endingOf, outcomeAfter, SUCCEEDED } from '../domain/ending.js'
-import { FAILURES, failedWith, failure, knownFailure, messageOf } from '../domain/failures.js'
+import { FAILURES, failedWith, failure, hintOf, knownFailure, messageOf } from '../domain/failures.js'
 import type { PlanSummary, RunKind, StageSummary } from '../domain/plan.js'
 import type { Carried, DatabaseState, Ending, RecoverChoice, RunInput, RunState, StepName } from '../domain/run.js'
 import { Decisions, type Question } from './decisions.js'
@@ -291,7 +291,7 @@ export class Run {
             ...(known?.detail.evidence === undefined ? {} : { evidence: known.detail.evidence }),
           }),
         )
-      : { ...ending, next: known ? FAILURES[known.code].hint : ending.next }
+      : { ...ending, next: known ? hintOf(known) : ending.next }
     this.#show()
     await condition(allHandlersFinished)
     return this.#ending
