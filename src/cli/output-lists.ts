@@ -1,5 +1,6 @@
+import { moment, size } from '../domain/amounts.js'
 import type { LookAnswers } from '../domain/look.js'
-import { duration, line, moment, plural, size, table } from './output-words.js'
+import { duration, line, plural, table } from './output-words.js'
 
 export function infoLines(environment: string, { database, dirty, migrations }: LookAnswers['info']): string[] {
   const pending = migrations.filter(({ state }) => state === 'pending').length

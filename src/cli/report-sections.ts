@@ -1,5 +1,6 @@
+import { moment, size } from '../domain/amounts.js'
 import type { Report } from '../domain/report.js'
-import { duration, moment, shortDigest, size } from './output-words.js'
+import { duration, shortDigest } from './output-words.js'
 
 /** One part of a report: rows of cells, or text that is shown as it is. Whatever others wrote is in it unescaped. */
 export type Section = { title: string } & (
@@ -59,6 +60,8 @@ function factsOf({
   const facts: [string, string | undefined][] = [
     ['outcome', ending === undefined ? 'open' : ending.outcome],
     ['reason', ending?.reason],
+    ['code', ending?.code],
+    ['do', ending?.hint],
     ['database', ending === undefined ? database : `${database}: ${ending.database}`],
     ['services', ending?.services],
     ['consumers', ending?.consumers],
