@@ -144,6 +144,7 @@ export function summaryOf(run: string, digest: string, made: Plan, site: Site, s
     clones: made.backups.includes('clone') && made.backups.includes('dump'),
     approvalTimeoutMs: made.approvers.timeoutMs,
     approvalsNeeded: made.approvers.count,
+    requesterMayApprove: made.approvers.requesterMayApprove,
     heartbeatMs: heartbeat,
     holdOnFailure: onFailure === 'hold',
     searchAttributes,

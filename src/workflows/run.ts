@@ -198,7 +198,8 @@ export class Run {
       stage.phase === 'restore'
         ? 'the restore'
         : `${stage.count} ${stage.phase} ${stage.count === 1 ? 'migration' : 'migrations'}`
-    const title = `wait for approval of ${what}`
+    const notBy = this.#summary?.requesterMayApprove === false ? `, not by ${this.#input.requester.by}, who asked` : ''
+    const title = `wait for approval of ${what}${notBy}`
     await this.#line('await-approval', title, async () => {
       await this.#activities('quick', 'tell who may approve').notify(this.name, 'waiting', this.#approveCommand())
       this.#deadline = Date.now() + (this.#summary?.approvalTimeoutMs ?? 0)
