@@ -24,6 +24,7 @@ export function evidenceLines({ report, database, gate, contractStarted, consume
         `  consumer   ${line(name)} is ${line(state)}${touched ? ', paused by the run' : ''}`,
     ),
     ...report.backups.map(({ name, kind, state }) => `  backup     ${name}/${kind}, ${state}`),
+    ...proposedLines(report),
     '',
     ...choiceLines(
       gate,
@@ -31,6 +32,13 @@ export function evidenceLines({ report, database, gate, contractStarted, consume
       report.backups.some(({ state }) => state === 'valid'),
     ),
   ]
+}
+
+/** What the look at the run that nobody carried found to be right. */
+function proposedLines({ events }: Evidence['report']): string[] {
+  const { body } = events.findLast(({ type }) => type === 'recovery') ?? {}
+  if (typeof body?.do !== 'string' || typeof body.why !== 'string') return []
+  return [`  proposed   ${body.do === 'ask' ? 'nothing' : body.do}: ${line(body.why)}`]
 }
 
 function gateWords(gate: Evidence['gate'], contractStarted: boolean): string {

@@ -61,32 +61,45 @@ async function reconcileOne(options: ReconcilerOptions, place: Place): Promise<v
   }
 }
 
-async function carryingOf({ client, engine }: ReconcilerOptions, run: RunRecord): Promise<Carrying> {
+async function carryingOf(options: ReconcilerOptions, run: RunRecord): Promise<Carrying> {
+  const { client, engine } = options
   const [, recovery] = /\/recover\/([^/]+)$/.exec(run.carrier) ?? []
   const id = recovery === undefined ? run.carrier : run.carrier.slice(0, -recovery.length - 1)
-  const isOurs = run.engine === '' || run.engine === engine
   try {
-    const { status, raw } = await client.workflow.getHandle(id, recovery).describe()
+    const { status, raw, runId } = await client.workflow.getHandle(id, recovery).describe()
     const { firstRunId } = raw.workflowExecutionInfo ?? {}
     const isIt = recovery !== undefined || !firstRunId || firstRunId === run.workflowRunId
-    if (status.name === 'RUNNING' && isIt) return progressOf(raw.pendingWorkflowTask?.attempt ?? 0)
+    if (status.name === 'RUNNING' && isIt) {
+      const why =
+        (raw.pendingWorkflowTask?.attempt ?? 0) > FAILED_TASKS ? await taskFailure(options, id, runId) : undefined
+      return why === undefined ? { as: 'carried' } : { as: 'stuck', why: `its workflow cannot go on: ${why}` }
+    }
     if (isIt)
       return { as: 'gone', why: `its workflow is ${status.name.toLowerCase()} in Temporal, and the run has not ended` }
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error
   }
-  return isOurs
-    ? { as: 'gone', why: 'Temporal does not know its workflow any more' }
-    : {
-        as: 'unknown',
-        why: `it was started on another Temporal than this worker's: if that one is gone, headgate recover ${run.name}`,
-      }
+  if (run.engine === '' || run.engine === engine)
+    return { as: 'gone', why: 'Temporal does not know its workflow any more' }
+  const text = `it was started on another Temporal than this worker's: if that one is gone, headgate recover ${run.name}`
+  return { as: 'unknown', why: text }
 }
 
-const progressOf = (attempt: number): Carrying =>
-  attempt > FAILED_TASKS
-    ? { as: 'stuck', why: `its workflow task failed ${attempt - 1} times: the worker's code cannot go on with it` }
-    : { as: 'carried' }
+/** Why the newest workflow task failed; undefined where it only timed out: a worker that died takes its task with it. */
+async function taskFailure(
+  { client }: ReconcilerOptions,
+  workflowId: string,
+  runId: string,
+): Promise<string | undefined> {
+  const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
+    namespace: client.options.namespace,
+    execution: { workflowId, runId },
+    maximumPageSize: 3,
+  })
+  for (const { workflowTaskFailedEventAttributes: failed } of history?.events ?? [])
+    if (failed) return failed.failure?.message ?? 'no reason is given'
+  return undefined
+}
 
 /** One event for each carrier and finding, whoever finds it. */
 async function once(
