@@ -4,7 +4,15 @@ import { line, moment } from './output-words.js'
 type Evidence = LookAnswers['evidence']
 
 /** What is known of a run that stopped, newest steps last. */
-export function evidenceLines({ report, database, gate, contractStarted, consumers, services }: Evidence): string[] {
+export function evidenceLines({
+  report,
+  database,
+  gate,
+  contractStarted,
+  consumers,
+  services,
+  proposed,
+}: Evidence): string[] {
   const failed = report.steps.findLast(({ state }) => state === 'failed')
   const unknown = report.steps.findLast(({ state }) => state === 'intended')
   return [
@@ -24,7 +32,9 @@ export function evidenceLines({ report, database, gate, contractStarted, consume
         `  consumer   ${line(name)} is ${line(state)}${touched ? ', paused by the run' : ''}`,
     ),
     ...report.backups.map(({ name, kind, state }) => `  backup     ${name}/${kind}, ${state}`),
-    ...proposedLines(report),
+    ...(proposed === undefined
+      ? []
+      : [`  proposed   ${proposed.do === 'ask' ? 'nothing' : proposed.do}: ${line(proposed.why)}`]),
     '',
     ...choiceLines(
       gate,
@@ -32,13 +42,6 @@ export function evidenceLines({ report, database, gate, contractStarted, consume
       report.backups.some(({ state }) => state === 'valid'),
     ),
   ]
-}
-
-/** What the look at the run that nobody carried found to be right. */
-function proposedLines({ events }: Evidence['report']): string[] {
-  const { body } = events.findLast(({ type }) => type === 'recovery') ?? {}
-  if (typeof body?.do !== 'string' || typeof body.why !== 'string') return []
-  return [`  proposed   ${body.do === 'ask' ? 'nothing' : body.do}: ${line(body.why)}`]
 }
 
 function gateWords(gate: Evidence['gate'], contractStarted: boolean): string {
