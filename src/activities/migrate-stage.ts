@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { recordContractStarted } from '../adapters/journal/runs.js'
+import { requireAsPlanned } from '../adapters/migrator/pending.js'
 import type { Blocked } from '../adapters/postgres/activity.js'
 import { FAILURES, failedWith, failure, messageOf } from '../domain/failures.js'
 import { captureBefore, compareWithCapture } from './capture.js'
@@ -39,6 +40,7 @@ const migrating = (dependencies: Dependencies, onCancel: NonNullable<Changing['o
     },
     act: async (step) => {
       const { site, run, stage } = step
+      await requireFilesAsPlanned(step)
       const contract = stage?.phase === 'contract'
       if (contract) await recordContractStarted(site.journal, run.name, true)
       try {
@@ -69,6 +71,16 @@ export async function missingVersions(step: Step): Promise<string[]> {
   return (stage?.migrations ?? []).map(({ version }) => version).filter((version) => !applied.has(version))
 }
 
+/** People approved checksums, hours or days ago. Throws `PlanStale` when a file that is still to be applied is another one now. */
+async function requireFilesAsPlanned(step: Step): Promise<void> {
+  const { site, plan, stage } = step
+  const missing = await missingVersions(step)
+  requireAsPlanned(
+    await site.migrator.migrations(plan.tag ?? ''),
+    (stage?.migrations ?? []).filter(({ version }) => missing.includes(version)),
+  )
+}
+
 /** Runs the tool; a lock that was not to be had is tried again within the budget, as long as nothing changed. */
 async function upWithinBudget(step: Step): Promise<void> {
   const { site, plan, stage, fence } = step
@@ -84,7 +96,7 @@ async function upWithinBudget(step: Step): Promise<void> {
             {
               tag: plan.tag ?? '',
               target: stage?.target ?? '',
-              planned: (stage?.migrations ?? []).map(({ version }) => version),
+              planned: stage?.migrations ?? [],
               lockTimeoutMs: timeout,
               lockBudgetMs: Math.max(timeout, Math.round(deadline - performance.now())),
               statementTimeoutMs: statementTimeout,
