@@ -323,8 +323,12 @@ export class Run {
       return
     }
     this.#steering.allowCancel()
+    const settle = (): Promise<string> =>
+      this.#activities(rule.promise, title).migrateStage(this.name, this.#stageNumber, 'a cancel')
     const note = await this.#line(step, title, () =>
-      this.#steering.stoppable(call, step === 'migrate' && this.#stage?.phase === 'contract'),
+      step === 'migrate' && this.#stage?.phase === 'contract'
+        ? this.#steering.stoppableUntilCommitted(call, settle)
+        : this.#steering.stoppable(call),
     )
     this.#table.note(step, note)
   }
