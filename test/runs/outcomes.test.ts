@@ -220,6 +220,13 @@ test('a dump of everything can be taken, and put in place again with what is liv
   await world.rows(`update orders set item = 'stolen'`)
   const ending = await world.ending(await world.start('restore', { backup: taken?.name }))
   expect(ending).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  const [aside = ''] = (await world.siblings()).filter((name) => name.includes('__q_'))
+  const inPlace = new RegExp(
+    `^${taken?.name}, the state of .* UTC, was swapped in; what was live until then is kept in`,
+  )
+  expect(ending.database).toMatch(inPlace)
+  expect(ending.database).toContain(`database ${aside}`)
+  expect(ending.lines.find(({ step }) => step === 'restore-backup')?.note).toBe(ending.database)
   expect(await world.rows(`select 1 from orders where item = 'stolen' and written_by = 'seed'`)).toHaveLength(0)
   await world.quiet()
   expect(

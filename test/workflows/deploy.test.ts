@@ -93,6 +93,7 @@ test('a failed migration is put back, newest undo first', async () => {
     const { ending, status } = await runs.endingOf(handle)
     expect(status).toBe('FAILED')
     expect(ending).toMatchObject({ outcome: 'restored', exit: 5, reason: 'relation "orders" does not exist' })
+    expect(ending).toMatchObject({ code: 'E210', hint: 'fix the migration, then deploy again' })
     expect(calls.slice(calls.indexOf('migrateStage'))).toEqual([
       'migrateStage',
       'putBack',
