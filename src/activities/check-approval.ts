@@ -78,10 +78,9 @@ async function identify(
 function judge({ approvers }: Plan, requester: Requester, who: Who): ApprovalVerdict {
   if (approvers.from.length > 0 && !approvers.from.includes(who.by))
     return refused(who.by, `${who.by} is not one of the approvers: ${approvers.from.join(', ')}`)
-  // Where nobody is named and nothing is signed anybody may, who asked among them: a name is worth nothing there.
-  const isRestricted = approvers.from.length > 0 || approvers.verified
-  if (isRestricted && !approvers.requesterMayApprove && requester.by === who.by)
-    return refused(who.by, `${who.by} asked for this run and may not approve it`)
+  // A claim too: whoever means to approve what he asked for has to say in the configuration that this is how it is done.
+  if (!approvers.requesterMayApprove && isSame(requester.by, who.by))
+    return { ...refused(who.by, `${who.by} asked for this run and may not approve it`), hint: OWN }
   return {
     accepted: true,
     by: who.by,
@@ -89,6 +88,13 @@ function judge({ approvers }: Plan, requester: Requester, who: Who): ApprovalVer
     note: who.verified ? 'signature verified' : 'a claim, not verified',
   }
 }
+
+/** For somebody who works alone, as much as for a team. */
+const OWN =
+  'let somebody else approve it; where who asks may approve, write approval: { requesterMayApprove: true }, cancel the run, deploy again'
+
+/** Names are claims: how they are written is no difference. */
+const isSame = (one: string, other: string): boolean => one.trim().toLowerCase() === other.trim().toLowerCase()
 
 const refused = (by: string, note: string): ApprovalVerdict => ({ accepted: false, by, verified: false, note })
 const rejected = (who: Who): ApprovalVerdict => ({

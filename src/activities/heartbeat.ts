@@ -56,10 +56,11 @@ export function safeFailure(error: unknown, secrets: readonly string[]): Error {
   const known = knownFailure(error)
   const clean = (text: string): string => tail(redact(text, secrets), EVIDENCE_BYTES)
   if (known) {
-    const { changed, evidence } = known.detail
+    const { changed, evidence, hint } = known.detail
     return failure(known.code, clean(known.message), undefined, {
       ...(changed === undefined ? {} : { changed: clean(changed) }),
       ...(evidence === undefined ? {} : { evidence: clean(evidence) }),
+      ...(hint === undefined ? {} : { hint: clean(hint) }),
     })
   }
   const message = error instanceof Error ? `${error.name}: ${error.message}` : String(error)

@@ -1,41 +1,36 @@
 import { hostname } from 'node:os'
-import { journalGrant } from '../adapters/journal/prepare.js'
-import { readIdentity } from '../adapters/postgres/identity.js'
-import { withSession } from '../adapters/postgres/session.js'
+import { type DatabaseIdentity, readIdentity } from '../adapters/postgres/identity.js'
+import { quoteIdentifier, withSession } from '../adapters/postgres/session.js'
+import type { Target } from '../adapters/postgres/target.js'
 import { messageOf } from '../domain/failures.js'
 import type { LookAnswers } from '../domain/look.js'
 import { plannedBackups, whyNoRestore, whyNoSwap } from './make-plan.js'
 import type { Answer } from './looking.js'
+import type { Site } from './site.js'
 
-/** What stands between this environment and a run. */
+type Line = LookAnswers['doctor']['lines'][number]
+
+/** What stands between this environment and a run, and what a run cannot do here. */
 export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
-  const lines: LookAnswers['doctor']['lines'] = []
+  const lines: Line[] = []
   const look = async (what: string, ask: () => Promise<string>): Promise<void> => {
     await ask().then(
       (found) => lines.push({ what, ok: true, found }),
       (error) => lines.push({ what, ok: false, found: messageOf(error) }),
     )
   }
+  // Without a journal there is no site, and nothing here would have been asked.
+  await look('journal', async () => `in database ${site.journal.target.database}`)
   await look('database', async () => {
-    const identity = await withSession(
-      site.target,
-      { applicationName: 'headgate doctor', readOnly: true },
-      readIdentity,
-    )
-    const openBecause = whyNoRestore(site) ?? whyNoSwap(identity)
-    const backups = await plannedBackups(site, identity, openBecause)
-    const why = openBecause ?? (backups.kinds.length === 0 ? 'there is no backup' : undefined)
-    lines.push({
-      what: 'automatic restore',
-      ok: why === undefined,
-      found:
-        why === undefined
-          ? `possible, from a ${backups.kinds.join(' and a ')}`
-          : `no automatic restore here, because ${why}`,
-    })
-    for (const remark of backups.reasons) lines.push({ what: 'rights', ok: false, found: remark })
-    return `${identity.database} on PostgreSQL ${identity.serverVersion}, as ${identity.user}`
+    const { database, serverVersion, user } = await identityOf(site.target)
+    return `${database} on PostgreSQL ${serverVersion}, as ${user}`
   })
+  // The control role's rights decide what backups and what way back there are.
+  const control = await identityOf(site.control).catch((error) => {
+    lines.push({ what: 'control role', ok: false, found: messageOf(error) })
+    return undefined
+  })
+  if (control) lines.push(rightsLine(control), ...(await wayBackLines(site, control)))
   await look('migrator', async () => (await site.migrator.describe(tag ?? '')).join(', '))
   const { migrator } = site.configuration
   const needsTag = JSON.stringify(migrator).includes('{tag}')
@@ -48,5 +43,49 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
     await look(`consumer ${consumer.name}`, async () => (await consumer.state(signal)).state)
   for (const { service } of site.services)
     await look(`service ${service.name}`, async () => `runs ${(await service.current(signal)) ?? 'an unknown tag'}`)
-  return { host: hostname(), lines, grants: [journalGrant(site.journal.target)] }
+  return { host: hostname(), lines, grants: control ? grantsFor(control) : [] }
+}
+
+const identityOf = (target: Target): Promise<DatabaseIdentity> =>
+  withSession(target, { applicationName: 'headgate doctor', readOnly: true }, readIdentity)
+
+function rightsLine(identity: DatabaseIdentity): Line {
+  const why = whyNoSwap(identity)
+  const { user, database } = identity
+  return {
+    what: 'rights',
+    ok: why === undefined,
+    found: why ?? `${user} may make databases, and ${database} is its own`,
+  }
+}
+
+/** The SQL that gives the role what a clone and a swap take; none where nothing is missing. */
+function grantsFor({ user, database, isSuperuser, canCreateDatabase, ownsDatabase }: DatabaseIdentity): string[] {
+  if (isSuperuser) return []
+  return [
+    ...(canCreateDatabase ? [] : [`alter role ${quoteIdentifier(user)} createdb;`]),
+    ...(ownsDatabase ? [] : [`alter database ${quoteIdentifier(database)} owner to ${quoteIdentifier(user)};`]),
+  ]
+}
+
+async function wayBackLines(site: Site, identity: DatabaseIdentity): Promise<Line[]> {
+  const openBecause = whyNoRestore(site) ?? whyNoSwap(identity)
+  try {
+    const { kinds, reasons } = await plannedBackups(site, identity, openBecause)
+    const why = openBecause ?? (kinds.length === 0 ? 'there is no backup' : undefined)
+    return [
+      {
+        what: 'backups',
+        ok: reasons.length === 0,
+        found: [kinds.join(' and '), ...reasons].filter(Boolean).join('; '),
+      },
+      {
+        what: 'automatic restore',
+        ok: why === undefined,
+        found: why === undefined ? 'possible' : `not possible here, because ${why}`,
+      },
+    ]
+  } catch (error) {
+    return [{ what: 'backup', ok: false, found: messageOf(error) }]
+  }
 }

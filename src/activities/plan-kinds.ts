@@ -74,6 +74,8 @@ async function rollbackPlan(site: Site, plan: Plan): Promise<Plan> {
   throw failure(
     'PreviousUnknown',
     `no run of ${configuration.environment} deployed what runs now: the previous image is not known`,
+    undefined,
+    { hint: `deploy the release that you want: headgate deploy ${configuration.environment} --tag TAG` },
   )
 }
 

@@ -88,7 +88,9 @@ async function requireNoneOpen(site: Site, { kind, project, environment, workflo
   if (kind === 'backup') return
   const open = await openRunOf(site.journal, project, environment)
   if (open && open.workflowRunId !== workflowRunId)
-    throw failure('RunOpen', `run ${open.name} is open on ${environment}`)
+    throw failure('RunOpen', `run ${open.name} is open on ${environment}`, undefined, {
+      hint: `headgate recover ${open.name} shows what is known of it, and asks what to do`,
+    })
 }
 
 export function requireProject(dependencies: Dependencies, project: string): void {
@@ -144,6 +146,7 @@ export function summaryOf(run: string, digest: string, made: Plan, site: Site, s
     clones: made.backups.includes('clone') && made.backups.includes('dump'),
     approvalTimeoutMs: made.approvers.timeoutMs,
     approvalsNeeded: made.approvers.count,
+    requesterMayApprove: made.approvers.requesterMayApprove,
     heartbeatMs: heartbeat,
     holdOnFailure: onFailure === 'hold',
     searchAttributes,

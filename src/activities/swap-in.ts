@@ -3,11 +3,13 @@ import { recordGateClosed, recordOid } from '../adapters/journal/runs.js'
 import { listEvents } from '../adapters/journal/steps.js'
 import { closeDatabase, endSessions, sessionCount } from '../adapters/postgres/gate.js'
 import { databaseOid, swapDatabases } from '../adapters/postgres/swap.js'
+import { moment } from '../domain/amounts.js'
 import { failure } from '../domain/failures.js'
 import type { Manifest } from '../domain/manifest.js'
 import { quarantineName, restoreName } from '../domain/names.js'
 import type { DatabaseState } from '../domain/run.js'
 import type { Step } from './changing.js'
+import { findBackup } from './find-backup.js'
 import { whyOpen } from './gate.js'
 
 export interface PutBack {
@@ -48,25 +50,47 @@ export async function swapIn(
   await recordGateClosed(site.journal, run.name, sessions)
   // The clone is the live database now.
   if (manifest.kind === 'clone') await recordBackup(site.journal, manifest, 'dropped')
-  return restored(manifest.name, quarantine)
+  return restored(await whatIsIn(step, manifest), quarantine)
 }
 
-const restored = (backup: string, quarantine: string): PutBack => ({
+/** What was put in place: the state of before the run, or the one that a person chose. */
+interface PutIn {
+  backup: string
+  /** When that was the state of the database; undefined where it is the one that the run began with. */
+  of: string | undefined
+}
+
+const restored = ({ backup, of }: PutIn, quarantine: string): PutBack => ({
   state: 'restored',
-  text: `equal to before the run: ${backup} was swapped in; what the run wrote is kept in database ${quarantine}`,
+  text:
+    of === undefined
+      ? `equal to before the run: ${backup} was swapped in; what the run wrote is kept in database ${quarantine}`
+      : `${backup}, the state of ${of}, was swapped in; what was live until then is kept in database ${quarantine}`,
 })
+
+async function whatIsIn(step: Step, manifest: Manifest | undefined): Promise<PutIn> {
+  if (manifest === undefined) return { backup: 'the backup', of: undefined }
+  const isAskedFor = step.plan.restores !== undefined || (await recoveriesOf(step)) > 0
+  return { backup: manifest.name, of: isAskedFor ? moment(manifest.takenAt) : undefined }
+}
 
 /** An attempt that died after the swap: the quarantine of this run and stage exists, and the live database is the backup. */
 export async function swappedAlready(step: Step): Promise<PutBack | undefined> {
-  const { run, control, stageNumber, site } = step
+  const { run, control, stageNumber, site, plan } = step
   const quarantine = quarantineName(run.database, run.startedAt, await seedOf(step))
   if ((await databaseOid(control, quarantine)) === undefined) return undefined
-  const [backup] = await backupsOfStage(site.journal, run.name, stageNumber)
-  return restored(backup?.manifest.name ?? 'the backup', quarantine)
+  const manifest =
+    plan.restores === undefined
+      ? (await backupsOfStage(site.journal, run.name, stageNumber))[0]?.manifest
+      : await findBackup(site, plan.restores)
+  return restored(await whatIsIn(step, manifest), quarantine)
 }
 
 /** One quarantine for each way back: a restore that a person asks for later finds what has been written since. */
-async function seedOf({ site, run, stageNumber }: Step): Promise<string> {
-  const recoveries = (await listEvents(site.journal, run.name)).filter(({ type }) => type === 'recover').length
-  return `${run.name}/${stageNumber}${recoveries === 0 ? '' : `/${recoveries}`}`
+async function seedOf(step: Step): Promise<string> {
+  const recoveries = await recoveriesOf(step)
+  return `${step.run.name}/${step.stageNumber}${recoveries === 0 ? '' : `/${recoveries}`}`
 }
+
+const recoveriesOf = async ({ site, run }: Step): Promise<number> =>
+  (await listEvents(site.journal, run.name)).filter(({ type }) => type === 'recover').length

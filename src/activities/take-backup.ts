@@ -1,6 +1,7 @@
 import { backupsOfStage, recordBackup } from '../adapters/journal/backups.js'
 import { priorStates } from '../adapters/journal/steps.js'
 import { isOpen } from '../adapters/postgres/gate.js'
+import { size } from '../domain/amounts.js'
 import type { Manifest } from '../domain/manifest.js'
 import { backupName } from '../domain/names.js'
 import { changing, type Step } from './changing.js'
@@ -74,4 +75,4 @@ export async function takeAll(step: Step, gate: Manifest['gate']): Promise<Manif
 }
 
 const noteOf = (manifests: readonly Manifest[]): string =>
-  manifests.map(({ kind, name, bytes }) => `${kind} ${name}, ${(Number(bytes) / 1_048_576).toFixed(1)} MB`).join('; ')
+  manifests.map(({ kind, name, bytes }) => `${kind} ${name}, ${size(Number(bytes))}`).join('; ')

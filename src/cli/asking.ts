@@ -35,8 +35,12 @@ export async function confirmDatabase(context: Context, place: Place, options: C
   const typed = await terminal.ask(
     `${place.environment} is protected. Type the name of its database (${database}) to go on: `,
   )
-  if (typed !== database) throw failure('UsageInvalid', `that is not ${database}: nothing was started`)
+  if (typed !== database) throw declined(`that is not ${database}: nothing was started`)
 }
+
+/** A person was asked, and did not say yes. */
+export const declined = (what: string): Error =>
+  failure('UsageInvalid', what, undefined, { hint: 'nothing, or type the command again' })
 
 /** Who asks: a claim, recorded as one. */
 export async function requesterOf({ settings }: Context, by?: string): Promise<Requester> {

@@ -31,12 +31,13 @@ export interface Context {
   close: () => Promise<void>
 }
 
-/** Options of every command. */
+/** Options of every command; one that answers in more formats has said so itself. */
 export function addPlaceOptions(command: Command): void {
   command
     .option('--project <name>', 'the project; else HEADGATE_PROJECT, else the name in headgate.yaml')
     .option('--config <file>', 'the configuration; else HEADGATE_CONFIG, else ./headgate.yaml')
-    .addOption(new Option('-o, --output <format>', 'how to answer').choices(['text', 'json']).default('text'))
+  if (!command.options.some(({ short }) => short === '-o'))
+    command.addOption(new Option('-o, --output <format>', 'how to answer').choices(['text', 'json']).default('text'))
 }
 
 export function openContext(command: Command): Context {

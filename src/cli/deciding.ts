@@ -6,7 +6,7 @@ import { describeEnvironment } from '../adapters/configuration/index.js'
 import { type DecisionMessage, type Statement, signedText } from '../domain/approval.js'
 import { failure } from '../domain/failures.js'
 import type { RunState } from '../domain/run.js'
-import { requesterOf } from './asking.js'
+import { declined, requesterOf } from './asking.js'
 import type { Context } from './context.js'
 import { decisionAsked, decisionLines } from './output-decision.js'
 import { digestOf } from './starting.js'
@@ -70,9 +70,11 @@ function requireWaiting(state: RunState, run: string | undefined): void {
 
 async function confirm({ terminal }: Context, state: RunState): Promise<void> {
   if (!terminal.interactive)
-    throw failure('UsageInvalid', `say what you approve: --digest ${state.digest.slice(0, 12)}`)
+    throw failure('UsageInvalid', 'nobody can be asked here: say with --digest what you approve', undefined, {
+      hint: `headgate approve ${state.run} --digest ${state.digest.slice(0, 12)}`,
+    })
   const typed = await terminal.ask(decisionAsked(state))
-  if (!/^y(es)?$/i.test(typed)) throw failure('UsageInvalid', 'not approved: the run goes on waiting')
+  if (!/^y(es)?$/i.test(typed)) throw declined('not approved: the run goes on waiting')
 }
 
 async function messageOf(
@@ -108,6 +110,8 @@ async function signatureOf(context: Context, place: Place, text: string): Promis
     throw failure(
       'ApprovalRefused',
       `only signed approvals count for ${place.environment}: add --key FILE, or load a key into the agent`,
+      undefined,
+      { hint: 'sign with a key of a configured approver: --key FILE, HEADGATE_SSH_KEY, or the SSH agent' },
     )
   return signWithAgent(text, key, signal)
 }

@@ -6,7 +6,7 @@ import type { LookAnswers } from '../domain/look.js'
 import { EXIT } from '../domain/outcome.js'
 import type { Context } from './context.js'
 import { exitOfError } from './exit-code.js'
-import { doctorLines } from './output-lists.js'
+import { doctorLines, isInTheWay } from './output-lists.js'
 import { tagOf } from './starting.js'
 import { environmentsOf } from './status.js'
 
@@ -18,9 +18,6 @@ export function define(command: Command): void {
     .argument('[environment]', 'all environments without it')
     .option('--tag <tag>', "a release, where the migrations' place holds {tag}")
 }
-
-/** These only tell what a run could do. */
-const REMARKS = new Set(['automatic restore', 'rights'])
 
 export async function run(context: Context, command: Command): Promise<number> {
   const { terminal } = context
@@ -59,16 +56,16 @@ async function doctorOf(
       command: 'doctor',
       ...(tag === undefined ? {} : { tag }),
     })
-    const isBad = found.lines.some(({ what, ok }) => !ok && !REMARKS.has(what))
     return {
       ...found,
       lines: [{ what: 'worker', ok: true, found: worker }, ...found.lines],
-      exit: isBad ? EXIT.usage : EXIT.done,
+      exit: found.lines.some(isInTheWay) ? EXIT.usage : EXIT.done,
     }
   } catch (error) {
     const { code, detail } = knownFailure(error) ?? {}
-    const what = code === 'WorkerMissing' ? 'worker' : code === 'JournalUnavailable' ? 'journal' : 'configuration'
-    const grants = detail?.evidence === undefined ? [] : detail.evidence.trimEnd().split('\n')
+    const isJournal = code === 'JournalUnavailable'
+    const what = code === 'WorkerMissing' ? 'worker' : isJournal ? 'journal' : 'configuration'
+    const grants = isJournal && detail?.evidence !== undefined ? detail.evidence.trimEnd().split('\n') : []
     return {
       host: 'this machine',
       lines: [{ what, ok: false, found: messageOf(error) }],

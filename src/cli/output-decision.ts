@@ -1,5 +1,6 @@
+import { moment } from '../domain/amounts.js'
 import type { RunState } from '../domain/run.js'
-import { line, moment, shortDigest } from './output-words.js'
+import { line, shortDigest } from './output-words.js'
 
 /** What would be approved. */
 export function decisionLines(state: RunState): string[] {

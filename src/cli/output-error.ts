@@ -1,5 +1,5 @@
 import { CommanderError } from 'commander'
-import { FAILURES, type FailureCode, failure, knownFailure } from '../domain/failures.js'
+import { FAILURES, failure, hintOf, type KnownFailure, knownFailure, messageOf } from '../domain/failures.js'
 import { plain } from '../domain/text.js'
 import { exitOfError } from './exit-code.js'
 
@@ -38,18 +38,17 @@ function usageFailure({ message }: CommanderError): Error {
 }
 
 export function answerOf(error: unknown): ErrorAnswer {
-  const known = knownFailure(error)
-  const code: FailureCode = known?.code ?? 'Unexpected'
-  const what = known?.message ?? (error instanceof Error ? error.message : String(error))
+  const known: KnownFailure = knownFailure(error) ?? { code: 'Unexpected', message: messageOf(error), detail: {} }
+  const { code, message: what, detail } = known
   const why = whyOf(error, what)
-  const { evidence, changed } = known?.detail ?? {}
+  const { evidence, changed } = detail
   return {
     code: FAILURES[code].code,
     what: plain(what),
     ...(why === undefined ? {} : { why: plain(why) }),
     ...UNTOUCHED,
     ...(changed === undefined ? {} : { changed: plain(changed) }),
-    next: FAILURES[code].hint,
+    next: plain(hintOf(known)),
     ...(evidence === undefined ? {} : { evidence: plain(evidence) }),
   }
 }

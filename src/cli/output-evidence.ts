@@ -1,5 +1,6 @@
+import { moment } from '../domain/amounts.js'
 import type { LookAnswers } from '../domain/look.js'
-import { line, moment } from './output-words.js'
+import { line } from './output-words.js'
 
 type Evidence = LookAnswers['evidence']
 

@@ -1,5 +1,6 @@
+import { moment, size } from '../domain/amounts.js'
 import type { LookAnswers } from '../domain/look.js'
-import { duration, line, moment, plural, size, table } from './output-words.js'
+import { duration, line, plural, table } from './output-words.js'
 
 export function infoLines(environment: string, { database, dirty, migrations }: LookAnswers['info']): string[] {
   const pending = migrations.filter(({ state }) => state === 'pending').length
@@ -80,13 +81,19 @@ export function backupLines(environment: string, backup: LookAnswers['backup']):
   ]
 }
 
+/** These only tell what a run cannot do here; it runs all the same. */
+const REMARKS = new Set(['automatic restore', 'rights', 'backups'])
+
+/** Whether a finding stands in the way of a run. */
+export const isInTheWay = ({ what, ok }: LookAnswers['doctor']['lines'][number]): boolean => !ok && !REMARKS.has(what)
+
 export function doctorLines({ host, lines, grants }: LookAnswers['doctor']): string[] {
-  const isGrantMissing = lines.some(({ what, ok }) => !ok && (what === 'rights' || what === 'journal'))
+  const mark = (found: (typeof lines)[number]): string => (found.ok ? 'ok' : isInTheWay(found) ? 'no' : '--')
   return [
-    ...lines.map(({ what, ok, found }) => `  ${ok ? 'ok ' : 'no '} ${line(what).padEnd(20)}  ${line(found)}`),
+    ...lines.map((found) => `  ${mark(found)}  ${line(found.what).padEnd(20)}  ${line(found.found)}`),
     `  on  ${line(host)}`,
-    ...(isGrantMissing && grants.length > 0
-      ? ['', 'To grant it, as a superuser:', ...grants.map((grant) => `  ${grant}`)]
+    ...(grants.length > 0
+      ? ['', 'What is missing, for a superuser to grant:', ...grants.map((grant) => `  ${grant}`)]
       : []),
   ]
 }

@@ -104,7 +104,7 @@ function approversOf({ approvers }: Plan): string {
   return [
     who,
     verified ? 'signed' : 'by name, not verified',
-    ...(requesterMayApprove || from.length === 0 ? [] : ['not who asked']),
+    ...(requesterMayApprove ? [] : ['not who asked']),
     `within ${duration(timeoutMs)}`,
   ].join('; ')
 }

@@ -1,7 +1,8 @@
+import { moment } from '../domain/amounts.js'
 import type { RunEvent } from '../client/follow.js'
 import type { Progress } from '../client/progress.js'
 import type { Ending, StepLine } from '../domain/run.js'
-import { clock, duration, line, moment, shortDigest } from './output-words.js'
+import { clock, duration, line, shortDigest } from './output-words.js'
 
 type EventOf<E extends RunEvent['event']> = Extract<RunEvent, { event: E }>
 
@@ -74,13 +75,15 @@ export function heartbeatLine(running: StepLine | undefined, progress: string, n
 }
 
 /** The block at the end: what happened, what is what, what to type next. */
-export function summary({ outcome, reason, database, services, consumers, next }: Ending): string[] {
+export function summary({ outcome, reason, database, services, consumers, code, hint, next }: Ending): string[] {
   return [
     '',
     `${outcome}: ${line(reason)}`,
+    ...(code === undefined ? [] : [`  code       ${code}: headgate explain ${code} says what it means`]),
     `  database   ${line(database)}`,
     `  services   ${line(services)}`,
     `  consumers  ${line(consumers)}`,
+    ...(hint === undefined ? [] : [`  do         ${line(hint)}`]),
     `  next       ${line(next)}`,
   ]
 }

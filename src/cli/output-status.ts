@@ -1,8 +1,9 @@
+import { moment } from '../domain/amounts.js'
 import type { Standing } from '../client/standing.js'
 import type { Report } from '../domain/report.js'
 import type { Ending } from '../domain/run.js'
 import { summary, stepLine } from './output-run.js'
-import { duration, line, moment, shortDigest } from './output-words.js'
+import { duration, line, shortDigest } from './output-words.js'
 
 /** One run in the words of `-o json`. */
 export interface StatusAnswer {
@@ -20,6 +21,8 @@ export interface StatusAnswer {
   outcome?: string
   exit?: number
   reason?: string
+  code?: string
+  hint?: string
   next?: string
 }
 
@@ -48,7 +51,12 @@ export function statusAnswer(environment: string, { state, ending, stuck }: Stan
   }
 }
 
-const endedAnswer = ({ run, outcome, exit, reason, next }: Ending) => ({ run, outcome, exit, reason, next })
+const endedAnswer = ({ run, outcome, exit, reason, code, hint, next }: Ending) => ({
+  ...{ run, outcome, exit, reason },
+  ...(code === undefined ? {} : { code }),
+  ...(hint === undefined ? {} : { hint }),
+  next,
+})
 
 export function statusLines(environment: string, { state, ending, stuck }: Standing, now: number): string[] {
   if (stuck !== undefined) return [`${environment}: stuck`, `  ${line(stuck)}`]

@@ -59,11 +59,15 @@ export async function run(context: Context, command: Command): Promise<number> {
 async function requireAbandoned(context: Context, place: Place, run: string): Promise<void> {
   const standing = await standingOf(await context.engine(), place)
   if (standing?.stuck !== undefined)
-    throw failure('RunOpen', `the workflow of ${run} is stuck (${standing.stuck}): terminate it in Temporal first`)
+    throw failure('RunOpen', `the workflow of ${run} is stuck: ${standing.stuck}`, undefined, {
+      hint: `put right what it says, or terminate the workflow in Temporal; then headgate recover ${run}`,
+    })
   if (standing?.state?.run === run && !standing.ending)
     throw failure(
       'RunOpen',
-      `${run} is still under way, at ${standing.state.step}: steer it with hold, retry or cancel`,
+      `${run} is still under way, at ${standing.state.step}: there is nothing to recover`,
+      undefined,
+      { hint: `follow it with headgate watch ${run}; steer it with headgate hold, retry or cancel` },
     )
 }
 

@@ -1,15 +1,21 @@
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { look } from '../client/look.js'
 import { failure } from '../domain/failures.js'
 import { EXIT } from '../domain/outcome.js'
 import type { Context } from './context.js'
 import { reportMarkdown } from './report-markdown.js'
+import { reportLines } from './report-text.js'
 
 export function define(command: Command): void {
   command
-    .description('What a run did, step by step, from the journal: Markdown, or JSON with -o json.')
+    .description('What a run did, step by step, from the journal.')
     .argument('<run>', 'a run, like production-20261120-103015')
-    .option('--markdown', 'Markdown, which is the default')
+    .addOption(
+      new Option(
+        '-o, --output <format>',
+        'text is for a terminal, Markdown for everything else, unless you say so',
+      ).choices(['text', 'markdown', 'json']),
+    )
 }
 
 export async function run(context: Context, command: Command): Promise<number> {
@@ -20,7 +26,9 @@ export async function run(context: Context, command: Command): Promise<number> {
       `name a run of ${place.environment}: headgate history ${place.environment} lists them`,
     )
   const report = await look(await context.engine(), place, { command: 'report', run: place.run })
-  context.terminal.answer({ schema: 'headgate/report/1', ...report })
-  context.terminal.say(reportMarkdown(report).trimEnd())
+  const { terminal } = context
+  const { output = terminal.isTty ? 'text' : 'markdown' } = command.opts<{ output?: string }>()
+  terminal.answer({ schema: 'headgate/report/1', ...report })
+  terminal.say(output === 'text' ? reportLines(report).join('\n') : reportMarkdown(report).trimEnd())
   return EXIT.done
 }

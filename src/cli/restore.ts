@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { look } from '../client/look.js'
 import { failure } from '../domain/failures.js'
-import { addConfirmOptions } from './asking.js'
+import { addConfirmOptions, declined } from './asking.js'
 import type { Context } from './context.js'
 import { addWaitOption } from './following.js'
 import { backupLines } from './output-lists.js'
@@ -30,7 +30,7 @@ export async function run(context: Context, command: Command): Promise<number> {
   if (!options.yes) {
     if (!terminal.interactive) throw failure('UsageInvalid', 'a restore replaces the live database: add --yes')
     const typed = await terminal.ask('Put this in the place of the live database? [y/N] ')
-    if (!/^y(es)?$/i.test(typed)) throw failure('UsageInvalid', 'not restored: nothing was started')
+    if (!/^y(es)?$/i.test(typed)) throw declined('not restored: nothing was started')
   }
   return startAndFollow(context, 'restore', environment, options, { backup: `${found.name}/${found.kind}` })
 }

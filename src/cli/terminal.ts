@@ -6,6 +6,8 @@ import { plain } from '../domain/text.js'
 /** Where a command speaks. With `-o json` standard output holds JSON alone and everything else goes to standard error. */
 export interface Terminal {
   readonly json: boolean
+  /** Standard output is a terminal. */
+  readonly isTty: boolean
   /** Standard output can be redrawn. */
   readonly live: boolean
   /** Somebody can be asked. */
@@ -33,6 +35,7 @@ export function openTerminal(json: boolean): Terminal {
   const live = !json && stdout.isTTY && !isDumb
   return {
     json,
+    isTty: Boolean(stdout.isTTY),
     live,
     interactive: !json && stdin.isTTY && stdout.isTTY,
     get columns() {

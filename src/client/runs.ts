@@ -66,9 +66,12 @@ export async function startRun(
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error
     const other = await stateOf(engine.client.workflow.getHandle(id)).catch(() => undefined)
-    const which = other?.run ? `run ${other.run}` : 'a run'
-    const waits = other?.waiting === undefined ? '' : `; it waits for: ${other.waiting}`
-    throw failure('RunOpen', `${which} is open on ${place.environment}${waits}`, error)
+    throw failure('RunOpen', `${other?.run ? `run ${other.run}` : 'a run'} is open on ${place.environment}`, error, {
+      hint:
+        other?.waiting === undefined
+          ? `follow it with headgate watch ${place.environment}; start yours when it has ended`
+          : `it waits for you: ${other.waiting}, or headgate cancel ${other.run}; start yours when it has ended`,
+    })
   }
 }
 

@@ -41,6 +41,8 @@ export const ApprovalVerdict = z.strictObject({
   verified: z.boolean(),
   /** Why it was refused, or how it was verified. */
   note: z.string(),
+  /** What to do about a refusal, where that is known. */
+  hint: z.string().optional(),
 })
 export type ApprovalVerdict = z.infer<typeof ApprovalVerdict>
 

@@ -162,7 +162,10 @@ export const ApprovalConfiguration = z.union([
     allowedSigners: Text.optional().describe(
       "OpenSSH allowed_signers file on the worker's host; where it is set only verified approvals count",
     ),
-    requesterMayApprove: z.boolean().prefault(false).describe('Whether who asked for the run may also approve it'),
+    requesterMayApprove: z
+      .boolean()
+      .prefault(false)
+      .describe('Whether who asked for the run may also approve it, signed or by name'),
   }),
 ])
 export type ApprovalConfiguration = z.infer<typeof ApprovalConfiguration>

@@ -1,4 +1,4 @@
-import type { Cause } from './failures.js'
+import { type Cause, FAILURES, hintOf, type KnownFailure } from './failures.js'
 import { exitCode, type Outcome } from './outcome.js'
 import type { RunKind } from './plan.js'
 import type { DatabaseState, Ending, RecoverWay } from './run.js'
@@ -111,9 +111,11 @@ export function endingOf(facts: {
   serves?: boolean
   pauses?: boolean
   next?: string
+  /** What it failed with, if it did. */
+  failure?: Pick<KnownFailure, 'code' | 'detail'>
   acceptedBy?: string | undefined
 }): Ending {
-  const { run, outcome, cause, reason, acceptedBy } = facts
+  const { run, outcome, cause, reason, failure, acceptedBy } = facts
   const isOpen = outcome === 'needs-operator' && acceptedBy === undefined
   return {
     run,
@@ -125,6 +127,7 @@ export function endingOf(facts: {
     services: facts.serves === false ? NONE : (facts.services ?? SERVICES[outcome]),
     consumers: facts.pauses === false ? NONE : consumersAfter(outcome, facts.paused === true, !isOpen),
     next: facts.next ?? (isOpen ? `headgate recover ${run}` : `headgate report ${run}`),
+    ...(failure === undefined ? {} : { code: FAILURES[failure.code].code, hint: hintOf(failure) }),
     ...(acceptedBy === undefined ? {} : { acceptedBy }),
   }
 }

@@ -10,24 +10,29 @@ interface FailureRow {
   code: string
   retryable: boolean
   cause: Cause
-  /** What to do now. */
+  /** What to do now: right in every case that throws it. Where one knows better, it says so in the failure's detail. */
   hint: string
 }
 
 /** Every way to fail on one screen, with the operator's next move. */
 export const FAILURES = {
-  UsageInvalid: { code: 'E100', retryable: false, cause: 'fault', hint: 'see `headgate --help`' },
+  UsageInvalid: {
+    code: 'E100',
+    retryable: false,
+    cause: 'fault',
+    hint: 'type it again as the message says; `headgate COMMAND --help` lists every option',
+  },
   ConfigurationInvalid: {
     code: 'E101',
     retryable: false,
     cause: 'fault',
-    hint: 'fix headgate.yaml; nothing was touched',
+    hint: 'put right what the message names',
   },
   ReferenceMissing: {
     code: 'E102',
     retryable: false,
     cause: 'fault',
-    hint: 'set the variable or file where the worker runs; nothing was touched',
+    hint: 'set what the message names where the worker runs, then start that worker again',
   },
   EnvironmentUnknown: {
     code: 'E103',
@@ -39,9 +44,14 @@ export const FAILURES = {
     code: 'E104',
     retryable: false,
     cause: 'fault',
-    hint: 'the request did not come from a matching headgate; nothing was touched',
+    hint: 'send what the message asks for; it may have come from a headgate of another version or project',
   },
-  RunUnknown: { code: 'E105', retryable: false, cause: 'fault', hint: 'list the runs with `headgate history`' },
+  RunUnknown: {
+    code: 'E105',
+    retryable: false,
+    cause: 'fault',
+    hint: '`headgate status` says what is open, `headgate history` what ended, `headgate backups list` which backups there are',
+  },
   TemporalUnreachable: {
     code: 'E110',
     retryable: false,
@@ -52,13 +62,13 @@ export const FAILURES = {
     code: 'E111',
     retryable: false,
     cause: 'fault',
-    hint: 'start `headgate worker` beside the database',
+    hint: 'start `headgate worker` beside the database (on your own machine: `headgate dev`); one that runs says what it serves',
   },
   JournalUnavailable: {
     code: 'E120',
     retryable: true,
     cause: 'fault',
-    hint: 'run the SQL that `headgate doctor` prints',
+    hint: 'see that the server answers, and run the SQL that `headgate doctor` prints where the role may not create it',
   },
   DatabaseUnreachable: {
     code: 'E121',
@@ -70,29 +80,49 @@ export const FAILURES = {
     code: 'E122',
     retryable: false,
     cause: 'guard',
-    hint: 'the plan is bound to another database; plan again',
+    hint: 'see where the url leads: a plan or a backup counts for its own database alone',
   },
-  RightsMissing: { code: 'E123', retryable: false, cause: 'guard', hint: 'grant what `headgate doctor` prints' },
-  ToolMissing: { code: 'E124', retryable: false, cause: 'guard', hint: 'install the tool where the worker runs' },
+  RightsMissing: {
+    code: 'E123',
+    retryable: false,
+    cause: 'guard',
+    hint: 'give the role the password or the right that the message names; `headgate doctor` looks again',
+  },
+  ToolMissing: {
+    code: 'E124',
+    retryable: false,
+    cause: 'guard',
+    hint: 'install the program on the machine that was to run it; for a run that is the worker`s',
+  },
   ToolTimedOut: {
     code: 'E125',
     retryable: true,
     cause: 'fault',
     hint: 'find out from its log why the tool did not end',
   },
-  PlanStale: { code: 'E130', retryable: false, cause: 'guard', hint: 'look at the differences, then deploy again' },
-  PlanInvalid: { code: 'E131', retryable: false, cause: 'guard', hint: 'fix the migrations; nothing was touched' },
+  PlanStale: {
+    code: 'E130',
+    retryable: false,
+    cause: 'guard',
+    hint: 'look at the plan as it is now with `headgate plan`, then deploy again',
+  },
+  PlanInvalid: {
+    code: 'E131',
+    retryable: false,
+    cause: 'guard',
+    hint: 'put right what the message names in the release`s migrations, then plan again',
+  },
   GuardFailed: {
     code: 'E132',
     retryable: false,
     cause: 'guard',
-    hint: 'remove what stands in the way, then deploy again',
+    hint: 'remove what stands in the way, then try again',
   },
   RunOpen: {
     code: 'E133',
     retryable: false,
     cause: 'guard',
-    hint: 'wait for that run, or end it with `headgate recover`',
+    hint: 'let that run end: `headgate status` says where it is, what it waits for, and what to type',
   },
   PreviousUnknown: { code: 'E134', retryable: false, cause: 'guard', hint: 'make the service tell its current tag' },
   FenceLost: { code: 'E140', retryable: true, cause: 'fault', hint: 'a later attempt has taken over; nothing to do' },
@@ -108,7 +138,7 @@ export const FAILURES = {
     code: 'E204',
     retryable: true,
     cause: 'fault',
-    hint: 'look at disk space and rights; production is unchanged',
+    hint: 'put right what the message names (space, rights, pg_dump`s version), then try again',
   },
   BackupDamaged: {
     code: 'E205',
@@ -123,21 +153,36 @@ export const FAILURES = {
     cause: 'fault',
     hint: 'end what holds the lock, then deploy again',
   },
-  StateUnexpected: { code: 'E212', retryable: true, cause: 'fault', hint: 'compare the ledger with the files' },
+  StateUnexpected: {
+    code: 'E212',
+    retryable: true,
+    cause: 'fault',
+    hint: 'find out who changed what the message names; `headgate info` compares the ledger with the files',
+  },
   VerifyFailed: {
     code: 'E213',
     retryable: false,
     cause: 'fault',
-    hint: 'look at the check; the report shows what it found',
+    hint: 'look at the ledger, index or check that the message names; fix the migration or the check, then deploy again',
   },
-  ServiceFailed: { code: 'E220', retryable: false, cause: 'fault', hint: 'look at the service`s log' },
-  NotReady: { code: 'E221', retryable: false, cause: 'fault', hint: 'look at the service`s log' },
-  SmokeFailed: { code: 'E222', retryable: false, cause: 'fault', hint: 'look at the answer in the report' },
+  ServiceFailed: {
+    code: 'E220',
+    retryable: false,
+    cause: 'fault',
+    hint: 'look at the service`s log, then deploy again',
+  },
+  NotReady: { code: 'E221', retryable: false, cause: 'fault', hint: 'look at the service`s log, then deploy again' },
+  SmokeFailed: {
+    code: 'E222',
+    retryable: false,
+    cause: 'fault',
+    hint: 'look at the answer in the report and at the service`s log, then deploy again',
+  },
   RestoreForbidden: {
     code: 'E230',
     retryable: false,
     cause: 'fault',
-    hint: 'writes may have happened since the backup; decide with `headgate recover`',
+    hint: 'remove what the message names (it is bound to this very database), then decide with `headgate recover`',
   },
   RestoreFailed: {
     code: 'E231',
@@ -149,7 +194,7 @@ export const FAILURES = {
     code: 'E240',
     retryable: false,
     cause: 'guard',
-    hint: 'an approver must sign the digest in the plan',
+    hint: '`headgate status` says whether the run waits, and for which plan; `headgate plan` says who may approve it',
   },
   ApprovalRejected: {
     code: 'E241',
@@ -158,7 +203,7 @@ export const FAILURES = {
     hint: 'talk to who rejected; a new deploy asks again',
   },
   ApprovalExpired: { code: 'E242', retryable: false, cause: 'person', hint: 'deploy again to ask again' },
-  Cancelled: { code: 'E243', retryable: false, cause: 'person', hint: 'nothing to do' },
+  Cancelled: { code: 'E243', retryable: false, cause: 'person', hint: 'nothing; deploy again when it suits' },
   TooLate: { code: 'E244', retryable: false, cause: 'guard', hint: 'wait for the end of the run' },
   NeedsOperator: {
     code: 'E250',
@@ -182,6 +227,8 @@ export interface FailureDetail {
   changed?: string
   /** Long evidence: differences, blockers, an SQL to run. At most 8 KiB is kept. */
   evidence?: string
+  /** What to do now, where this case knows better than its code. */
+  hint?: string
 }
 
 /** The only kind of error that crosses an activity's boundary. `message`: what happened, to what; lower case, no full stop. */
@@ -212,14 +259,22 @@ function* failuresIn(error: unknown): Generator<{ code: FailureCode; error: Erro
   }
 }
 
+export interface KnownFailure {
+  code: FailureCode
+  message: string
+  detail: FailureDetail
+}
+
 /** The deepest known failure, or undefined. */
-export function knownFailure(
-  error: unknown,
-): { code: FailureCode; message: string; detail: FailureDetail } | undefined {
-  let deepest: { code: FailureCode; message: string; detail: FailureDetail } | undefined
+export function knownFailure(error: unknown): KnownFailure | undefined {
+  let deepest: KnownFailure | undefined
   for (const { code, error: at, detail } of failuresIn(error)) deepest = { code, message: at.message, detail }
   return deepest
 }
+
+/** What to do now. */
+export const hintOf = ({ code, detail }: Pick<KnownFailure, 'code' | 'detail'>): string =>
+  detail.hint ?? FAILURES[code].hint
 
 /** Whether `code` stands anywhere in the chain of causes. */
 export function failedWith(error: unknown, code: FailureCode): boolean {

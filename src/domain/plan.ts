@@ -92,6 +92,8 @@ export const PlanSummary = z.strictObject({
   clones: z.boolean().default(false),
   approvalTimeoutMs: z.int(),
   approvalsNeeded: z.int(),
+  /** Whether who asked may be one of them; a run that was planned before this was told says nothing of it. */
+  requesterMayApprove: z.boolean().optional(),
   heartbeatMs: z.int(),
   holdOnFailure: z.boolean(),
   /** Whether the server knows our search attributes: an unregistered one blocks every workflow task. */

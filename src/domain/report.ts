@@ -102,7 +102,10 @@ export function buildReport({ run, plan, steps, decisions, events, backups }: Re
     steps: steps.slice(-STEPS).map(stepOf),
     decisions,
     backups,
-    events: events.slice(-EVENTS).map(({ at, type, body }) => ({ at, type, text: textOf(body) })),
+    events: events
+      .filter((event) => !isToldWithItsStep(event, steps))
+      .slice(-EVENTS)
+      .map(({ at, type, body }) => ({ at, type, text: sentenceOf(type, body) })),
     commands: [`headgate ${run.kind} ${run.environment}${tag}`, ...(run.ending === undefined ? [] : [run.ending.next])],
   }
 }
@@ -117,7 +120,7 @@ function stepOf({
   startedAt,
   endedAt,
 }: ReportFacts['steps'][number]): Report['steps'][number] {
-  const note = failure ? `${failure.code}: ${failure.message}` : typeof result === 'string' ? result : textOf(result)
+  const note = failure ? whyFailed(failure) : typeof result === 'string' ? result : textOf(result)
   return {
     step,
     stage,
@@ -129,6 +132,50 @@ function stepOf({
     ...(failure?.evidence === undefined ? {} : { evidence: failure.evidence }),
   }
 }
+
+/** What Temporal tells an attempt that is to end, in words. */
+const ENDED_BY: Record<string, string> = {
+  CANCELLED: 'cancelled',
+  WORKER_SHUTDOWN: 'its worker was stopped: the next attempt took over',
+  TIMED_OUT: 'its time was over: the next attempt took over',
+  NOT_FOUND: 'the server did not wait for this attempt any more',
+}
+
+const whyFailed = ({ code, message }: { code: string; message: string }): string =>
+  (code === 'Unexpected' ? ENDED_BY[message] : undefined) ?? `${code}: ${message}`
+
+type JournaledEvent = ReportFacts['events'][number]
+
+const isToldWithItsStep = ({ type, body }: JournaledEvent, steps: ReportFacts['steps']): boolean =>
+  type === 'evidence' && steps.some(({ failure }) => failure?.evidence !== undefined && failure.evidence === body.text)
+
+/** What happened, for a person; the journal's own words where this version does not know the type. */
+function sentenceOf(type: string, body: JournaledEvent['body']): string {
+  const { text, outcome, reason, differences, choice, by, stage, snapshot } = body
+  switch (type) {
+    case 'ended':
+      return `ended as ${outcome}: ${reason}`
+    case 'waiting':
+      return `waits for an approval: ${text}`
+    case 'plan changed':
+      return `the plan is not the one that was approved any more: ${shortened(differences)}`
+    case 'recover':
+      return `${by} chose to ${choice} it, from stage ${stage}`
+    case 'gate proven closed':
+      return `the gate was proven closed once more, at snapshot ${snapshot}`
+    case 'not notified':
+      return `somebody was not told: ${text}`
+    default:
+      return typeof text === 'string' ? text : `${type}: ${textOf(body)}`
+  }
+}
+
+/** Checksums are cut as digests are. */
+const shortened = (differences: unknown): string =>
+  (Array.isArray(differences) ? differences : [])
+    .map(String)
+    .join(', ')
+    .replace(/\b([0-9a-f]{12})[0-9a-f]{52}\b/g, '$1')
 
 /** The `text` of an event or a result, else its JSON. */
 function textOf(body: unknown): string {

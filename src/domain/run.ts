@@ -101,6 +101,10 @@ export const Ending = z.strictObject({
   services: z.string(),
   consumers: z.string(),
   next: z.string(),
+  /** Of what failed: `E210`. */
+  code: z.string().optional(),
+  /** What a person does about it, in words. */
+  hint: z.string().optional(),
   /** Who took the state as it is, where it could not be proven to be more than that. */
   acceptedBy: z.string().optional(),
 })

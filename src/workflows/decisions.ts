@@ -106,7 +106,8 @@ export class Decisions {
     const verdict = ApprovalVerdict.parse(await this.#check(stage, decision, DecisionMessage.parse(message)))
     if (!verdict.accepted) {
       this.#refusals += 1
-      throw failure('ApprovalRefused', verdict.note)
+      const { note, hint } = verdict
+      throw failure('ApprovalRefused', note, undefined, hint === undefined ? {} : { hint })
     }
     this.#made = [...this.#made, { stage, decision, by: verdict.by, verified: verdict.verified, digest }]
     return `stage ${stage} ${decision === 'approve' ? 'approved' : 'rejected'} by ${verdict.by}: ${verdict.note}`

@@ -1,6 +1,7 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common'
 import { setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow'
-import type { RunState, StepLine } from '../domain/run.js'
+import { moment } from '../domain/amounts.js'
+import type { Ending, RunState, StepLine } from '../domain/run.js'
 
 const KEYS = {
   environment: defineSearchAttributeKey('HeadgateEnvironment', SearchAttributeType.KEYWORD),
@@ -36,12 +37,9 @@ export class Display {
 
 /** Call to action first: the panel clips its last lines, and `3/4` would be set as a fraction. */
 function details(state: RunState): string {
-  const until =
-    state.deadline === undefined
-      ? ''
-      : ` until ${new Date(state.deadline).toISOString().slice(0, 16).replace('T', ' ')} UTC`
+  const until = state.deadline === undefined ? '' : ` until ${moment(state.deadline)}`
   const head = state.ending
-    ? [`**${state.ending.outcome}**: ${escaped(state.ending.reason)}`, '', `Next: \`${state.ending.next}\``]
+    ? ended(state.ending)
     : state.waiting === undefined
       ? [`**${state.step}**`]
       : [
@@ -54,6 +52,11 @@ function details(state: RunState): string {
   const table = ['| | step | stage | took | note |', '|-|-|-|-|-|', ...state.lines.map(row)]
   const what = `${state.run} · database ${escaped(state.database)}${state.tag === undefined ? '' : ` · tag ${state.tag}`}`
   return [...head, '', what, '', ...table, '', '\u00a0'].join('\n')
+}
+
+function ended({ outcome, reason, code, hint, next }: Ending): string[] {
+  const what = `**${outcome}**${code === undefined ? '' : ` (${code})`}: ${escaped(reason)}`
+  return [what, '', ...(hint === undefined ? [] : [`Do: ${escaped(hint)}`, '']), `Next: \`${next}\``]
 }
 
 const MARKS: Record<StepLine['state'], string> = { running: '▶', done: '✓', failed: '✗', waiting: '○' }

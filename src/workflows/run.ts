@@ -8,7 +8,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow'
 import { endingOf, outcomeAfter, SUCCEEDED } from '../domain/ending.js'
-import { FAILURES, failedWith, failure, knownFailure, messageOf } from '../domain/failures.js'
+import { FAILURES, failedWith, failure, type KnownFailure, knownFailure, messageOf } from '../domain/failures.js'
 import type { PlanSummary, RunKind, StageSummary } from '../domain/plan.js'
 import type { Recovery } from '../domain/recovery.js'
 import type {
@@ -220,7 +220,8 @@ export class Run {
       stage.phase === 'restore'
         ? 'the restore'
         : `${stage.count} ${stage.phase} ${stage.count === 1 ? 'migration' : 'migrations'}`
-    const title = `wait for approval of ${what}`
+    const notBy = this.#summary?.requesterMayApprove === false ? `, not by ${this.#input.requester.by}, who asked` : ''
+    const title = `wait for approval of ${what}${notBy}`
     await this.#line('await-approval', title, async () => {
       await this.#activities('quick', 'tell who may approve').notify(this.name, 'waiting', this.#approveCommand())
       this.#deadline = Date.now() + (this.#summary?.approvalTimeoutMs ?? 0)
@@ -241,6 +242,7 @@ export class Run {
         outcome: 'succeeded',
         reason: nothing ? 'nothing to do' : 'every step is done',
         ...SUCCEEDED[this.#kind],
+        ...(this.#databaseText === undefined ? {} : { database: this.#databaseText }),
         ...(nothing
           ? {
               database: 'unchanged, nothing pending',
@@ -266,13 +268,14 @@ export class Run {
         this.#stranded?.isSwapped ?? false,
       ),
     )
-    return this.#end({ ...endingOf({ ...this.#configured(), run: this.name, ...found }), exit: 0 })
+    const database = [found.database, this.#databaseText].filter(Boolean).join('; ')
+    return this.#end({ ...endingOf({ ...this.#configured(), run: this.name, ...found, database }), exit: 0 })
   }
 
   /** The run failed or was cancelled, and its saga has undone what it could. */
   async failed(error: unknown): Promise<Ending> {
     const needsOperator = failedWith(error, 'NeedsOperator')
-    const known = knownFailure(error)
+    const known = knownFailure(error) ?? UNEXPECTED
     const cancelled = failedWith(error, 'Cancelled')
     const outcome = outcomeAfter({
       needsOperator,
@@ -286,9 +289,10 @@ export class Run {
         ...this.#configured(),
         run: this.name,
         outcome,
-        cause: cancelled ? 'person' : known ? FAILURES[known.code].cause : 'fault',
+        cause: cancelled ? 'person' : FAILURES[known.code].cause,
         reason: needsOperator ? outermost(error) : messageOf(error),
-        database: needsOperator ? undefined : this.#databaseText,
+        failure: outcome === 'needs-operator' ? NEEDS_OPERATOR : known,
+        database: this.#databaseText,
         paused,
       }),
       error,
@@ -316,10 +320,17 @@ export class Run {
             ...(known?.detail.evidence === undefined ? {} : { evidence: known.detail.evidence }),
           }),
         )
-      : { ...ending, next: known ? FAILURES[known.code].hint : ending.next }
+      : { ...ending, next: this.#lookAgain() }
     this.#show()
     await condition(allHandlersFinished)
     return this.#ending
+  }
+
+  /** Where there is no run to report: what shows how things stand. */
+  #lookAgain(): string {
+    const { environment, tag } = this.#input
+    if (this.#kind !== 'deploy' && this.#kind !== 'migrate') return `headgate status ${environment}`
+    return `headgate plan ${environment}${tag === undefined ? '' : ` --tag ${tag}`}`
   }
 
   /** The clone has served once the database is proven and its dump is kept. Housekeeping never changes an outcome. */
@@ -345,11 +356,17 @@ export class Run {
       this.#steering.refuseCancel(tooLate(title))
       const note = await this.#line(step, title, call)
       this.#table.note(step, note)
+      // Whoever restores must read at the end what was put in place, and what was put aside.
+      if (step === 'restore-backup') this.#databaseText = note
       return
     }
     this.#steering.allowCancel()
+    const settle = (): Promise<string> =>
+      this.#activities(rule.promise, title).migrateStage(this.name, this.#stageNumber, 'a cancel')
     const note = await this.#line(step, title, () =>
-      this.#steering.stoppable(call, step === 'migrate' && this.#stage?.phase === 'contract'),
+      step === 'migrate' && this.#stage?.phase === 'contract'
+        ? this.#steering.stoppableUntilCommitted(call, settle)
+        : this.#steering.stoppable(call),
     )
     this.#table.note(step, note)
   }
@@ -457,6 +474,9 @@ export class Run {
     this.#display.show(this.#state(), this.#summary?.searchAttributes ?? false)
   }
 }
+
+const UNEXPECTED: KnownFailure = { code: 'Unexpected', message: '', detail: {} }
+const NEEDS_OPERATOR: KnownFailure = { code: 'NeedsOperator', message: '', detail: {} }
 
 const tooLate = (title: string): string => `${title} cannot be cancelled any more`
 

@@ -161,6 +161,20 @@ test('a file that was named and is not there is an error; ./headgate.yaml may be
   expect(exit).toBe(1)
 })
 
+test('who starts dev where no headgate.yaml is, is told to go where it is, or how to write one', async () => {
+  const { exit, err } = await headgate(['dev'])
+  expect(err).toBe(`error E101: headgate.yaml: no such file
+  changed   nothing
+  do        go to the folder that holds it, name it with --config, or write it: four lines are enough
+
+    name: shop
+    environments:
+      staging:
+        url: \${env:STAGING_DATABASE_URL}
+`)
+  expect(exit).toBe(1)
+})
+
 test('without Temporal it is exit 9 and says where it looked', async () => {
   const { exit, out, err } = await headgate(['deploy', 'staging', '--tag', '2', '--project', 'shop'], {
     env: { TEMPORAL_ADDRESS: nobody },
@@ -182,7 +196,7 @@ test.each([
   })
   expect(err).toBe(`error E111: no worker polls headgate-nobody-staging
   changed   nothing
-  do        start \`headgate worker\` beside the database
+  do        ${FAILURES.WorkerMissing.hint}
 `)
   expect(exit).toBe(9)
 })
@@ -262,7 +276,7 @@ test('schema prints one JSON Schema', async () => {
 test('explain tells a code by its number or its name, in any case', async () => {
   const { out } = await headgate(['explain', 'e204'])
   expect(out).toBe(`E204 BackupFailed
-  means    the backup could not be taken or verified: nothing is migrated without one
+  means    No backup was taken, or it could not be proven valid: nothing is migrated without one.
   cause    a fault
   again    the step is tried again by itself
   do       ${FAILURES.BackupFailed.hint}

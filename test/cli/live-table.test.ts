@@ -12,6 +12,7 @@ function screen(columns: number, rows: number): { terminal: Terminal; lines: () 
   const say = (text = ''): void => draw(`${text}\n`)
   const terminal: Terminal = {
     json: false,
+    isTty: true,
     live: true,
     interactive: true,
     columns,

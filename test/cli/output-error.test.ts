@@ -2,7 +2,7 @@ import { ActivityFailure, ApplicationFailure, RetryState } from '@temporalio/com
 import { expect, test } from 'vitest'
 import { exitOfError } from '../../src/cli/exit-code.js'
 import { answerOf, errorBlock } from '../../src/cli/output-error.js'
-import { failure } from '../../src/domain/failures.js'
+import { FAILURES, failure } from '../../src/domain/failures.js'
 
 test('an error is one block: what, what changed, what to do, evidence indented', () => {
   const error = failure('MigrationBlocked', 'could not get a lock on orders', undefined, {
@@ -32,6 +32,13 @@ test('an error that came back through Temporal is known by its type, however dee
   expect(answerOf(outer)).toMatchObject({ code: 'E205', what: 'pre_migration_1/dump: file 3 differs' })
 })
 
+test('a failure that knows better than its code what to do says so, also when it came back through Temporal', () => {
+  const inner = failure('RunOpen', 'run staging-1 is open', undefined, { hint: 'headgate recover staging-1' })
+  expect(answerOf(inner).next).toBe('headgate recover staging-1')
+  expect(answerOf(new Error('Workflow execution failed', { cause: inner })).next).toBe('headgate recover staging-1')
+  expect(answerOf(failure('RunOpen', 'run staging-1 is open')).next).toBe(FAILURES.RunOpen.hint)
+})
+
 test('several lines of what is wrong stay one block, without control characters', () => {
   const error = failure(
     'ConfigurationInvalid',
@@ -40,7 +47,7 @@ test('several lines of what is wrong stay one block, without control characters'
   expect(errorBlock(error)).toBe(`error E101: headgate.yaml:2:1: unknown key "x"
             headgate.yaml:3:1: url is missing
   changed   nothing
-  do        fix headgate.yaml; nothing was touched
+  do        put right what the message names
 `)
 })
 

@@ -113,6 +113,19 @@ test('a run`s end is a block: what happened, what is what, what to type', () => 
   ])
 })
 
+test('a run that failed says with which code, and what a person does about it', () => {
+  expect(summary({ ...ENDING, code: 'E210', hint: 'fix the migration, then deploy again' })).toEqual([
+    '',
+    'restored: 0004: duplicate key (23505)',
+    '  code       E210: headgate explain E210 says what it means',
+    '  database   equal to before the run',
+    '  services   on the previous image',
+    '  consumers  as before the run',
+    '  do         fix the migration, then deploy again',
+    '  next       headgate report production-20261120-120300',
+  ])
+})
+
 test('JSON events have ISO times, and the last one is the ending itself', () => {
   expect(jsonEvent(step({ state: 'done', endedAt: AT }))).toEqual({
     event: 'step',

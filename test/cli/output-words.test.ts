@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { duration, moment, plural, size, table } from '../../src/cli/output-words.js'
+import { duration, plural, table } from '../../src/cli/output-words.js'
 
 test.each([
   [0, '0.0 s'],
@@ -10,19 +10,6 @@ test.each([
   [3 * 86_400_000 + 4 * 3_600_000, '3 d 4 h'],
 ])('%d ms are %s', (ms, text) => {
   expect(duration(ms)).toBe(text)
-})
-
-test.each([
-  [0, '0 B'],
-  [999, '999 B'],
-  [8_123_456, '8.1 MB'],
-  [4e15, '4000.0 TB'],
-])('%d bytes are %s', (bytes, text) => {
-  expect(size(bytes)).toBe(text)
-})
-
-test('a moment is told in UTC, as in the names of runs', () => {
-  expect(moment('2026-11-20T10:30:59.999Z')).toBe('2026-11-20 10:30 UTC')
 })
 
 test('one is one, any other number is many', () => {

@@ -1,78 +1,6 @@
 import { expect, test } from 'vitest'
 import { reportMarkdown } from '../../src/cli/report-markdown.js'
-import type { Report } from '../../src/domain/report.js'
-
-const report = (more: Partial<Report> = {}): Report => ({
-  run: 'production-20261120-120300',
-  project: 'shop',
-  environment: 'production',
-  kind: 'deploy',
-  tag: '2',
-  database: 'shop',
-  digest: '3f9a0c1d2e4b5a69',
-  requestedBy: 'ana (a claim)',
-  startedAt: '2026-11-20T12:03:00.000Z',
-  endedAt: '2026-11-20T12:04:05.000Z',
-  ending: {
-    run: 'production-20261120-120300',
-    outcome: 'succeeded',
-    exit: 0,
-    reason: 'every step is done',
-    database: 'at the target, verified',
-    services: 'on the new image',
-    consumers: 'as before the run',
-    next: 'headgate report production-20261120-120300',
-  },
-  migrations: [{ version: '0002_add_sku', name: 'add sku', phase: 'expand', stage: 1 }],
-  steps: [
-    {
-      step: 'migrate',
-      stage: 1,
-      attempt: 1,
-      state: 'failed',
-      startedAt: '2026-11-20T12:03:04.000Z',
-      seconds: 0.5,
-      note: 'FenceLost: taken over',
-    },
-    {
-      step: 'migrate',
-      stage: 1,
-      attempt: 2,
-      state: 'done',
-      startedAt: '2026-11-20T12:03:14.000Z',
-      seconds: 1.25,
-      note: '1 applied',
-    },
-  ],
-  decisions: [
-    {
-      stage: 2,
-      decision: 'approve',
-      by: 'ben',
-      verified: true,
-      accepted: true,
-      digest: '3f9a',
-      note: 'signature verified',
-      at: '2026-11-20T12:04:00.000Z',
-    },
-  ],
-  backups: [
-    {
-      name: 'pre_migration_20261120_120303-s1e2',
-      kind: 'clone',
-      state: 'valid',
-      gate: 'closed',
-      run: 'r',
-      stage: 1,
-      takenAt: '',
-      bytes: '8123456',
-      location: 'shop__c_1',
-    },
-  ],
-  events: [],
-  commands: ['headgate deploy production --tag 2'],
-  ...more,
-})
+import { report } from './report-of-shop.js'
 
 test('a report says in Markdown what ran, with every attempt, who approved, and how to repeat it', () => {
   expect(reportMarkdown(report())).toBe(`# production-20261120-120300
@@ -136,5 +64,5 @@ test('what others wrote is text: no markup, no HTML, no table`s edge, no control
 test('evidence stands in a fence that it cannot close', () => {
   const [step] = report().steps
   const text = reportMarkdown(report({ steps: step ? [{ ...step, evidence: 'a\n```\n# b\n````\n\u0007c' }] : [] }))
-  expect(text).toContain('### Evidence of migrate, attempt 1\n\n`````text\na\n```\n# b\n````\nc\n`````')
+  expect(text).toContain('## Evidence of migrate, attempt 1\n\n`````text\na\n```\n# b\n````\nc\n`````')
 })

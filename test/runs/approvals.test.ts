@@ -155,6 +155,44 @@ describe('a contract stage in a protected environment', () => {
   })
 })
 
+describe('where anybody may approve by name', () => {
+  const open = async (approval: object): Promise<void> => {
+    secret = await secretWorld({ migrations: MIGRATIONS, environment: { approval } })
+  }
+  const waiting = async (): Promise<{ digest: string; run: string; text: string }> => {
+    const answer = await secret.person(ANA).types('deploy', 'staging', '--tag', '2')
+    expect(answer.exit, answer.text).toBe(3)
+    return { ...(await secret.world.until(({ state }) => state === 'waiting')), text: answer.text }
+  }
+
+  test('who asked is refused under that name, by command and by update, and is told what to do; another is not', async () => {
+    await open({})
+    const { world, person } = secret
+    const { digest, run: name, text } = await waiting()
+    expect(text).toContain(`wait for approval of 1 contract migration, not by ${ANA}, who asked`)
+    const why = `${ANA} asked for this run and may not approve it`
+    const own = await person(ANA).types('approve', name, '--digest', digest.slice(0, 12))
+    expect(own.exit, own.text).toBe(4)
+    expect(own.stderr).toContain(why)
+    expect(own.stderr).toContain('do        let somebody else approve it')
+    expect(own.stderr).toContain('requesterMayApprove: true')
+    const update = world.handle.executeUpdate('approve', { args: [{ by: ` ${ANA.toUpperCase()}`, digest }] })
+    await expect(update).rejects.toMatchObject({ cause: { message: expect.stringContaining('asked for this run') } })
+    const another = await person(BEN).types('approve', name, '--digest', digest.slice(0, 12))
+    expect(another.exit, another.text).toBe(0)
+    expect(another.text).toContain('a claim, not verified')
+    expect(await world.ending()).toMatchObject({ outcome: 'succeeded' })
+  })
+
+  test('who asked may approve where the configuration says so', async () => {
+    await open({ requesterMayApprove: true })
+    const { digest, text } = await waiting()
+    expect(text).not.toContain('who asked')
+    await secret.world.handle.executeUpdate('approve', { args: [{ by: ANA, digest }] })
+    expect(await secret.world.ending()).toMatchObject({ outcome: 'succeeded' })
+  })
+})
+
 test('without a list of signers a protected environment is not even begun', async () => {
   secret = await secretWorld({ migrations: MIGRATIONS, environment: { protected: true } })
   const { world, person } = secret

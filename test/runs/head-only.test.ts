@@ -81,7 +81,10 @@ test('where a later migration fails a contract statement may have committed: a p
   expect(await world.ending()).toMatchObject({ outcome: 'needs-operator', exit: 6, consumers: 'still paused' })
   expect(world.consumer.state).toBe('paused')
   const recovery = await world.start('recover', { recover: { choice: 'restore' } })
-  expect(await world.ending(recovery)).toMatchObject({ exit: 0 })
+  const ending = await world.ending(recovery)
+  expect(ending).toMatchObject({ exit: 0 })
+  const [aside] = (await world.siblings()).filter((name) => name.includes('__q_'))
+  expect(ending.database).toContain(`what was live until then is kept in database ${aside}`)
   expect(differences(before, await world.snapshot())).toEqual([])
 })
 

@@ -92,6 +92,16 @@ test('with the gate open a half-committed release is not restored: the committed
   expect(await world.rows('select n from stock')).toHaveLength(world.consumer.processed)
 })
 
+test('with the gate open a contract migration that fails in its transaction is no point of no return: deferred', async () => {
+  await run({ withoutService: true, migrations: { ...EXPAND, '0003_fails.contract.sql': 'select 1 / 0' } })
+  await world.start()
+  const { digest } = await world.until(({ state }) => state === 'waiting')
+  await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+  expect(await world.ending()).toMatchObject({ outcome: 'deferred', exit: 7, cause: 'fault' })
+  expect(await world.journal('select name from {s}.runs where contract_started_at is not null')).toEqual([])
+  expect(world.consumer.state).toBe('running')
+})
+
 test('with the gate open a migration that left a part of its work is for a person, and consumers stay paused', async () => {
   await run({ withoutService: true, migrations: HALF })
   await world.start()
@@ -210,6 +220,13 @@ test('a dump of everything can be taken, and put in place again with what is liv
   await world.rows(`update orders set item = 'stolen'`)
   const ending = await world.ending(await world.start('restore', { backup: taken?.name }))
   expect(ending).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  const [aside = ''] = (await world.siblings()).filter((name) => name.includes('__q_'))
+  const inPlace = new RegExp(
+    `^${taken?.name}, the state of .* UTC, was swapped in; what was live until then is kept in`,
+  )
+  expect(ending.database).toMatch(inPlace)
+  expect(ending.database).toContain(`database ${aside}`)
+  expect(ending.lines.find(({ step }) => step === 'restore-backup')?.note).toBe(ending.database)
   expect(await world.rows(`select 1 from orders where item = 'stolen' and written_by = 'seed'`)).toHaveLength(0)
   await world.quiet()
   expect(

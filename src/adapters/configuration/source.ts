@@ -7,6 +7,12 @@ import { isWrittenMap, type WrittenMap } from './written.js'
 
 const MOST_BYTES = 1024 * 1024
 
+/** For who has none yet, or stands elsewhere. */
+const MISSING = {
+  hint: 'go to the folder that holds it, name it with --config, or write it: four lines are enough',
+  evidence: 'name: shop\nenvironments:\n  staging:\n    url: ${env:STAGING_DATABASE_URL}',
+}
+
 /** A `headgate.yaml` that is YAML and a mapping; nothing in it is checked yet. */
 export interface ConfigurationSource {
   /** As it was asked for: messages start with it. */
@@ -36,7 +42,8 @@ export function parseConfiguration(text: string, file: string): ConfigurationSou
 async function readBytes(file: string): Promise<Uint8Array> {
   // Without O_NONBLOCK opening a named pipe waits for a writer.
   const handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK).catch((error: unknown) => {
-    throw failure('ConfigurationInvalid', `${file}: ${whyUnreadable(error)}`, error)
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    throw failure('ConfigurationInvalid', `${file}: ${whyUnreadable(error)}`, error, isMissing ? MISSING : {})
   })
   try {
     if (!(await handle.stat()).isFile()) throw failure('ConfigurationInvalid', `${file}: not a file`)

@@ -49,6 +49,8 @@ export async function sign(text: string, key: string, signal: AbortSignal): Prom
     throw failure(
       'ApprovalRefused',
       `ssh-keygen could not sign with ${key}: ${result.stderr.trim().split('\n').at(-1) ?? ''}`,
+      undefined,
+      { hint: 'name a private key that you may read and use' },
     )
   return result.stdout
 }

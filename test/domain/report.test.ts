@@ -1,0 +1,81 @@
+import { expect, test } from 'vitest'
+import { buildReport, type ReportFacts } from '../../src/domain/report.js'
+
+const AT = '2026-11-20T12:03:00.000Z'
+const RUN = 'production-20261120-120300'
+
+const facts = (more: Partial<ReportFacts> = {}): ReportFacts => ({
+  run: {
+    name: RUN,
+    project: 'shop',
+    environment: 'production',
+    kind: 'deploy',
+    tag: '2',
+    database: 'shop',
+    planDigest: undefined,
+    requester: { by: 'ana', verified: false },
+    state: 'open',
+    gate: undefined,
+    contractStarted: false,
+    ending: undefined,
+    startedAt: AT,
+    endedAt: undefined,
+  },
+  plan: undefined,
+  steps: [],
+  decisions: [],
+  events: [],
+  backups: [],
+  ...more,
+})
+
+const failed = (failure: { code: string; message: string; evidence?: string }): ReportFacts['steps'][number] => ({
+  step: 'migrate',
+  stage: 1,
+  attempt: 1,
+  epoch: 1,
+  state: 'failed',
+  result: undefined,
+  failure,
+  startedAt: AT,
+  endedAt: AT,
+})
+
+test.each<[string, Record<string, unknown>, string]>([
+  ['ended', { reason: 'rejected by ben', outcome: 'deferred' }, 'ended as deferred: rejected by ben'],
+  ['waiting', { text: `headgate approve ${RUN}` }, `waits for an approval: headgate approve ${RUN}`],
+  ['held', { text: 'held by ben at migrate' }, 'held by ben at migrate'],
+  [
+    'plan changed',
+    { differences: [`- contract 0003 ${'a'.repeat(64)}`, `+ contract 0004 ${'b'.repeat(64)}`] },
+    'the plan is not the one that was approved any more: - contract 0003 aaaaaaaaaaaa, + contract 0004 bbbbbbbbbbbb',
+  ],
+  ['recover', { choice: 'finish', by: 'ben', stage: 2 }, 'ben chose to finish it, from stage 2'],
+  ['gate proven closed', { snapshot: '1:2:' }, 'the gate was proven closed once more, at snapshot 1:2:'],
+  ['not notified', { text: 'webhook of chat: 500' }, 'somebody was not told: webhook of chat: 500'],
+  ['of a later version', { a: 1 }, 'of a later version: {"a":1}'],
+])('an event of type %s is told as a sentence', (type, body, text) => {
+  expect(buildReport(facts({ events: [{ at: AT, type, body }] })).events).toEqual([{ at: AT, type, text }])
+})
+
+test('evidence that stands with its step is not told again among the events', () => {
+  const step = failed({ code: 'MigrationFailed', message: 'no', evidence: 'line 8' })
+  const evidence = (text: string) => ({ at: AT, type: 'evidence', body: { text } })
+  const report = buildReport(facts({ steps: [step], events: [evidence('line 8'), evidence('another')] }))
+  expect(report.events.map(({ text }) => text)).toEqual(['another'])
+})
+
+test.each([
+  ['CANCELLED', 'cancelled'],
+  ['WORKER_SHUTDOWN', 'its worker was stopped: the next attempt took over'],
+  ['TIMED_OUT', 'its time was over: the next attempt took over'],
+  ['NOT_FOUND', 'the server did not wait for this attempt any more'],
+])('an attempt that was ended by %s says so in words', (message, note) => {
+  const report = buildReport(facts({ steps: [failed({ code: 'Unexpected', message })] }))
+  expect(report.steps[0]?.note).toBe(note)
+})
+
+test('any other failure keeps its name and its message', () => {
+  const report = buildReport(facts({ steps: [failed({ code: 'MigrationFailed', message: 'CANCELLED' })] }))
+  expect(report.steps[0]?.note).toBe('MigrationFailed: CANCELLED')
+})
