@@ -120,11 +120,11 @@ export function fenced<T>(
   )
 }
 
-/** Throws `StateUnexpected` where the run has ended, or another workflow carries it now. */
+/** Throws `RunTaken` where the run has ended, or another workflow carries it now. */
 async function findOpenRun(journal: Journal, name: string, carrier: string): Promise<RunRecord> {
   const run = await findRun(journal, name)
-  if (run.state === 'ended') throw failure('StateUnexpected', `run ${name} has ended: ${run.outcome}`)
-  if (run.carrier !== carrier) throw failure('StateUnexpected', `run ${name} was taken over by ${run.carrier}`)
+  if (run.state === 'ended') throw failure('RunTaken', `run ${name} has ended: ${run.outcome}`)
+  if (run.carrier !== carrier) throw failure('RunTaken', `run ${name} was taken over by ${run.carrier}`)
   return run
 }
 

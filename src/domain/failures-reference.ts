@@ -36,6 +36,7 @@ const MEANS: Record<FailureCode, string> = {
     'The migrations make no plan: none at all, two heads, an edited or missing file, one out of order, expand after contract.',
   GuardFailed: 'Something was found in the way before it was touched; the message names each finding.',
   RunOpen: 'Another run is open on the same database.',
+  RunTaken: 'The run has ended, or a recovery carries it now: what its workflow still asks for is not done.',
   PreviousUnknown: 'The tag to go back to is not known, so there would be no way back.',
   FenceLost: 'A later attempt holds the database now; this one has stopped.',
   Unexpected: 'An error without a name of its own.',

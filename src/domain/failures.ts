@@ -124,6 +124,12 @@ export const FAILURES = {
     cause: 'guard',
     hint: 'let that run end: `headgate status` says where it is, what it waits for, and what to type',
   },
+  RunTaken: {
+    code: 'E135',
+    retryable: false,
+    cause: 'guard',
+    hint: 'see what became of the run with `headgate report`: this workflow does nothing more for it',
+  },
   PreviousUnknown: { code: 'E134', retryable: false, cause: 'guard', hint: 'make the service tell its current tag' },
   FenceLost: { code: 'E140', retryable: true, cause: 'fault', hint: 'a later attempt has taken over; nothing to do' },
   ConsumerNotQuiet: { code: 'E201', retryable: false, cause: 'fault', hint: 'find out why the consumer does not stop' },

@@ -70,3 +70,33 @@ test('one that had committed a part is found and proposed to be restored; nothin
   expect(await world.ending(restored)).toMatchObject({ outcome: 'restored', exit: 0 })
   expect(differences(before, await world.snapshot())).toEqual([])
 })
+
+test('a run that waits for approval and is terminated ends as deferred: its release stays', async () => {
+  await run({
+    migrations: {
+      '0002_note.sql': 'alter table orders add column note text',
+      '0003_item.contract.sql': 'alter table orders alter column item drop not null',
+    },
+  })
+  await world.start()
+  await world.until(({ state }) => state === 'waiting')
+  await world.handle.terminate('a person pressed the wrong button')
+  expect(await settled()).toMatchObject({ state: 'ended', outcome: 'deferred' })
+  expect(await world.serving()).toBe('2')
+  expect(world.consumer.state).toBe('running')
+})
+
+test('the workflow that was taken over does nothing more, should it come back', async () => {
+  await run({ migrations: SLOW })
+  await world.start()
+  await migrating()
+  await sleeping()
+  // As a person would who takes the run for dead: it is taken over while its workflow runs.
+  const [open] = await world.journal<{ name: string }>(`select name from {s}.runs where state = 'open'`)
+  const recovery = await world.start('recover', { recover: { run: open?.name, choice: 'automatic' } })
+  expect(await world.ending(recovery)).toMatchObject({ outcome: 'aborted', exit: 0 })
+  const before = await world.snapshot()
+  expect(await world.ending()).toMatchObject({ outcome: 'needs-operator' })
+  expect(differences(before, await world.snapshot())).toEqual([])
+  expect(await world.journal(`select name from {s}.runs where state = 'ended' and outcome = 'aborted'`)).toHaveLength(1)
+})
