@@ -43,29 +43,28 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
     await look(`consumer ${consumer.name}`, async () => (await consumer.state(signal)).state)
   for (const { service } of site.services)
     await look(`service ${service.name}`, async () => `runs ${(await service.current(signal)) ?? 'an unknown tag'}`)
-  return { host: hostname(), lines, grants: control ? grantsFor(control) : [] }
+  return { host: hostname(), lines, grants: control ? missingRights(control).map(({ grant }) => grant) : [] }
 }
 
 const identityOf = (target: Target): Promise<DatabaseIdentity> =>
   withSession(target, { applicationName: 'headgate doctor', readOnly: true }, readIdentity)
 
-function rightsLine(identity: DatabaseIdentity): Line {
-  const why = whyNoSwap(identity)
-  const { user, database } = identity
-  return {
-    what: 'rights',
-    ok: why === undefined,
-    found: why ?? `${user} may make databases, and ${database} is its own`,
+/** What a clone and a swap take and the role may not do, each with the SQL that grants it. */
+function missingRights({ user, database, isSuperuser, ...may }: DatabaseIdentity): { what: string; grant: string }[] {
+  if (isSuperuser) return []
+  const create = { what: 'may not create databases', grant: `alter role ${quoteIdentifier(user)} createdb;` }
+  const own = {
+    what: `does not own ${database}`,
+    grant: `alter database ${quoteIdentifier(database)} owner to ${quoteIdentifier(user)};`,
   }
+  return [...(may.canCreateDatabase ? [] : [create]), ...(may.ownsDatabase ? [] : [own])]
 }
 
-/** The SQL that gives the role what a clone and a swap take; none where nothing is missing. */
-function grantsFor({ user, database, isSuperuser, canCreateDatabase, ownsDatabase }: DatabaseIdentity): string[] {
-  if (isSuperuser) return []
-  return [
-    ...(canCreateDatabase ? [] : [`alter role ${quoteIdentifier(user)} createdb;`]),
-    ...(ownsDatabase ? [] : [`alter database ${quoteIdentifier(database)} owner to ${quoteIdentifier(user)};`]),
-  ]
+function rightsLine(identity: DatabaseIdentity): Line {
+  const { user, database } = identity
+  const missing = missingRights(identity).map(({ what }) => what)
+  if (missing.length > 0) return { what: 'rights', ok: false, found: `role ${user} ${missing.join(' and ')}` }
+  return { what: 'rights', ok: true, found: `role ${user} may create databases, and rename ${database}` }
 }
 
 async function wayBackLines(site: Site, identity: DatabaseIdentity): Promise<Line[]> {

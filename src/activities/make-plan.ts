@@ -2,11 +2,12 @@ import { type PlannedBackups, planBackups } from '../adapters/backup/index.js'
 import type { DatabaseIdentity } from '../adapters/postgres/identity.js'
 import { readIdentity } from '../adapters/postgres/identity.js'
 import { withSession } from '../adapters/postgres/session.js'
-import { failedWith, failure, messageOf } from '../domain/failures.js'
+import { failedWith, failure } from '../domain/failures.js'
 import type { Ledger, Migration } from '../domain/migration.js'
-import { type Plan, type PlannedMigration, type RunKind, stagesOf } from '../domain/plan.js'
+import type { Plan, PlannedMigration, RunKind } from '../domain/plan.js'
 import { redact } from '../domain/text.js'
 import type { Site } from './site.js'
+import { splitRelease } from './split-release.js'
 
 const LOOKING = { applicationName: 'headgate plan', readOnly: true }
 
@@ -35,7 +36,7 @@ export async function makePlan(
     request.kind === 'deploy' ? await plannedServices(site, request.tag, signal) : await currentServices(site, signal)
   const deploysImage = services.some(({ next }) => next !== undefined)
   const approval = configuration.approval
-  const { stages, remarks } = split(pending, {
+  const { stages, remarks } = await splitRelease(site, pending, {
     deploysImage,
     stopsAtTarget: migrator.stopsAtTarget,
     approvalBefore: approval === 'none' ? [] : approval.before,
@@ -120,17 +121,6 @@ function pendingOf(migrations: readonly Migration[], ledger: Ledger): PlannedMig
   }
   if (problems.length > 0) throw failure('PlanInvalid', problems.join('; '))
   return pending
-}
-
-function split(
-  pending: readonly PlannedMigration[],
-  options: Parameters<typeof stagesOf>[1],
-): ReturnType<typeof stagesOf> {
-  try {
-    return stagesOf(pending, options)
-  } catch (error) {
-    throw failure('PlanInvalid', messageOf(error))
-  }
 }
 
 /** In a protected environment only signed approvals count: without a list of signers the wait could never end well. */

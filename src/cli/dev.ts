@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { environmentNames, projectName, readConfigurationFile } from '../adapters/configuration/index.js'
+import { projectName, readConfigurationFile } from '../adapters/configuration/index.js'
 import {
   type DevRecord,
   prepareHome,
@@ -47,7 +47,12 @@ export async function run(context: Context): Promise<number> {
       `Temporal  ${address ?? 'as TEMPORAL_* says'}${(server?.uiUrl ?? other?.ui) ? `, UI ${server?.uiUrl ?? other?.ui}` : ''}`,
     )
     const worker = await startWorker({ settings, ...(address === undefined ? {} : { address }), onLine: terminal.note })
-    terminal.note(`next      headgate deploy ${environmentNames(source)[0]} --tag TAG, in another terminal`)
+    const [first] = worker.ready
+    terminal.note(
+      first === undefined
+        ? 'next      set what is missing, then start headgate dev again'
+        : `next      headgate deploy ${first} --tag TAG, in another terminal`,
+    )
     await untilToldToStop(worker, terminal.note)
   } finally {
     await removeDevRecord(settings.home, process.pid)

@@ -33,7 +33,7 @@ const stamped = (at: string, rest: string): string => `${at} ${rest}`.trimEnd()
 export function logLine(event: RunEvent, now: number): string | undefined {
   switch (event.event) {
     case 'run':
-      return stamped(clock(now), headline(event))
+      return stamped(clock(event.startedAt), headline(event))
     case 'step':
       return stepLine(event)
     case 'progress':
@@ -91,6 +91,7 @@ export function summary({ outcome, reason, database, services, consumers, code, 
 /** One event of `-o json`; times are ISO. */
 export function jsonEvent(event: RunEvent): object {
   const iso = (at: number): string => new Date(at).toISOString()
+  if (event.event === 'run') return { ...event, startedAt: iso(event.startedAt) }
   if (event.event === 'step') {
     const { startedAt, endedAt, ...rest } = event
     return { ...rest, startedAt: iso(startedAt), ...(endedAt === undefined ? {} : { endedAt: iso(endedAt) }) }

@@ -10,7 +10,10 @@ export type Silent = 'worker' | 'Temporal'
 
 /** One change of a run, as its viewers see it. */
 export type RunEvent =
-  | { event: 'run'; run: string; project: string; environment: string; tag?: string; database: string; digest: string }
+  | ({ event: 'run'; startedAt: number } & Pick<
+      RunState,
+      'run' | 'project' | 'environment' | 'tag' | 'database' | 'digest'
+    >)
   | ({ event: 'step' } & StepLine)
   | ({ event: 'progress' } & Progress)
   | { event: 'waiting'; run: string; stage: number; command: string; deadline?: number }
@@ -125,7 +128,17 @@ class Seen {
       this.#told = true
       this.run = state.run
       const { run, project, environment, tag, database, digest } = state
-      yield { event: 'run', run, project, environment, ...(tag === undefined ? {} : { tag }), database, digest }
+      const startedAt = state.lines[0]?.startedAt ?? Date.now()
+      yield {
+        event: 'run',
+        run,
+        project,
+        environment,
+        ...(tag === undefined ? {} : { tag }),
+        database,
+        digest,
+        startedAt,
+      }
     }
     for (const line of state.lines) {
       const key = `${line.step} ${line.stage} ${line.startedAt}`

@@ -114,7 +114,7 @@ export function stagesOf(
   if (late) {
     const contract = pending[firstContract]
     throw new Error(
-      `expand migration ${late.version} comes after contract migration ${contract?.version}: split the release`,
+      `expand migration ${late.version} comes after contract migration ${contract?.version}: they cannot go out in one release`,
     )
   }
   const expand = firstContract < 0 ? pending : pending.slice(0, firstContract)

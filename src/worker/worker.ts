@@ -43,6 +43,8 @@ export interface RunningWorker {
   stop: () => void
   /** Settles when every poller has ended; rejects when one failed. */
   ended: Promise<void>
+  /** Environments whose references lead somewhere; what their databases say is found out later. */
+  ready: readonly string[]
   healthPort: number | undefined
 }
 
@@ -73,6 +75,8 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     const queue = await queueOf(settings, project, environment, problems)
     queues.set(queue, [...(queues.get(queue) ?? []), environment])
   }
+  // The journals are looked at from here on, and say for themselves what is wrong.
+  const unresolved = new Map(problems)
   const workers = await Promise.all(
     [...queues.keys()].map((queue) => pollerOf(connection, namespace, queue, activities)),
   )
@@ -115,11 +119,24 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       await connection.close().catch(() => {})
     })
   ended.catch(stop)
-  onLine(
-    `worker ready: project ${project}, ${[...queues].map(([queue, names]) => `${names.join(', ')} on ${queue}`).join('; ')}`,
-  )
-  return { stop, ended, healthPort: health?.port }
+  for (const line of readyLines(project, queues, unresolved)) onLine(line)
+  const ready = environmentNames(source).filter((environment) => !unresolved.has(environment))
+  return { stop, ended, ready, healthPort: health?.port }
 }
+
+/** Which environments are served on which queue, and which cannot be yet, and why. */
+function readyLines(project: string, queues: Map<string, string[]>, unresolved: Map<string, string>): string[] {
+  const served = [...queues].flatMap(([queue, names]) => {
+    const ready = names.filter((name) => !unresolved.has(name))
+    return ready.length === 0 ? [] : [`${ready.join(', ')} on ${queue}`]
+  })
+  return [
+    `worker ready: project ${project}, ${served.join('; ') || 'no environment yet'}`,
+    ...[...unresolved].map(([environment, problem]) => notReady(environment, problem)),
+  ]
+}
+
+const notReady = (environment: string, problem: string): string => `${environment}: not ready: ${problem}`
 
 /** The attempt's own heartbeat, whose answer is waited for. */
 async function requireCurrent(client: Client, taskToken: Uint8Array): Promise<void> {
@@ -224,7 +241,7 @@ function watchJournals(
       if (problems.delete(environment)) onLine(`${environment}: ready now`)
     } catch (error) {
       const problem = messageOf(error)
-      if (problems.get(environment) !== problem) onLine(`${environment}: not ready: ${problem}`)
+      if (problems.get(environment) !== problem) onLine(notReady(environment, problem))
       problems.set(environment, problem)
     }
   }

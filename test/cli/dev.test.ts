@@ -40,7 +40,7 @@ beforeAll(async () => {
   const { url } = await createDatabase()
   await writeFile(
     join(folder, 'headgate.yaml'),
-    `name: devshop\njournal: { schema: devshop }\nenvironments: { staging: { url: "\${env:SHOP_URL}" } }\n`,
+    `name: devshop\njournal: { schema: devshop }\nenvironments:\n  production: { url: "\${env:NOT_SET_ANYWHERE}" }\n  staging: { url: "\${env:SHOP_URL}" }\n`,
   )
   dev = spawn(process.execPath, [HEADGATE, 'dev'], { cwd: folder, env: { ...environment(), SHOP_URL: url } })
   for (const stream of [dev.stdout, dev.stderr])
@@ -60,6 +60,13 @@ test('dev shows Temporal`s UI, the worker and what to type, and commands elsewhe
   expect(output).toMatch(/^next {6}headgate deploy staging --tag TAG/m)
   const { stdout } = await headgate('history', 'staging', '--project', 'devshop')
   expect(stdout).toContain('staging: no runs so far')
+})
+
+test('dev says which environment it cannot serve, and why, and names one that it can', () => {
+  expect(output).toMatch(
+    /^production: not ready: headgate\.yaml:4:\d+: environments\.production\.url needs the environment variable NOT_SET_ANYWHERE, which is not set$/m,
+  )
+  expect(output).toMatch(/^next {6}headgate deploy staging/m)
 })
 
 test('a second dev says that one runs', async () => {

@@ -17,7 +17,7 @@ const step = (more: Partial<Extract<RunEvent, { event: 'step' }>> = {}): Extract
 
 const LINES: [string, RunEvent, string | undefined][] = [
   [
-    'the run',
+    'the run, which began before it was told',
     {
       event: 'run',
       run: RUN,
@@ -26,8 +26,9 @@ const LINES: [string, RunEvent, string | undefined][] = [
       tag: '2',
       database: 'shop',
       digest: '3f9a0c1d2e4b5a69',
+      startedAt: AT - 2_000,
     },
-    '12:03:04 run production-20261120-120300: shop 2, database shop, plan 3f9a0c1d2e4b; times are UTC',
+    '12:03:02 run production-20261120-120300: shop 2, database shop, plan 3f9a0c1d2e4b; times are UTC',
   ],
   ['a step that begins', step(), '12:03:03 1 backup            running             take a backup and verify it'],
   [

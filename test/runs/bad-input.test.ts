@@ -164,7 +164,8 @@ describe('nothing is changed and the words are clear', () => {
     await world.release('4', { ...CONTRACT, '0004_more.sql': 'alter table orders add column more text' })
     const answer = await deploy('4')
     expect(answer.exit).toBe(4)
-    expect(answer.text).toContain('split the release')
+    expect(answer.text).toContain('split the release: one that ends with')
+    expect(answer.text).not.toContain('was deferred')
     expect(answer.text).toContain('0004_more')
   })
 
@@ -238,6 +239,14 @@ describe('from an empty folder, with no variable of a database', () => {
     expect((await ana.types('status', run)).exit).toBe(0)
     expect((await ana.types('cancel', run)).exit).toBe(0)
     expect(await world.ending()).toMatchObject({ outcome: 'deferred', exit: 7 })
+
+    // What was deferred is in the way of the next release's expand migration: which it is, whose, and what to do is said.
+    await world.release('3', { ...EXPAND, ...CONTRACT, '0004_more.sql': 'alter table orders add column more text' })
+    const plan = await ana.types('plan', 'staging', '--tag', '3')
+    expect(plan.exit, plan.text).toBe(4)
+    expect(plan.stderr).toContain('expand migration 0004_more comes after contract migration 0003_drop_item')
+    expect(plan.stderr).toContain(`0003_drop_item is pending since run ${run} was deferred (cancelled by ana)`)
+    expect(plan.stderr).toContain('do        deploy what was deferred first')
   })
 
   test('a database that was replaced during the wait is not the one that was approved', async () => {
