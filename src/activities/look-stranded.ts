@@ -9,7 +9,7 @@ import { account, fenced, type Step } from './changing.js'
 import { onClosedOrOpen, reopen } from './gate.js'
 import { type Around, lookAround } from './look-around.js'
 import type { Dependencies } from './site.js'
-import { swappedAlready } from './swap-in.js'
+import { hasSwapped } from './swap-in.js'
 
 /** What should be done with the run, and what it was found to be. */
 export type StrandedRecovery = Recovery & { database: DatabaseFound; isSwapped: boolean }
@@ -23,7 +23,7 @@ export const lookStranded =
   (runName: string, stageNumber: number): Promise<StrandedRecovery> =>
     fenced(dependencies, 'look-around', runName, stageNumber, async (step) => {
       await discardUnfinished(step)
-      const isSwapped = (await swappedAlready(step)) !== undefined
+      const isSwapped = await hasSwapped(step)
       const found = await strandedAt(step, isSwapped)
       const recovery = { ...recoveryFor(found), database: found.database, isSwapped }
       // Whoever must decide must be able to look.
