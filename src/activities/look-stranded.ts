@@ -41,16 +41,20 @@ async function strandedAt(step: Step, isSwapped: boolean): Promise<Stranded> {
   const { site, run, stage, stageNumber } = step
   const steps = await listSteps(site.journal, run.name)
   const isBegun = (name: string): boolean => steps.some((one) => one.step === name && one.stage === stageNumber)
+  const isDone = (name: string): boolean =>
+    steps.some((one) => one.step === name && one.stage === stageNumber && one.state === 'done')
   const backups = (await backupsOfStage(site.journal, run.name, stageNumber))
     .filter(({ state }) => state === 'valid')
     .map(({ manifest }) => manifest)
   const capture = await captureOf(step)
   const around = capture && !isSwapped && (await isThere(step)) ? await lookAround(step, capture, backups) : undefined
+  const isClosed = around !== undefined && around.found.openBecause === undefined
   return {
     begun: capture !== undefined || isBegun('restart-services') || isBegun('restore-backup'),
-    gate: around !== undefined && around.found.openBecause === undefined ? 'closed' : 'open',
+    gate: isClosed ? 'closed' : 'open',
     database: await databaseFound(step, isSwapped, around),
-    verified: await isVerified(step, around),
+    // Behind the gate nobody has changed what was verified; and nobody is let in to ask again.
+    verified: isClosed ? isDone('verify') : await isVerified(step, around),
     contractStarted: run.contractStarted,
     image: await imageFound(step),
     deploysImage: stage?.deploysImage ?? false,
@@ -83,7 +87,7 @@ async function missingFromLedger(step: Step): Promise<{ transactional: boolean }
   return (stage?.migrations ?? []).filter(({ version }) => !applied.has(version))
 }
 
-/** Asked now, and not of the journal: what was verified once may have been changed since. */
+/** Asked now: with the gate open, what was verified once may have been changed since. */
 async function isVerified(step: Step, around: Around | undefined): Promise<boolean> {
   const { site, plan, run, stage, fence } = step
   if (around && around.comparison.newInvalidIndexes.length > 0) return false

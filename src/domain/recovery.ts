@@ -23,7 +23,7 @@ export interface Stranded {
   /** Proven closed until now. */
   gate: 'closed' | 'open'
   database: DatabaseFound
-  /** Every configured check on the database is positive, and no index was left invalid. */
+  /** Proven by the configured checks on the database, and no index was left invalid. */
   verified: boolean
   /** The second point of no return may have been passed. */
   contractStarted: boolean
@@ -79,7 +79,10 @@ function atTarget({ image, deploysImage }: Stranded): Recovery {
 
 function notVerified(found: Stranded): Recovery {
   if (mayRestore(found))
-    return by(false, 'restore', 'the stage is applied, a check is negative, and nobody else has written')
+    return by(false, 'restore', 'the stage is applied and not verified, and nobody else has written')
+  // Behind the gate nobody has asked yet; with it open the answer was no.
+  if (found.gate === 'closed')
+    return by(false, 'finish', 'the stage is applied, and there is no way back: going on verifies it')
   return ask('the stage is applied, but a check is negative')
 }
 

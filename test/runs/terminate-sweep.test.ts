@@ -85,8 +85,8 @@ async function judged(world: World, ending: Ending | undefined): Promise<string[
 
 async function sweep(course: Course): Promise<void> {
   const world = await worldOf(course)
-  const journal = await journalOf(world)
   await world.startWorker()
+  const journal = await journalOf(world)
   await world.start()
   let isOver = false
   const approved = approving(world, () => isOver)
