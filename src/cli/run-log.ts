@@ -38,8 +38,8 @@ export class RunLog {
       this.#begun = { event, timer: setTimeout(() => this.#tellBegun(), BRIEF_MS) }
       return
     }
-    // What has begun earlier comes first.
-    this.#tellBegun()
+    // What is told with the present time comes after what has begun before it. The run itself is told first of all.
+    if (event.event !== 'run' && event.event !== 'end') this.#tellBegun()
     this.#tell(event)
     if (event.event === 'end') for (const text of summary(event)) this.#terminal.say(text)
   }

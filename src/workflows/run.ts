@@ -169,7 +169,7 @@ export class Run {
   /** One step of the runbook. A cancel stops it where the table says so; `onFailure: hold` waits for `retry`. */
   async step(step: RunbookStep): Promise<void> {
     for (;;) {
-      if (this.#steering.isHeldNow) await this.#steering.whileHeld()
+      if (this.#steering.heldNowBy !== undefined) await this.#heldBefore(step, this.#steering.heldNowBy)
       if (cancelStops(step, this.#stage)) this.#steering.throwIfCancelled()
       try {
         await this.#attempt(step)
@@ -180,6 +180,14 @@ export class Run {
         if (!(await this.#steering.retryAsked())) throw error
       }
     }
+  }
+
+  /** With alarm: the gate may be closed, and consumers paused, for as long as nobody lifts the hold. */
+  async #heldBefore(step: RunbookStep, by: string): Promise<void> {
+    const where = `in stage ${this.#stageNumber}, before it goes on to ${RULES[step].title(this.#stage)}`
+    const text = `held by ${by}, ${where}: headgate continue ${this.name}`
+    await this.#activities('quick', 'tell that the run is held').notify(this.name, 'held', text)
+    await this.#steering.whileHeld()
   }
 
   /** A step past the point of no return: it is tried long, then a person is told. */

@@ -17,7 +17,7 @@ const NOTED =
 export class Steering {
   /** What the run waits for, if it does. */
   awaiting: 'approval' | 'hold' | 'retry' | undefined
-  #held: { now: boolean } | undefined
+  #held: { now: boolean; by: string } | undefined
   #cancel: { by: string; native: boolean } | undefined
   /** Why a cancel comes too late now; undefined while it does not. */
   #tooLate: string | undefined
@@ -26,7 +26,7 @@ export class Steering {
   readonly #onChange: () => void
 
   constructor(held: boolean, onChange: () => void) {
-    this.#held = held ? { now: false } : undefined
+    this.#held = held ? { now: false, by: '' } : undefined
     this.#onChange = onChange
   }
 
@@ -34,9 +34,9 @@ export class Steering {
     return this.#held !== undefined
   }
 
-  /** Held at the next step, and not only at the next point where the gate is open. */
-  get isHeldNow(): boolean {
-    return this.#held?.now === true
+  /** Who holds it at the next step, and not only at the next point where the gate is open. */
+  get heldNowBy(): string | undefined {
+    return this.#held?.now === true ? this.#held.by : undefined
   }
 
   get cancelled(): { by: string; native: boolean } | undefined {
@@ -147,8 +147,8 @@ export class Steering {
   }
 
   #hold(message: unknown): string {
-    const { now } = SteeringMessage.parse(message)
-    this.#held = { now: now === true }
+    const { now, by } = SteeringMessage.parse(message)
+    this.#held = { now: now === true, by }
     this.#onChange()
     return now ? 'held at the next step' : 'held at the next point where the gate is open'
   }

@@ -34,6 +34,7 @@ const step = (name: 'plan' | 'backup', more: object): RunEvent => ({
 test('the log of a run is in the order of its times: the run, then what it did before anybody was told of it', () => {
   const { terminal, lines } = log()
   const viewer = new RunLog(terminal)
+  viewer.show(step('plan', { startedAt: AT }))
   viewer.show({
     ...{ event: 'run', run: RUN, project: 'shop', environment: 'production', database: 'shop', digest: 'a' },
     startedAt: AT,

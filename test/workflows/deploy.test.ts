@@ -264,6 +264,33 @@ test('a held run stops where the gate is open, and goes on when it is told to', 
   })
 })
 
+test('a run that is held at the next step, with the gate closed, tells people who holds it and where', async () => {
+  const closed = gate()
+  const on = async (activity: string): Promise<void> => {
+    if (activity === 'takeBackup') await closed.passed
+  }
+  const told: string[] = []
+  const overrides = {
+    notify: async (_run: string, kind: string, text: string) => void told.push(`${kind}: ${text}`),
+  }
+  const stages = [
+    { number: 1, phase: 'expand', count: 1, target: '0002', approval: false, deploysImage: true } as const,
+  ]
+  await runs.running({ on, overrides, summary: { stages } }, async (handle, calls) => {
+    await until(handle, ({ step }) => step === 'backup')
+    await handle.executeUpdate('hold', { args: [{ by: 'ben', now: true }] })
+    closed.open()
+    const held = await until(handle, ({ state }) => state === 'held')
+    expect(calls.at(-1)).toBe('takeBackup')
+    expect(told).toEqual([
+      `held: held by ben, in stage 1, before it goes on to migrate 1 expand migration to 0002: headgate continue ${held.run}`,
+    ])
+    await handle.executeUpdate('continue', { args: [{ by: 'ben' }] })
+    expect((await runs.endingOf(handle)).ending.outcome).toBe('succeeded')
+    expect(told).toHaveLength(1)
+  })
+})
+
 test('under `onFailure: hold` a failed step waits for a retry', async () => {
   let failing = true
   const on = (activity: string): void => {
