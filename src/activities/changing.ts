@@ -13,6 +13,7 @@ import { environmentOf } from '../domain/names.js'
 import type { Plan, Stage } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
 import { type Beat, beating, safeFailure } from './heartbeat.js'
+import { insist } from './insist.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
 /** Everything a step knows while it holds the fence. */
@@ -48,7 +49,7 @@ export type ChangingActivity<Result = string> = (run: string, stage: number) => 
 /** Makes the activity of a changing step: the only way to come by a fence. */
 export function changing(dependencies: Dependencies, definition: Changing): ChangingActivity {
   return async (runName, stageNumber) => {
-    const idle = definition.idle?.(await planned(dependencies, runName))
+    const idle = definition.idle?.(await planned(dependencies, definition.step, runName))
     if (idle !== undefined) return idle
     return fenced(
       dependencies,
@@ -66,11 +67,15 @@ export function changing(dependencies: Dependencies, definition: Changing): Chan
 }
 
 /** The run and its plan as the journal has them. */
-const planned = (dependencies: Dependencies, runName: string): Promise<Pick<Step, 'site' | 'run' | 'plan'>> =>
+const planned = (
+  dependencies: Dependencies,
+  name: StepName,
+  runName: string,
+): Promise<Pick<Step, 'site' | 'run' | 'plan'>> =>
   onSite(dependencies, environmentOf(runName), async (site) => {
     const run = await findOpenRun(site.journal, runName)
     return { site, run, plan: await findPlan(site.journal, run.planDigest ?? '') }
-  })
+  }).catch((error) => insist(dependencies, name, runName, error))
 
 /** As `changing`, for the way back: what was found and done is a value, not a note. */
 export function fenced<T>(
@@ -112,7 +117,7 @@ export function fenced<T>(
       if (stop.signal.aborted && beat.isCancelled()) throw new CancelledFailure(`${name} was stopped by a cancel`)
       throw error
     }),
-  )
+  ).catch((error) => insist(dependencies, name, runName, error))
 }
 
 async function findOpenRun(journal: Journal, name: string): Promise<RunRecord> {
