@@ -13,6 +13,7 @@ import { carrierOf, environmentOf } from '../domain/names.js'
 import type { Plan, Stage } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
 import { type Beat, beating, executionOf, safeFailure } from './heartbeat.js'
+import { insist } from './insist.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
 /** Everything a step knows while it holds the fence. */
@@ -49,7 +50,7 @@ export type ChangingActivity<Result = string> = (run: string, stage: number) => 
 export function changing(dependencies: Dependencies, definition: Changing): ChangingActivity {
   return async (runName, stageNumber) => {
     const carrier = carrierOf(executionOf(Context.current()))
-    const idle = definition.idle?.(await planned(dependencies, runName, carrier))
+    const idle = definition.idle?.(await planned(dependencies, definition.step, runName, carrier))
     if (idle !== undefined) return idle
     return fenced(
       dependencies,
@@ -69,13 +70,14 @@ export function changing(dependencies: Dependencies, definition: Changing): Chan
 /** The run and its plan as the journal has them. */
 const planned = (
   dependencies: Dependencies,
+  name: StepName,
   runName: string,
   carrier: string,
 ): Promise<Pick<Step, 'site' | 'run' | 'plan'>> =>
   onSite(dependencies, environmentOf(runName), async (site) => {
     const run = await findOpenRun(site.journal, runName, carrier)
     return { site, run, plan: await findPlan(site.journal, run.planDigest ?? '') }
-  })
+  }).catch((error) => insist(dependencies, name, runName, error))
 
 /** As `changing`, for the way back: what was found and done is a value, not a note. */
 export function fenced<T>(
@@ -117,7 +119,7 @@ export function fenced<T>(
       if (stop.signal.aborted && beat.isCancelled()) throw new CancelledFailure(`${name} was stopped by a cancel`)
       throw error
     }),
-  )
+  ).catch((error) => insist(dependencies, name, runName, error))
 }
 
 /** Throws `RunTaken` where the run has ended, or another workflow carries it now. */
