@@ -1,5 +1,12 @@
 import { ownTransactions, priorStates, recordPriorState, systemIdentifierOf } from '../adapters/journal/steps.js'
-import { captureState, compareState, type StateCapture, type StateComparison } from '../adapters/postgres/unchanged.js'
+import {
+  captureState,
+  committedXids,
+  compareState,
+  currentSnapshot,
+  type StateCapture,
+  type StateComparison,
+} from '../adapters/postgres/unchanged.js'
 import type { Client } from 'pg'
 import type { Step } from './changing.js'
 
@@ -23,15 +30,27 @@ export async function captureOf({
 }
 
 /** Whether anything but the journal's own transactions committed since the capture. */
-export async function compareWithCapture(
-  { site, run }: Pick<Step, 'site' | 'run'>,
+export const compareWithCapture = (
+  step: Pick<Step, 'site' | 'run'>,
   session: Client,
   capture: StateCapture,
-): Promise<StateComparison> {
-  // Transaction ids are the cluster's: those of a journal elsewhere explain nothing here.
-  const sharesCluster = (await systemIdentifierOf(site.journal)) === run.systemIdentifier
-  const first = /^(\d+):/.exec(capture.snapshot)?.[1] ?? '0'
-  return compareState(session, capture, async () =>
-    sharesCluster ? ownTransactions(site.journal, first) : new Set<string>(),
-  )
+): Promise<StateComparison> => compareState(session, capture, () => ownSince(step, capture))
+
+/**
+ * Whether anything in the whole cluster has committed since the capture that is not the journal's own. Waits for no lock: it
+ * can be asked while a migration runs.
+ */
+export async function hasAnybodyCommitted(
+  step: Pick<Step, 'site' | 'run' | 'control'>,
+  capture: StateCapture,
+): Promise<boolean> {
+  const now = await currentSnapshot(step.control)
+  const own = await ownSince(step, capture)
+  return (await committedXids(step.control, capture.snapshot, now, own)).length > 0
+}
+
+/** Transaction ids are the cluster's: those of a journal elsewhere explain nothing here. */
+async function ownSince({ site, run }: Pick<Step, 'site' | 'run'>, { snapshot }: StateCapture): Promise<Set<string>> {
+  if ((await systemIdentifierOf(site.journal)) !== run.systemIdentifier) return new Set()
+  return ownTransactions(site.journal, /^(\d+):/.exec(snapshot)?.[1] ?? '0')
 }

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { CancelledFailure } from '@temporalio/activity'
+import { CancelledFailure, Context } from '@temporalio/activity'
 import type { Client } from 'pg'
 import { type FenceRequest, type Held, withFence } from '../adapters/journal/fence.js'
 import type { Journal } from '../adapters/journal/journal.js'
@@ -9,10 +9,11 @@ import { openSession } from '../adapters/postgres/session.js'
 import type { Target } from '../adapters/postgres/target.js'
 import { failure, knownFailure, messageOf } from '../domain/failures.js'
 import type { Fence } from '../domain/fence.js'
-import { environmentOf } from '../domain/names.js'
+import { carrierOf, environmentOf } from '../domain/names.js'
 import type { Plan, Stage } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
-import { type Beat, beating, safeFailure } from './heartbeat.js'
+import { type Beat, beating, executionOf, safeFailure } from './heartbeat.js'
+import { insist } from './insist.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
 /** Everything a step knows while it holds the fence. */
@@ -48,7 +49,8 @@ export type ChangingActivity<Result = string> = (run: string, stage: number) => 
 /** Makes the activity of a changing step: the only way to come by a fence. */
 export function changing(dependencies: Dependencies, definition: Changing): ChangingActivity {
   return async (runName, stageNumber) => {
-    const idle = definition.idle?.(await planned(dependencies, runName))
+    const carrier = carrierOf(executionOf(Context.current()))
+    const idle = definition.idle?.(await planned(dependencies, definition.step, runName, carrier))
     if (idle !== undefined) return idle
     return fenced(
       dependencies,
@@ -66,11 +68,16 @@ export function changing(dependencies: Dependencies, definition: Changing): Chan
 }
 
 /** The run and its plan as the journal has them. */
-const planned = (dependencies: Dependencies, runName: string): Promise<Pick<Step, 'site' | 'run' | 'plan'>> =>
+const planned = (
+  dependencies: Dependencies,
+  name: StepName,
+  runName: string,
+  carrier: string,
+): Promise<Pick<Step, 'site' | 'run' | 'plan'>> =>
   onSite(dependencies, environmentOf(runName), async (site) => {
-    const run = await findOpenRun(site.journal, runName)
+    const run = await findOpenRun(site.journal, runName, carrier)
     return { site, run, plan: await findPlan(site.journal, run.planDigest ?? '') }
-  })
+  }).catch((error) => insist(dependencies, name, runName, error))
 
 /** As `changing`, for the way back: what was found and done is a value, not a note. */
 export function fenced<T>(
@@ -84,7 +91,7 @@ export function fenced<T>(
   const stop = new AbortController()
   return beating((beat) =>
     onSite(dependencies, environmentOf(runName), async (site) => {
-      let run = await findOpenRun(site.journal, runName)
+      let run = await findOpenRun(site.journal, runName, beat.carrier)
       await dependencies.requireCurrent(beat.taskToken)
       const request: FenceRequest = {
         journal: site.journal,
@@ -103,7 +110,7 @@ export function fenced<T>(
         // Again, now that nobody who comes later is overlooked: a worker that was frozen may begin long after its turn.
         await dependencies.requireCurrent(beat.taskToken)
         // Anew: until the fence was ours an older attempt may have written.
-        run = await findOpenRun(site.journal, runName)
+        run = await findOpenRun(site.journal, runName, beat.carrier)
         const step = await stepOf(site, run, stageNumber, held, beat)
         const unlink = stopsWith(beat, stop, () => onCancel(step))
         return work(step).finally(unlink)
@@ -112,12 +119,14 @@ export function fenced<T>(
       if (stop.signal.aborted && beat.isCancelled()) throw new CancelledFailure(`${name} was stopped by a cancel`)
       throw error
     }),
-  )
+  ).catch((error) => insist(dependencies, name, runName, error))
 }
 
-async function findOpenRun(journal: Journal, name: string): Promise<RunRecord> {
+/** Throws `RunTaken` where the run has ended, or another workflow carries it now. */
+async function findOpenRun(journal: Journal, name: string, carrier: string): Promise<RunRecord> {
   const run = await findRun(journal, name)
-  if (run.state === 'ended') throw failure('StateUnexpected', `run ${name} has ended: ${run.outcome}`)
+  if (run.state === 'ended') throw failure('RunTaken', `run ${name} has ended: ${run.outcome}`)
+  if (run.carrier !== carrier) throw failure('RunTaken', `run ${name} was taken over by ${run.carrier}`)
   return run
 }
 

@@ -14,10 +14,12 @@ import { type Dependencies, onSite, type Site } from './site.js'
 export const conclude =
   (dependencies: Dependencies) =>
   (run: string, ending: Ending, options: { cancelWorkflow: boolean; evidence?: string }): Promise<Ending> =>
-    beating(({ signal, taskToken }) =>
+    beating(({ signal, taskToken, carrier }) =>
       onSite(dependencies, environmentOf(run), async (site) => {
         // An attempt that woke up late must not end a run that a recovery has taken over.
         await dependencies.requireCurrent(taskToken)
+        // What another workflow has taken over is not this one's to end.
+        if ((await findRun(site.journal, run)).carrier !== carrier) return ending
         await endRun(site.journal, run, ending, options.evidence)
         await tell(site, run, noticeOf(ending), `${ending.outcome}: ${ending.reason}`, ending.next, signal)
         const { workflowId, workflowRunId } = await findRun(site.journal, run)
@@ -49,12 +51,14 @@ const SEQUENCE: Record<Notice['kind'], number> = {
   started: 1,
   waiting: 2,
   held: 3,
+  stuck: 4,
   succeeded: 9,
   failed: 9,
   'needs-operator': 9,
 }
 
-async function tell(
+/** Tells people; what failed to reach them is journaled. Never throws but for the journal's sake. */
+export async function tell(
   site: Site,
   run: string,
   kind: Notice['kind'],

@@ -10,7 +10,14 @@ import {
   recordTransaction,
   systemIdentifierOf,
 } from '../adapters/journal/steps.js'
-import { closeDatabase, endSessions, isOpen, reopenDatabase, sessionCount } from '../adapters/postgres/gate.js'
+import {
+  closeDatabase,
+  endSessions,
+  isOpen,
+  reopenDatabase,
+  sessionCount,
+  writeCount,
+} from '../adapters/postgres/gate.js'
 import { currentSnapshot, unexplainedXids } from '../adapters/postgres/unchanged.js'
 import type { Step } from './changing.js'
 
@@ -54,7 +61,8 @@ const STOCK = 'gate proven closed'
 /**
  * Before the way back comes into the database itself: shuts it, and where the count of sessions proves that nobody else came
  * until now, lets the count begin anew. An attempt that died while it came in leaves a session that nobody accounts for;
- * then it counts that nothing has committed since the stock was taken before. Changes nothing where the gate was open.
+ * then it counts that nothing has been written since the stock was taken before: no transaction of others has committed in
+ * the cluster, or no row was written in this database. Changes nothing where the gate was open.
  */
 export async function takeStock(step: Step): Promise<void> {
   const { site, run, control, fence } = step
@@ -63,15 +71,21 @@ export async function takeStock(step: Step): Promise<void> {
   await endSessions(control, run.database, { withinMs: END_WITHIN_MS }, fence)
   if ((await whyOpen(step)) !== undefined && !(await nobodyWroteSinceStock(step))) return
   const sessions = await sessionCount(control, run.database)
-  await recordEvent(site.journal, run.name, STOCK, { snapshot: await currentSnapshot(control) })
+  await recordEvent(site.journal, run.name, STOCK, {
+    snapshot: await currentSnapshot(control),
+    writes: (await writeCount(control, run.database)).toString(),
+  })
   await recordGateClosed(site.journal, run.name, sessions)
   run.gateSessions = sessions
 }
 
 async function nobodyWroteSinceStock({ site, run, control }: Step): Promise<boolean> {
   const stock = (await listEvents(site.journal, run.name)).findLast(({ type }) => type === STOCK)
-  const snapshot = stock?.body.snapshot
-  if (typeof snapshot !== 'string') return false
+  const { snapshot, writes } = stock?.body ?? {}
+  if (typeof snapshot !== 'string' || typeof writes !== 'string') return false
+  // Behind the gate everybody has left: what they wrote has been counted. A counter that began anew proves nothing.
+  const isCounting = BigInt(writes) > 0n && (await sessionCount(control, run.database)) >= (run.gateSessions ?? 0n)
+  if (isCounting && (await writeCount(control, run.database)) === BigInt(writes)) return true
   const until = await currentSnapshot(control)
   const own = await ownTransactions(site.journal, snapshot.split(':')[0] ?? '0')
   return (await unexplainedXids(control, snapshot, until, own)).length === 0

@@ -1,6 +1,7 @@
 import { CancelledFailure, Context } from '@temporalio/activity'
 import { ApplicationFailure } from '@temporalio/common'
 import { failure, knownFailure } from '../domain/failures.js'
+import { carrierOf } from '../domain/names.js'
 import { redact, tail } from '../domain/text.js'
 
 /** How often an attempt says that it lives. The server hears of it at most each 0.8 of the heartbeat timeout. */
@@ -11,6 +12,8 @@ const EVIDENCE_BYTES = 8_192
 export interface Beat {
   signal: AbortSignal
   attempt: number
+  /** The workflow that asked for it, as the journal names who carries a run. */
+  carrier: string
   /** Names this very attempt to the server. */
   taskToken: Uint8Array
   progress: (text: string) => void
@@ -28,6 +31,7 @@ export async function beating<T>(work: (beat: Beat) => Promise<T>): Promise<T> {
     return await work({
       signal: context.cancellationSignal,
       attempt: context.info.attempt,
+      carrier: carrierOf(executionOf(context)),
       taskToken: context.info.taskToken,
       progress: (line) => {
         text = tail(line, 300)
@@ -38,6 +42,12 @@ export async function beating<T>(work: (beat: Beat) => Promise<T>): Promise<T> {
   } finally {
     clearInterval(timer)
   }
+}
+
+/** The workflow execution an activity belongs to: ours always have one. */
+export function executionOf({ info }: Context): { workflowId: string; runId: string } {
+  if (!info.workflowExecution) throw failure('InputInvalid', 'this activity belongs to a run')
+  return info.workflowExecution
 }
 
 /** What crosses the activity's boundary: a known failure or a cancellation, without secrets, small. */

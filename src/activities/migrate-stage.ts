@@ -1,50 +1,54 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { recordContractStarted } from '../adapters/journal/runs.js'
+import { listEvents, recordEvent } from '../adapters/journal/steps.js'
+import { requireAsPlanned } from '../adapters/migrator/pending.js'
 import type { Blocked } from '../adapters/postgres/activity.js'
+import { endSessionsNamed } from '../adapters/postgres/gate.js'
 import { FAILURES, failedWith, failure, messageOf } from '../domain/failures.js'
 import { captureBefore, compareWithCapture } from './capture.js'
-import { type Changing, type ChangingActivity, changing, type Step } from './changing.js'
+import { type ChangingActivity, changing, type Step } from './changing.js'
 import { reopen } from './gate.js'
 import type { Dependencies } from './site.js'
+import { hasCommitted, hasLeftSomething } from './stage-committed.js'
 import { watched } from './watch.js'
 
 const BACKOFF_MS = 500
+const END_WITHIN_MS = 10_000
+/** An event of the journal. */
+const TOO_LATE = 'cancel too late'
 
 /**
- * Applies the stage's migrations, as far as the ledger does not have them. A cancel that finds a contract stage with
- * something committed came too late: what is left is applied, by an attempt that no cancel reaches.
+ * Applies the stage's migrations, as far as the ledger does not have them. `after`: a cancel was asked for, and reaches this
+ * attempt no more. Then it throws `Cancelled` where nothing of the stage has committed, else goes on to the end.
  */
 export const migrateStage =
-  (dependencies: Dependencies): ChangingActivity =>
-  async (run, stage) => {
-    try {
-      return await migrating(dependencies, stopsUncommitted)(run, stage)
-    } catch (error) {
-      if (!failedWith(error, 'TooLate')) throw error
-      return migrating(dependencies, async () => 'go on')(run, stage)
-    }
-  }
+  (dependencies: Dependencies) =>
+  (run: string, stage: number, after?: 'a cancel'): Promise<string> =>
+    migrating(dependencies, after === 'a cancel')(run, stage)
 
-const migrating = (dependencies: Dependencies, onCancel: NonNullable<Changing['onCancel']>): ChangingActivity =>
+const migrating = (dependencies: Dependencies, cancelled: boolean): ChangingActivity =>
   changing(dependencies, {
     step: 'migrate',
-    onCancel,
+    onCancel: decideCancel,
     observe: async (step) => {
       // A run that a person recovers may have been left with its database closed.
       await reopen(step)
+      if (cancelled) await requireTooLate(step)
       await captureBefore(step)
       const missing = await missingVersions(step)
       return missing.length === 0 ? `the ledger has all ${step.stage?.migrations.length ?? 0}` : undefined
     },
     act: async (step) => {
-      const { site, run, stage } = step
+      const { site, run, stage, fence } = step
+      await requireFilesAsPlanned(step)
       const contract = stage?.phase === 'contract'
       if (contract) await recordContractStarted(site.journal, run.name, true)
       try {
         await upWithinBudget(step)
       } catch (error) {
-        if (contract) await decideContract(step, error)
+        // Where it was told to stop, the attempt after it looks.
+        if (contract && !fence.signal.aborted) await forgetUncommitted(step).catch(() => {})
         throw error
       }
       return `${stage?.migrations.length ?? 0} applied, now at ${stage?.target}`
@@ -52,8 +56,34 @@ const migrating = (dependencies: Dependencies, onCancel: NonNullable<Changing['o
   })
 
 /** An expand stage can be put back at any time; a contract stage only as long as nothing of it has committed. */
-async function stopsUncommitted(step: Step): Promise<'stop' | 'go on'> {
-  return step.stage?.phase !== 'contract' || (await nothingChanged(step)) ? 'stop' : 'go on'
+async function decideCancel(step: Step): Promise<'stop' | 'go on'> {
+  if (step.stage?.phase !== 'contract' || !(await hasCommitted(step))) return 'stop'
+  await noteTooLate(step)
+  return 'go on'
+}
+
+/** Older attempts have been ended by the fence: what has not committed by now never will. Throws `Cancelled`. */
+async function requireTooLate(step: Step): Promise<void> {
+  if (await hasLeftSomething(step)) return noteTooLate(step)
+  await recordContractStarted(step.site.journal, step.run.name, false)
+  throw failure('Cancelled', 'stopped before anything of the stage had committed')
+}
+
+/** For the report. Twice is once. */
+async function noteTooLate({ site, run }: Step): Promise<void> {
+  const noted = await listEvents(site.journal, run.name)
+  if (noted.some(({ type }) => type === TOO_LATE)) return
+  await recordEvent(site.journal, run.name, TOO_LATE, {
+    text: 'something of the contract stage had committed: it goes on to its end',
+  })
+}
+
+/** A contract stage that failed by itself: where nothing of it has committed, the second point of no return was not reached. */
+async function forgetUncommitted(step: Step): Promise<void> {
+  const { site, run, fence, control } = step
+  // The server may still be at what a tool that is gone had sent.
+  await endSessionsNamed(control, (application) => application === fence.applicationName, END_WITHIN_MS)
+  if (!(await hasLeftSomething(step))) await recordContractStarted(site.journal, run.name, false)
 }
 
 /** Versions of the stage that the ledger does not have. Throws `StateUnexpected` when it has what the plan does not know. */
@@ -67,6 +97,16 @@ export async function missingVersions(step: Step): Promise<string[]> {
     throw failure('StateUnexpected', `the ledger has ${unknown.join(', ')}, which the plan does not know`)
   const applied = new Set(ledger.applied.map(({ version }) => version).filter((version) => version !== ledger.dirty))
   return (stage?.migrations ?? []).map(({ version }) => version).filter((version) => !applied.has(version))
+}
+
+/** People approved checksums, hours or days ago. Throws `PlanStale` when a file that is still to be applied is another one now. */
+async function requireFilesAsPlanned(step: Step): Promise<void> {
+  const { site, plan, stage } = step
+  const missing = await missingVersions(step)
+  requireAsPlanned(
+    await site.migrator.migrations(plan.tag ?? ''),
+    (stage?.migrations ?? []).filter(({ version }) => missing.includes(version)),
+  )
 }
 
 /** Runs the tool; a lock that was not to be had is tried again within the budget, as long as nothing changed. */
@@ -84,7 +124,7 @@ async function upWithinBudget(step: Step): Promise<void> {
             {
               tag: plan.tag ?? '',
               target: stage?.target ?? '',
-              planned: (stage?.migrations ?? []).map(({ version }) => version),
+              planned: stage?.migrations ?? [],
               lockTimeoutMs: timeout,
               lockBudgetMs: Math.max(timeout, Math.round(deadline - performance.now())),
               statementTimeoutMs: statementTimeout,
@@ -127,15 +167,4 @@ async function nothingChanged(step: Step): Promise<boolean> {
   const capture = await captureBefore(step)
   const comparison = await step.onTarget((session) => compareWithCapture(step, session, capture))
   return comparison.unchanged
-}
-
-/**
- * A contract stage that failed or was told to stop. Nothing committed: the second point of no return was not reached.
- * Something committed although it was told to stop: too late, it goes on. Else it is for a person.
- */
-async function decideContract(step: Step, error: unknown): Promise<void> {
-  const { site, run, beat } = step
-  if (failedWith(error, 'FenceLost')) return
-  if (await nothingChanged(step)) await recordContractStarted(site.journal, run.name, false)
-  else if (beat.isCancelled()) throw failure('TooLate', 'the contract stage has committed already', error)
 }

@@ -31,7 +31,7 @@ export const digestOf = (plan: Plan): string => createHash('sha256').update(cano
 export const plan =
   (dependencies: Dependencies) =>
   (request: OpenRequest): Promise<PlanSummary> =>
-    beating(({ signal }) => {
+    beating(({ signal, carrier }) => {
       requireProject(dependencies, request.project)
       return onSite(dependencies, request.environment, async (site) => {
         await requireNoneOpen(site, request)
@@ -48,6 +48,8 @@ export const plan =
           lane: request.kind === 'backup' ? 'backup' : 'main',
           workflowId: request.workflowId,
           workflowRunId: request.workflowRunId,
+          carrier,
+          engine: dependencies.engine,
           requester: request.requester,
           startedAt: request.startedAt,
           digest,

@@ -1,5 +1,7 @@
 import { changing } from './changing.js'
+import { requireServices, serviceOf } from './configured.js'
 import { closeGate } from './gate.js'
+import { recordServices } from './services-before.js'
 import type { Dependencies } from './site.js'
 
 /** Stops the services the plan names, shuts the database and proves that nobody but the run writes. */
@@ -10,12 +12,16 @@ export const quiesceWriters = (dependencies: Dependencies) =>
       plan.noRestoreBecause === undefined || plan.restores !== undefined
         ? undefined
         : `the gate stays open: ${plan.noRestoreBecause}`,
-    observe: async () => undefined,
+    observe: async (step) => {
+      requireServices(step)
+      return undefined
+    },
     act: async (step) => {
       const { site, plan, fence } = step
-      for (const { service } of site.services) {
-        if (!plan.quiesces.includes(service.name)) continue
+      await recordServices(step, plan.quiesces)
+      for (const { service } of plan.quiesces.flatMap((name) => serviceOf(site, name) ?? [])) {
         fence.progress(`stop ${service.name}`)
+        // Also one that says that it is stopped: what is not there cannot write.
         await service.stop(fence)
       }
       const ended = await closeGate(step)

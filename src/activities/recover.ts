@@ -1,6 +1,6 @@
 import { proveCheck } from '../adapters/check/prove.js'
-import { findPlan, findRun, openRunOf, type RunRecord } from '../adapters/journal/runs.js'
-import { listSteps, recordEvent } from '../adapters/journal/steps.js'
+import { findPlan, findRun, openRunOf, type RunRecord, takeOverRun } from '../adapters/journal/runs.js'
+import { listSteps } from '../adapters/journal/steps.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { type AfterRecovery, outcomeOfRecovery } from '../domain/ending.js'
 import { failure } from '../domain/failures.js'
@@ -8,7 +8,7 @@ import type { Ledger } from '../domain/migration.js'
 import { environmentOf } from '../domain/names.js'
 import type { Outcome } from '../domain/outcome.js'
 import type { Plan, PlanSummary, Requester } from '../domain/plan.js'
-import type { RecoverChoice } from '../domain/run.js'
+import type { RecoverChoice, RecoverWay } from '../domain/run.js'
 import { beating } from './heartbeat.js'
 import { requireProject, summaryOf } from './plan.js'
 import { type Dependencies, onSite, type Site } from './site.js'
@@ -17,7 +17,7 @@ export interface RecoverRequest {
   project: string
   environment: string
   requester: Requester
-  choice: RecoverChoice
+  choice: RecoverChoice | 'automatic'
   run?: string | undefined
 }
 
@@ -25,18 +25,16 @@ export interface RecoverRequest {
 export const openRecovery =
   (dependencies: Dependencies) =>
   (request: RecoverRequest): Promise<PlanSummary> =>
-    beating(() => {
+    beating(({ carrier }) => {
       requireProject(dependencies, request.project)
       return onSite(dependencies, request.environment, async (site) => {
         const run = await openRun(site, request)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         const stopped = (await listSteps(site.journal, run.name)).findLast(({ stage }) => stage > 0)?.stage ?? 1
         if (request.choice === 'finish') requireBegun(plan, stopped, await listSteps(site.journal, run.name))
-        await recordEvent(site.journal, run.name, 'recover', {
-          choice: request.choice,
-          by: request.requester.by,
-          stage: stopped,
-        })
+        const { engine } = dependencies
+        const event = { choice: request.choice, by: request.requester.by, stage: stopped }
+        await takeOverRun(site.journal, run.name, { carrier, engine }, event)
         const here = { ...plan, stages: plan.stages.filter(({ number }) => number === stopped) }
         return summaryOf(run.name, run.planDigest ?? '', here, site, await dependencies.searchAttributes())
       })
@@ -73,7 +71,7 @@ export interface Recovered {
 /** What is what after a person's choice was carried out; the outcome says no more than was found. */
 export const observeRecovered =
   (dependencies: Dependencies) =>
-  (runName: string, stage: number, choice: RecoverChoice, by: string): Promise<Recovered> =>
+  (runName: string, stage: number, choice: RecoverWay, by: string, isSwapped: boolean): Promise<Recovered> =>
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
@@ -87,7 +85,7 @@ export const observeRecovered =
         const services = await servicesNow(site, plan, signal)
         const { contractStarted } = run
         const outcome = outcomeOfRecovery({
-          ...{ choice, stage, contractStarted, ...ledgerFacts(plan, ledger) },
+          ...{ choice, stage, isSwapped, contractStarted, ...ledgerFacts(plan, ledger) },
           mayBePartial: await mayBePartial(site, run.name, plan, ledger),
           verified: failing.length === 0,
           onNewImage: services.every(({ now, previous, next }) => now === (next ?? previous)),
@@ -95,7 +93,7 @@ export const observeRecovered =
         })
         return {
           outcome,
-          reason: [`${choice} was chosen by ${by}`, ...failing].join('; '),
+          reason: [`${choice}, asked for by ${by}`, ...failing].join('; '),
           database: `at ${ledger.applied.at(-1)?.version ?? 'no version'}${ledger.dirty === undefined ? '' : `, ${ledger.dirty} half done`}`,
           services:
             services.map(({ name, now }) => `${name} on ${now ?? 'an unknown tag'}`).join(', ') ||

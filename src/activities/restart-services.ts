@@ -1,42 +1,57 @@
 import { recordGateOpen } from '../adapters/journal/runs.js'
+import type { Plan } from '../domain/plan.js'
+import { bringUp } from './bring-up.js'
 import { changing, type Step } from './changing.js'
+import { requireServices, type SiteService, serviceOf } from './configured.js'
 import { reopen } from './gate.js'
 import { proveReady } from './ready.js'
+import { recordServices, servicesBefore } from './services-before.js'
 import type { Dependencies } from './site.js'
 
 /**
- * Opens the gate and brings services up: on the new image where this stage deploys it, else on the one they have. The
- * gate is recorded open before the first service starts: from here on an automatic restore is forbidden.
+ * Opens the gate and brings services up: on the new image where this stage deploys it, else on the one they have, if they ran
+ * before. The gate is recorded open before the first service starts: from here on an automatic restore is forbidden.
  */
 export const restartServices = (dependencies: Dependencies) =>
   changing(dependencies, {
     step: 'restart-services',
-    idle: ({ site, run }) =>
-      site.services.length === 0 && run.gate !== 'closed' ? 'no services are configured' : undefined,
-    observe: async () => undefined,
+    // A gate that was ever closed is opened by every attempt: the one before may have died before it did.
+    idle: ({ plan, run }) =>
+      plan.services.length === 0 && run.gate === undefined ? 'no services are configured' : undefined,
+    observe: async (step) => {
+      requireServices(step)
+      return undefined
+    },
     act: async (step) => {
-      const { site, run } = step
+      const { site, run, plan } = step
+      const deployed = deployedIn(step)
+      await recordServices(
+        step,
+        deployed.map(({ name }) => name),
+      )
       await recordGateOpen(site.journal, run.name)
       run.gate = 'open'
       await reopen(step)
+      const { mayHaveRun, wasStopped } = await servicesBefore(step)
       const notes: string[] = []
-      for (const one of site.services) notes.push(await bringUp(step, one))
-      return notes.filter(Boolean).join(', ') || 'no services are configured'
+      for (const { name } of plan.services) {
+        const next = deployed.find((one) => one.name === name)?.next
+        const one = serviceOf(site, name)
+        if (one && (next !== undefined || mayHaveRun(name))) notes.push(await restart(step, one, next))
+        else if (wasStopped(name)) notes.push(`${name} stays stopped, as it was`)
+      }
+      return notes.join(', ') || 'no service was stopped'
     },
   })
 
-async function bringUp(step: Step, one: Step['site']['services'][number]): Promise<string> {
-  const { plan, stage, fence } = step
+/** Services that get another image in this stage. */
+export const deployedIn = ({ plan, stage }: Pick<Step, 'plan' | 'stage'>): Plan['services'] =>
+  stage?.deploysImage ? plan.services.filter(({ next }) => next !== undefined) : []
+
+async function restart(step: Step, one: SiteService, next: string | undefined): Promise<string> {
   const { service } = one
-  const next = plan.services.find(({ name }) => name === service.name)?.next
-  if (stage?.deploysImage && next !== undefined) {
-    fence.progress(`deploy ${service.name} ${next}`)
-    await service.deploy(next, fence)
-  } else if (plan.quiesces.includes(service.name)) {
-    fence.progress(`start ${service.name}`)
-    await service.start(fence)
-  } else return ''
-  await proveReady(step, one, stage?.target)
-  const current = await service.current(fence.signal)
+  await bringUp(step, one, next)
+  await proveReady(step, one, step.stage?.target)
+  const current = await service.current(step.fence.signal)
   return `${service.name} ready${current === undefined ? '' : ` on ${current}`}`
 }

@@ -1,30 +1,48 @@
 import { proveMoving } from '../adapters/consumer/quiet.js'
 import { recordGateOpen } from '../adapters/journal/runs.js'
+import { failure } from '../domain/failures.js'
 import { changing } from './changing.js'
-import { plannedConsumers, ranBefore, withinMs } from './pause-consumers.js'
+import { consumerOf } from './configured.js'
+import { each, throwTogether } from './each.js'
+import { sampling, withinMs } from './pause-consumers.js'
 import type { Dependencies } from './site.js'
+import { statesBefore } from './states-before.js'
 
-/** Brings consumers back to what they were before the run, in reverse order, each proven moving. Nobody's earlier pause is lifted. */
+/**
+ * Brings consumers back to what they were before the run, in reverse order: all are asked to go on, then each is proven
+ * moving, so that one that does not go on keeps no other paused. Nobody's earlier pause is lifted.
+ */
 export const resumeConsumers = (dependencies: Dependencies) =>
   changing(dependencies, {
     step: 'resume-consumers',
     idle: ({ plan }) => (plan.consumers.length === 0 ? 'no consumers are configured' : undefined),
     observe: async () => undefined,
     act: async (step) => {
-      const { site, run, fence } = step
-      const running = await ranBefore(step)
+      const { site, run, plan, fence } = step
+      const before = await statesBefore(step, 'consumer')
+      const paused = plan.consumers.filter((name) => before.get(name) === 'running').reverse()
+      const consumers = paused.flatMap((name) => consumerOf(site, name) ?? [])
       // The first point of no return: the intent counts as open.
       await recordGateOpen(site.journal, run.name)
-      const notes: string[] = []
-      for (const consumer of plannedConsumers(step).reverse()) {
-        if (!running.has(consumer.name)) {
-          notes.push(`${consumer.name} stays as it was`)
-          continue
-        }
-        await consumer.resume(fence)
-        await proveMoving(consumer, { withinMs: withinMs(site, consumer), signal: fence.signal })
-        notes.push(`${consumer.name} proven moving`)
-      }
-      return notes.join(', ')
+      const asked = await each(consumers, fence.signal, (consumer) => consumer.resume(fence))
+      const moving = await each(asked.done, fence.signal, (consumer) =>
+        proveMoving(consumer, {
+          withinMs: withinMs(site, consumer),
+          signal: fence.signal,
+          onSample: sampling(step, consumer),
+        }),
+      )
+      const gone = paused.filter((name) => !consumerOf(site, name)).map(notResumed)
+      throwTogether('ConsumerNotMoving', [...asked.failed, ...moving.failed, ...gone])
+      return plan.consumers
+        .toReversed()
+        .map((name) => (paused.includes(name) ? `${name} proven moving` : `${name} stays as it was`))
+        .join(', ')
     },
   })
+
+const notResumed = (name: string): Error =>
+  failure(
+    'NeedsOperator',
+    `consumer ${name} is still paused: it is no longer one that headgate.yaml pauses, put it back there`,
+  )

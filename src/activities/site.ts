@@ -40,6 +40,8 @@ export interface Dependencies {
   project: string
   /** Resolves an environment anew, so that a rotated secret is seen. Throws `ConfigurationInvalid`, `EnvironmentUnknown`, `ReferenceMissing`, `JournalUnavailable`. */
   site(environment: string): Promise<Site>
+  /** Names the Temporal this worker is connected to: its cluster and namespace. */
+  engine: string
   /** Whether the Temporal server knows our search attributes. */
   searchAttributes: () => Promise<boolean>
   /**

@@ -1,6 +1,8 @@
 import { proveCheck } from '../adapters/check/prove.js'
 import { failure } from '../domain/failures.js'
-import { changing } from './changing.js'
+import { changing, type Step } from './changing.js'
+import { deployedIn } from './restart-services.js'
+import { servicesBefore } from './services-before.js'
 import type { Dependencies } from './site.js'
 
 /** Asks the services what a customer would ask them. */
@@ -8,7 +10,8 @@ export const smoke = (dependencies: Dependencies) =>
   changing(dependencies, {
     step: 'smoke',
     idle: ({ site }) => (site.smoke.length === 0 ? 'no smoke checks are configured' : undefined),
-    observe: async () => undefined,
+    observe: async (step) =>
+      (await areStopped(step)) ? 'not asked: every service was stopped before the run, and is' : undefined,
     act: async ({ site, plan, run, stage, fence }) => {
       const context = { tag: plan.tag, expectedVersion: stage?.target, ignoring: [], run: run.name }
       for (const check of site.smoke) {
@@ -19,3 +22,10 @@ export const smoke = (dependencies: Dependencies) =>
       return `${site.smoke.length} positive`
     },
   })
+
+/** A person had stopped every service, and this stage has deployed none: nobody is there to answer. */
+async function areStopped(step: Step): Promise<boolean> {
+  const { wasStopped } = await servicesBefore(step)
+  const names = step.plan.services.map(({ name }) => name)
+  return names.length > 0 && deployedIn(step).length === 0 && names.every(wasStopped)
+}

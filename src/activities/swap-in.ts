@@ -86,11 +86,21 @@ export async function swappedAlready(step: Step): Promise<PutBack | undefined> {
   return restored(await whatIsIn(step, manifest), quarantine)
 }
 
-/** One quarantine for each way back: a restore that a person asks for later finds what has been written since. */
-async function seedOf(step: Step): Promise<string> {
-  const recoveries = await recoveriesOf(step)
-  return `${step.run.name}/${step.stageNumber}${recoveries === 0 ? '' : `/${recoveries}`}`
+/** Whether a backup was put in place in this stage at any time: also before the run was taken over. */
+export async function hasSwapped(step: Step): Promise<boolean> {
+  const { run, control } = step
+  for (let recoveries = await recoveriesOf(step); recoveries >= 0; recoveries--) {
+    const quarantine = quarantineName(run.database, run.startedAt, seed(step, recoveries))
+    if ((await databaseOid(control, quarantine)) !== undefined) return true
+  }
+  return false
 }
+
+/** One quarantine for each way back: a restore that a person asks for later finds what has been written since. */
+const seedOf = async (step: Step): Promise<string> => seed(step, await recoveriesOf(step))
+
+const seed = ({ run, stageNumber }: Step, recoveries: number): string =>
+  `${run.name}/${stageNumber}${recoveries === 0 ? '' : `/${recoveries}`}`
 
 const recoveriesOf = async ({ site, run }: Step): Promise<number> =>
   (await listEvents(site.journal, run.name)).filter(({ type }) => type === 'recover').length

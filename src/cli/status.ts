@@ -1,10 +1,12 @@
 import type { Command } from 'commander'
 import { environmentNames, projectName } from '../adapters/configuration/index.js'
 import { look } from '../client/look.js'
-import { listEnvironments } from '../client/runs.js'
+import type { Engine } from '../client/connection.js'
+import { listEnvironments, type Place } from '../client/runs.js'
 import { type Standing, standingOf } from '../client/standing.js'
 import { failure } from '../domain/failures.js'
 import { EXIT } from '../domain/outcome.js'
+import type { Report } from '../domain/report.js'
 import type { Context } from './context.js'
 import { endedBefore, nothingRan, type StatusAnswer, statusAnswer, statusLines } from './output-status.js'
 
@@ -41,13 +43,32 @@ async function statusOf(context: Context, name: string): Promise<{ lines: string
   const place = await context.placeOf(name)
   const engine = await context.engine()
   const standing = await standingOf(engine, place)
-  if (standing && (place.run === undefined || runOf(standing) === place.run))
+  if (standing && (place.run === undefined || runOf(standing) === place.run)) {
+    const since = await recoveredSince(engine, place, standing)
+    if (since) return endedBefore(since)
     return {
       lines: statusLines(place.environment, standing, Date.now()),
       answer: statusAnswer(place.environment, standing),
     }
-  if (place.run === undefined) return nothingRan(place.environment)
-  return endedBefore(await look(engine, place, { command: 'report', run: place.run }))
+  }
+  const run = place.run ?? (await newestInJournal(engine, place))
+  if (run === undefined) return nothingRan(place.environment)
+  return endedBefore(await look(engine, place, { command: 'report', run }))
+}
+
+/** A recovery ends a run in the journal: its own workflow does not know of it. */
+async function recoveredSince(engine: Engine, place: Place, standing: Standing): Promise<Report | undefined> {
+  if (standing.ending?.outcome !== 'needs-operator' || runOf(standing) === '') return undefined
+  const report = await look(engine, place, { command: 'report', run: runOf(standing) }).catch(() => undefined)
+  const { outcome, acceptedBy } = report?.ending ?? {}
+  const isOver = outcome !== undefined && (outcome !== 'needs-operator' || acceptedBy !== undefined)
+  return isOver ? report : undefined
+}
+
+/** Of a Temporal that knows nothing of it any more; undefined where no worker could tell. */
+async function newestInJournal(engine: Engine, place: Place): Promise<string | undefined> {
+  const history = await look(engine, place, { command: 'history' }).catch(() => undefined)
+  return history?.runs[0]?.run
 }
 
 const runOf = ({ state, ending }: Standing): string => state?.run ?? ending?.run ?? ''

@@ -92,6 +92,9 @@ export const ServiceConfiguration = z.discriminatedUnion('kind', [
     start: Command.optional().describe('Starts what is deployed'),
     stop: Command.optional().describe('Stops it: without this the gate cannot be closed by stopping it'),
     current: Command.optional().describe('Prints the tag that runs now, or nothing'),
+    status: Command.optional().describe(
+      'Prints {"state":"running"|"stopped"}; without it a service that was stopped before the run is started after it',
+    ),
     exists: Command.optional().describe('Exit 0: {tag} can be deployed; 1: it cannot'),
     within: Duration.prefault('180s').describe('How long a deploy, start or stop may take'),
     ready: Ready.optional().describe('How to tell that it is ready'),

@@ -9,7 +9,9 @@ A failure says what happened, whether the database was changed, and what to do n
 outcome's to say: see [concepts](concepts.md#outcomes). Where the outcome is \`needs-operator\`, see [recovery](recovery.md).
 
 - **tried again**: \`yes\` means that the same step is tried again by itself, a bounded number of times, before the run gives
-  up and undoes it. \`no\` means that another try would only fail again.
+  up and undoes it. \`no\` means that another try would only fail again. \`no undo left\` means that it may pass by itself: it is
+  tried again by a step that nothing would undo, which is an undo itself, what follows a contract migration or a restore, and
+  what \`recover\` does.
 - **counts as**: what the exit code is made of. \`guard\`, something stood in the way: ${EXIT.blocked}. \`person\`, somebody decided so:
   ${EXIT.person}. \`fault\`: ${EXIT.failed} for a run, ${EXIT.usage} for a command that started none, ${EXIT.unreachable} where Temporal or a worker is missing. A run that
   needs an operator exits ${EXIT.needsOperator} whatever the cause.
@@ -36,6 +38,7 @@ const MEANS: Record<FailureCode, string> = {
     'The migrations make no plan: none at all, two heads, an edited or missing file, one out of order, expand after contract.',
   GuardFailed: 'Something was found in the way before it was touched; the message names each finding.',
   RunOpen: 'Another run is open on the same database.',
+  RunTaken: 'The run has ended, or a recovery carries it now: what its workflow still asks for is not done.',
   PreviousUnknown: 'The tag to go back to is not known, so there would be no way back.',
   FenceLost: 'A later attempt holds the database now; this one has stopped.',
   Unexpected: 'An error without a name of its own.',
@@ -80,6 +83,7 @@ interface Row {
   code: string
   cause: Cause
   retryable: boolean
+  hiccup?: boolean
   hint: string
 }
 
@@ -96,8 +100,10 @@ const groupOf = ({ code }: Row): string =>
 /** On a terminal a backtick stands for an apostrophe; in Markdown it would open code. */
 const prose = (text: string): string => text.replace(/(\w)`(\w)/g, "$1'$2").replaceAll('|', '\\|')
 
-const line = ({ name, code, cause, retryable, hint }: Row): string =>
-  `| ${code} | \`${name}\` | ${prose(MEANS[name])} | ${prose(hint)} | ${retryable ? 'yes' : 'no'} | ${cause} |`
+const again = ({ retryable, hiccup }: Row): string => (retryable ? 'yes' : hiccup ? 'no undo left' : 'no')
+
+const line = (row: Row): string =>
+  `| ${row.code} | \`${row.name}\` | ${prose(MEANS[row.name])} | ${prose(row.hint)} | ${again(row)} | ${row.cause} |`
 
 function section(title: string): string {
   const head = [

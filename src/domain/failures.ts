@@ -9,6 +9,8 @@ interface FailureRow {
   /** The page `headgate explain` prints. */
   code: string
   retryable: boolean
+  /** It may pass by itself: not worth another try where the step can be undone, but where nothing undoes it. */
+  hiccup?: boolean
   cause: Cause
   /** What to do now: right in every case that throws it. Where one knows better, it says so in the failure's detail. */
   hint: string
@@ -31,6 +33,7 @@ export const FAILURES = {
   ReferenceMissing: {
     code: 'E102',
     retryable: false,
+    hiccup: true,
     cause: 'fault',
     hint: 'set what the message names where the worker runs, then start that worker again',
   },
@@ -124,6 +127,12 @@ export const FAILURES = {
     cause: 'guard',
     hint: 'let that run end: `headgate status` says where it is, what it waits for, and what to type',
   },
+  RunTaken: {
+    code: 'E135',
+    retryable: false,
+    cause: 'guard',
+    hint: 'see what became of the run with `headgate report`: this workflow does nothing more for it',
+  },
   PreviousUnknown: { code: 'E134', retryable: false, cause: 'guard', hint: 'make the service tell its current tag' },
   FenceLost: { code: 'E140', retryable: true, cause: 'fault', hint: 'a later attempt has taken over; nothing to do' },
   ConsumerNotQuiet: { code: 'E201', retryable: false, cause: 'fault', hint: 'find out why the consumer does not stop' },
@@ -133,7 +142,13 @@ export const FAILURES = {
     cause: 'fault',
     hint: 'look at the consumer; resume it by hand if it must be',
   },
-  WritersNotQuiet: { code: 'E203', retryable: false, cause: 'fault', hint: 'find out who still writes' },
+  WritersNotQuiet: {
+    code: 'E203',
+    retryable: false,
+    hiccup: true,
+    cause: 'fault',
+    hint: 'find out who still writes',
+  },
   BackupFailed: {
     code: 'E204',
     retryable: true,
@@ -168,10 +183,17 @@ export const FAILURES = {
   ServiceFailed: {
     code: 'E220',
     retryable: false,
+    hiccup: true,
     cause: 'fault',
     hint: 'look at the service`s log, then deploy again',
   },
-  NotReady: { code: 'E221', retryable: false, cause: 'fault', hint: 'look at the service`s log, then deploy again' },
+  NotReady: {
+    code: 'E221',
+    retryable: false,
+    hiccup: true,
+    cause: 'fault',
+    hint: 'look at the service`s log, then deploy again',
+  },
   SmokeFailed: {
     code: 'E222',
     retryable: false,
@@ -244,6 +266,19 @@ export function failure(
     nonRetryable: !FAILURES[code].retryable,
     details: [detail],
     ...(cause instanceof Error ? { cause } : {}),
+  })
+}
+
+/** The failure, to be tried again: only of one that may pass by itself. Of any other `undefined`. */
+export function hiccup(error: unknown): ApplicationFailure | undefined {
+  const known = knownFailure(error)
+  const row: FailureRow | undefined = known && FAILURES[known.code]
+  if (!known || !row?.hiccup) return undefined
+  return ApplicationFailure.create({
+    type: known.code,
+    message: known.message,
+    nonRetryable: false,
+    details: [known.detail],
   })
 }
 

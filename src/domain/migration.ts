@@ -13,6 +13,9 @@ export interface Migration {
   sql?: string
 }
 
+/** What was planned: a file that has another checksum is another migration. */
+export type Planned = Pick<Migration, 'version' | 'checksum'>
+
 /** One row of the migrator's own ledger. */
 export interface AppliedMigration {
   version: string

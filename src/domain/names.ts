@@ -66,6 +66,10 @@ export const cloneName = (database: string, at: Date, seed: string): string => s
 /** A database a dump is being restored into, before the swap. */
 export const restoreName = (database: string, at: Date, seed: string): string => stamped(database, 'r', at, seed)
 
+/** Names the workflow that carries a run. A recovery is named by its execution: each takes over from the one before. */
+export const carrierOf = ({ workflowId, runId }: { workflowId: string; runId: string }): string =>
+  /^headgate\/[^/]+\/[^/]+\/recover$/.test(workflowId) ? `${workflowId}/${runId}` : workflowId
+
 /** `application_name` of a session: `hg:<8 hex of journal, cluster, database>:<epoch>:<step>`. */
 export const applicationName = (scope: string, epoch: number, step: string): string =>
   `hg:${scope}:${epoch}:${step}`.slice(0, 63)

@@ -47,6 +47,18 @@ export function tail(text: string, bytes: number): string {
   return new TextDecoder('utf-8', { ignoreBOM: true }).decode(encoded.subarray(from))
 }
 
+/** The JSON that a program printed, alone or on its last line: it may say other things before. Undefined when there is none. */
+export function jsonIn(printed: string): unknown {
+  for (const candidate of [printed, printed.trimEnd().split('\n').at(-1) ?? '']) {
+    try {
+      return JSON.parse(candidate)
+    } catch {
+      // Perhaps the last line alone is.
+    }
+  }
+  return undefined
+}
+
 /** Edits (insert, drop, replace, swap two neighbours) from one word to the other. */
 function distance(from: string, to: string): number {
   let beforeLast: number[] = []

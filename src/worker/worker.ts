@@ -9,12 +9,14 @@ import {
 } from '@temporalio/client'
 import { loadClientConnectConfig } from '@temporalio/envconfig'
 import { DefaultLogger, type LogLevel, NativeConnection, Runtime, Worker } from '@temporalio/worker'
+import { tell } from '../activities/conclude.js'
 import { createActivities } from '../activities/index.js'
 import { environmentNames, projectName, readConfigurationFile, type Settings } from '../adapters/configuration/index.js'
 import { failure, messageOf } from '../domain/failures.js'
 import { taskQueue } from '../domain/names.js'
 import { type Health, serveHealth } from './health.js'
 import { Journals } from './journals.js'
+import { reconcile } from './reconciler.js'
 import { knowsSearchAttributes, registerSearchAttributes } from './search-attributes.js'
 import { resolveConfiguration, siteOf } from './site.js'
 
@@ -22,6 +24,8 @@ const BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url))
 const WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url))
 /** A journal that could not be opened is tried again at this pace, so that a grant is noticed without a restart. */
 const JOURNAL_RETRY_MS = 5_000
+/** How often open runs are compared with what Temporal knows. */
+const RECONCILE_MS = 5_000
 
 export interface WorkerOptions {
   settings: Settings
@@ -55,8 +59,10 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const journals = new Journals()
   const problems = new Map<string, string>()
   const client = new Client({ connection, namespace })
+  const engine = await engineOf(connection, namespace)
   const activities = createActivities({
     project,
+    engine,
     site: (environment) => siteOf(settings, journals, environment),
     searchAttributes: () => knowsSearchAttributes(connection, namespace),
     requireCurrent: (taskToken) => requireCurrent(client, taskToken),
@@ -74,6 +80,29 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const workers = await Promise.all(
     [...queues.keys()].map((queue) => pollerOf(connection, namespace, queue, activities)),
   )
+  const reconciling = new AbortController()
+  const reconciled = reconcile(
+    {
+      client,
+      engine,
+      project,
+      everyMs: RECONCILE_MS,
+      environments: () =>
+        [...queues].flatMap(([queue, names]) =>
+          names.map((environment) => ({
+            environment,
+            queue,
+            journal: async () => journals.of(await resolveConfiguration(settings, environment)),
+          })),
+        ),
+      onLine,
+      tell: async (environment, run, text) => {
+        const site = await siteOf(settings, journals, environment)
+        await tell(site, run, 'stuck', text, `headgate status ${environment}`, reconciling.signal)
+      },
+    },
+    reconciling.signal,
+  )
   const journalCheck = watchJournals(settings, journals, [...queues.values()].flat(), problems, onLine)
   const health = options.health && (await serveHealth(options.health, healthOf(problems, workers)))
   const stop = (): void => {
@@ -83,6 +112,8 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     .then(() => {})
     .finally(async () => {
       clearInterval(journalCheck)
+      reconciling.abort()
+      await reconciled
       await health?.close()
       await journals.close()
       await connection.close().catch(() => {})
@@ -136,6 +167,12 @@ function installRuntime(level: LogLevel): void {
       process.stderr.write(`${level} ${message}${meta?.error ? `: ${messageOf(meta.error)}` : ''}\n`)
     }),
   })
+}
+
+/** Names the Temporal that is connected: one that never knew a run cannot tell that its workflow is gone. */
+async function engineOf({ workflowService }: NativeConnection, namespace: string): Promise<string> {
+  const { clusterId } = await workflowService.getClusterInfo({}).catch(() => ({ clusterId: '' }))
+  return `${clusterId}/${namespace}`
 }
 
 async function connect(address: string | undefined): Promise<{ connection: NativeConnection; namespace: string }> {

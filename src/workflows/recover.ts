@@ -1,4 +1,5 @@
-import type { Ending } from '../domain/run.js'
+import { failure } from '../domain/failures.js'
+import type { Ending, RecoverChoice } from '../domain/run.js'
 import { conduct } from './conduct.js'
 import type { Run } from './run.js'
 
@@ -6,10 +7,20 @@ import type { Run } from './run.js'
 export const recover = (input: unknown): Promise<Ending> =>
   conduct('recover', input, async (run) => {
     await run.takeOver()
-    await WAYS[run.choice](run)
+    if (run.choice === 'automatic') await byItself(run)
+    else await WAYS[run.choice](run)
   })
 
-const WAYS: Record<Run['choice'], (run: Run) => Promise<void>> = {
+/** Does what is proven right without asking, and leaves everything else to a person, with what should be done. */
+async function byItself(run: Run): Promise<void> {
+  const { do: way, automatic, why } = await run.lookAround()
+  if (automatic && way === 'finish') return WAYS.finish(run)
+  if (automatic && way === 'resume') return WAYS.accept(run)
+  const what = way === 'ask' ? why : `${why}: choose --${way}`
+  throw failure('NeedsOperator', `nobody carried the run any more; ${what}`)
+}
+
+const WAYS: Record<RecoverChoice, (run: Run) => Promise<void>> = {
   finish: async (run) => {
     if (run.restores) await restoring(run)
     if (run.migrates) {

@@ -10,7 +10,17 @@ import {
 import { endingOf, outcomeAfter, SUCCEEDED } from '../domain/ending.js'
 import { FAILURES, failedWith, failure, type KnownFailure, knownFailure, messageOf } from '../domain/failures.js'
 import type { PlanSummary, RunKind, StageSummary } from '../domain/plan.js'
-import type { Carried, DatabaseState, Ending, RecoverChoice, RunInput, RunState, StepName } from '../domain/run.js'
+import type { Recovery } from '../domain/recovery.js'
+import type {
+  Carried,
+  DatabaseState,
+  Ending,
+  RecoverChoice,
+  RecoverWay,
+  RunInput,
+  RunState,
+  StepName,
+} from '../domain/run.js'
 import { Decisions, type Question } from './decisions.js'
 import { Display } from './display.js'
 import { stateQuery } from './messages.js'
@@ -37,6 +47,7 @@ export class Run {
   #databaseText: string | undefined
   #deadline: number | undefined
   #ending: Ending | undefined
+  #stranded: { do: Recovery['do']; isSwapped: boolean } | undefined
   readonly #table: StepTable
   readonly #steering: Steering
   readonly #decisions: Decisions
@@ -111,8 +122,19 @@ export class Run {
     this.#show()
   }
 
-  get choice(): RecoverChoice {
+  get choice(): RecoverChoice | 'automatic' {
     return this.#input.recover?.choice ?? 'accept'
+  }
+
+  /** What a run that nobody carried left, and what should be done with it. */
+  async lookAround(): Promise<Recovery> {
+    const title = 'look at what the run left'
+    const recovery = await this.#line('look-around', title, () =>
+      this.#activities('restoring', title).lookStranded(this.name, this.#stageNumber),
+    )
+    this.#table.note('look-around', `${recovery.do}: ${recovery.why}`)
+    this.#stranded = recovery
+    return recovery
   }
 
   /** Whether the present stage changes the schema. */
@@ -242,13 +264,16 @@ export class Run {
 
   /** The open run, ended as a person chose: what is what is looked at once more, and said. */
   async #recovered(): Promise<Ending> {
-    const title = `say what is what after ${this.choice}`
+    const way: RecoverWay =
+      this.choice === 'automatic' ? (this.#stranded?.do === 'finish' ? 'finish' : 'resume') : this.choice
+    const title = `say what is what after ${way}`
     const found = await this.#line('accept', title, () =>
       this.#activities('certain', title).observeRecovered(
         this.name,
         this.#stageNumber,
-        this.choice,
+        way,
         this.#input.requester.by,
+        this.#stranded?.isSwapped ?? false,
       ),
     )
     const database = [found.database, this.#databaseText].filter(Boolean).join('; ')
@@ -344,8 +369,12 @@ export class Run {
       return
     }
     this.#steering.allowCancel()
+    const settle = (): Promise<string> =>
+      this.#activities(rule.promise, title).migrateStage(this.name, this.#stageNumber, 'a cancel')
     const note = await this.#line(step, title, () =>
-      this.#steering.stoppable(call, step === 'migrate' && this.#stage?.phase === 'contract'),
+      step === 'migrate' && this.#stage?.phase === 'contract'
+        ? this.#steering.stoppableUntilCommitted(call, settle)
+        : this.#steering.stoppable(call),
     )
     this.#table.note(step, note)
   }

@@ -1,7 +1,17 @@
-import { CancellationScope, condition, isCancellation, setHandler } from '@temporalio/workflow'
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  condition,
+  isCancellation,
+  setHandler,
+} from '@temporalio/workflow'
 import { SteeringMessage } from '../domain/approval.js'
-import { failure } from '../domain/failures.js'
+import { failedWith, failure } from '../domain/failures.js'
 import * as messages from './messages.js'
+
+const NOTED =
+  'noted: the contract stage is stopped if nothing of it has committed, else it goes on to its end, and its note says so'
 
 /** Hold, continue, retry and cancel: what a person may say to a run at any time, and what it means where the run is. */
 export class Steering {
@@ -12,7 +22,7 @@ export class Steering {
   /** Why a cancel comes too late now; undefined while it does not. */
   #tooLate: string | undefined
   #retry = false
-  #running: CancellationScope | undefined
+  #running: { scope: CancellationScope; answer: string } | undefined
   readonly #onChange: () => void
 
   constructor(held: boolean, onChange: () => void) {
@@ -45,18 +55,46 @@ export class Steering {
     this.#tooLate = why
   }
 
-  /** Runs a step so that a cancel reaches it, and turns its end into `Cancelled`. `decides`: the activity may go on all the same. */
-  async stoppable<T>(call: () => Promise<T>, decides: boolean): Promise<T> {
-    const scope = new CancellationScope({ cancellable: true })
-    this.#running = scope
+  /** Runs a step so that a cancel reaches it, and turns its end into `Cancelled`. */
+  async stoppable<T>(call: () => Promise<T>): Promise<T> {
     try {
-      const result = await scope.run(call)
-      if (decides) this.#cancel = undefined
-      else this.throwIfCancelled()
+      const result = await this.#reached(call, 'the running step is told to stop')
+      this.throwIfCancelled()
       return result
     } catch (error) {
       if (isCancellation(error)) this.throwIfCancelled()
       throw error
+    }
+  }
+
+  /**
+   * As `stoppable`, a step that has no way back once something of it has committed. Where a cancel stopped it `settle`, which
+   * no cancel reaches, throws `Cancelled` if nothing had, else does the rest: the cancel came too late, as the note says.
+   */
+  async stoppableUntilCommitted(call: () => Promise<string>, settle: () => Promise<string>): Promise<string> {
+    try {
+      const note = await this.#reached(call, NOTED).catch((error) => {
+        if (this.#cancel && isUndecided(error)) return settle()
+        throw error
+      })
+      return this.#cancel ? this.#overruled(note, this.#cancel) : note
+    } catch (error) {
+      if (failedWith(error, 'Cancelled')) this.throwIfCancelled()
+      throw error
+    }
+  }
+
+  #overruled(note: string, { by, native }: { by: string; native: boolean }): string {
+    this.#cancel = undefined
+    return `${note}; ${native ? by : `the cancel by ${by}`} came too late, the stage had begun to commit`
+  }
+
+  /** `answer`: what who cancels is told. */
+  async #reached<T>(call: () => Promise<T>, answer: string): Promise<T> {
+    const scope = new CancellationScope({ cancellable: true })
+    this.#running = { scope, answer }
+    try {
+      return await scope.run(call)
     } finally {
       this.#running = undefined
     }
@@ -132,16 +170,23 @@ export class Steering {
     const { by } = SteeringMessage.parse(message)
     if (this.#cancel) return `cancelled already by ${this.#cancel.by}`
     this.#cancelNow(by, false)
-    return this.#running ? 'the running step is told to stop' : 'cancelled'
+    return this.#running?.answer ?? 'cancelled'
   }
 
   #cancelNow(by: string, native: boolean): void {
     this.#cancel ??= { by, native }
-    this.#running?.cancel()
+    this.#running?.scope.cancel()
   }
 }
 
 /** Shape only; it throws inside a validator, so that nothing is written into the history. */
 function requireShape(message: unknown): void {
   if (!SteeringMessage.safeParse(message).success) throw failure('InputInvalid', 'send { "by": "your name" }')
+}
+
+/** Whether a step that was told to stop may have done something: the server repeats none of those, whatever they failed of. */
+function isUndecided(error: unknown): boolean {
+  if (isCancellation(error)) return true
+  const cause = error instanceof ActivityFailure ? error.cause : undefined
+  return cause !== undefined && !(cause instanceof ApplicationFailure && cause.nonRetryable)
 }

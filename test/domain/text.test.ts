@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { nearest, plain, redact, tail } from '../../src/domain/text.js'
+import { jsonIn, nearest, plain, redact, tail } from '../../src/domain/text.js'
 
 describe('redact', () => {
   it.each([
@@ -79,6 +79,18 @@ describe('tail', () => {
     ['東京', 5, '京'],
   ])('of %s is at most %i bytes of whole characters', (text, bytes, expected) => {
     expect(tail(text, bytes)).toBe(expected)
+  })
+})
+
+describe('jsonIn', () => {
+  it.each([
+    ['one value', '{"state":"running"}\n', { state: 'running' }],
+    ['a value on several lines', '{\n  "state": "running"\n}\n', { state: 'running' }],
+    ['the last line, after other things', 'asking\nstill asking\n{"state":"stopped"}\n\n', { state: 'stopped' }],
+    ['not a line before the last', '{"state":"running"}\ndone', undefined],
+    ['nothing in nothing', '', undefined],
+  ])('finds %s', (_, printed, expected) => {
+    expect(jsonIn(printed)).toEqual(expected)
   })
 })
 

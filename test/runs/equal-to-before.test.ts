@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../support/checker.js'
 import { World, type WorldOptions } from '../support/world.js'
@@ -170,9 +172,31 @@ test('nothing is different after a rejection before anything ran', async () => {
 test('what a person had paused and stopped before the run is so after it', async () => {
   await quietWorld({ migrations: HALF })
   world.consumer.state = 'paused'
+  await rm(join(world.folder, 'running'))
   const before = await world.snapshot()
   await world.startWorker()
   await world.start()
   expect(await world.ending()).toMatchObject({ outcome: 'restored', exit: 5 })
   expect(differences(before, await world.snapshot())).toEqual([])
 })
+
+test.each([
+  ['consumer stock', { consumers: {} }],
+  ['service api', { services: {} }],
+])(
+  'nothing is different where %s was taken out of headgate.yaml during the wait for approval',
+  async (what, changes) => {
+    await quietWorld({ migrations: WELL, configuration: { approval: { before: ['expand'] } } })
+    const before = await world.snapshot()
+    await world.startWorker()
+    await world.start()
+    const { digest } = await world.until(({ state }) => state === 'waiting')
+    await world.configure(changes)
+    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+    const ending = await world.ending()
+    expect(ending).toMatchObject({ outcome: 'aborted', exit: 4 })
+    expect(ending.reason).toBe(`the plan has ${what}, headgate.yaml has not any more`)
+    expect(differences(before, await world.snapshot())).toEqual([])
+    expect(await world.leftOvers()).toEqual({ left: [], quarantines: [], clones: [] })
+  },
+)

@@ -92,6 +92,16 @@ test('with the gate open a half-committed release is not restored: the committed
   expect(await world.rows('select n from stock')).toHaveLength(world.consumer.processed)
 })
 
+test('with the gate open a contract migration that fails in its transaction is no point of no return: deferred', async () => {
+  await run({ withoutService: true, migrations: { ...EXPAND, '0003_fails.contract.sql': 'select 1 / 0' } })
+  await world.start()
+  const { digest } = await world.until(({ state }) => state === 'waiting')
+  await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+  expect(await world.ending()).toMatchObject({ outcome: 'deferred', exit: 7, cause: 'fault' })
+  expect(await world.journal('select name from {s}.runs where contract_started_at is not null')).toEqual([])
+  expect(world.consumer.state).toBe('running')
+})
+
 test('with the gate open a migration that left a part of its work is for a person, and consumers stay paused', async () => {
   await run({ withoutService: true, migrations: HALF })
   await world.start()

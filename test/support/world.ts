@@ -120,6 +120,7 @@ export class World {
     await this.script('start', 'touch running')
     await this.script('stop', 'rm -f running')
     await this.script('current', 'cat current')
+    await this.script('status', `test -e running && echo '{"state":"running"}' || echo '{"state":"stopped"}'`)
     await this.script('exists', 'test -d "releases/$1"')
     await writeFile(join(this.folder, 'current'), '1\n')
     await writeFile(join(this.folder, 'running'), '')
@@ -165,6 +166,7 @@ export class World {
                 start: ['./bin/start'],
                 stop: ['./bin/stop'],
                 current: ['./bin/current'],
+                status: ['./bin/status'],
                 exists: ['./bin/exists', '{tag}'],
               },
             },

@@ -1,5 +1,5 @@
 import type { WorkflowHandle } from '@temporalio/client'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { failure } from '../../src/domain/failures.js'
 import type { RunState } from '../../src/domain/run.js'
 import type { Script } from '../support/noop-activities.js'
@@ -133,6 +133,72 @@ test('a cancel during the migration, sent twice, stops it once and puts the data
     expect(ending).toMatchObject({ outcome: 'restored', exit: 7, cause: 'person' })
     expect(calls.filter((call) => call === 'putBack')).toHaveLength(1)
     expect(calls.at(-1)).toBe('conclude restored')
+  })
+})
+
+describe('a cancel during the migrate of a contract stage', () => {
+  const stages = [
+    { number: 1, phase: 'contract', count: 2, target: '0003', approval: false, deploysImage: false } as const,
+  ]
+  /** The first call ends as told once it hears of the cancel; the second one, which no cancel reaches, answers. */
+  const scripted = (first: () => Promise<string>, settled: () => string): Script => ({
+    summary: { stages, heartbeatMs: 1_000 },
+    overrides: {
+      migrateStage: async (_run, _stage, after) => (after === undefined ? first() : settled()),
+      putBack: async () => ({ state: 'unchanged', text: 'unchanged' }),
+    },
+  })
+  const migrates = ({ step, lines }: RunState): boolean => step === 'migrate' && lines.at(-1)?.state === 'running'
+  const noteOf = async (handle: WorkflowHandle): Promise<string | undefined> =>
+    (await handle.query<RunState>('state')).lines.find(({ step }) => step === 'migrate')?.note
+  const nothing = (): never => {
+    throw failure('Cancelled', 'stopped before anything of the stage had committed')
+  }
+
+  test.each([
+    ['which stopped', untilCancelled],
+    ['whose worker was lost', () => untilCancelled().catch(() => Promise.reject(failure('FenceLost', 'taken over')))],
+  ])('%s with nothing committed undoes the stage', async (_, first) => {
+    await runs.running(scripted(first, nothing), async (handle, calls) => {
+      await until(handle, migrates)
+      expect(await handle.executeUpdate('cancel', { args: [{ by: 'ben' }] })).toContain('noted')
+      const { ending, status } = await runs.endingOf(handle)
+      expect(ending).toMatchObject({ outcome: 'aborted', exit: 7, reason: 'cancelled by ben' })
+      expect(status).toBe('CANCELLED')
+      expect(calls.slice(-3)).toEqual(['releaseWriters', 'resumeConsumers', 'conclude aborted'])
+    })
+  })
+
+  test.each([
+    ['which stopped too late', untilCancelled],
+    ['which went on', () => untilCancelled().catch(() => '2 applied')],
+  ])('%s completes the stage, and the note tells of it', async (_, first) => {
+    for (const native of [false, true]) {
+      await runs.running(
+        scripted(first, () => '2 applied'),
+        async (handle) => {
+          await until(handle, migrates)
+          await (native ? handle.cancel() : handle.executeUpdate('cancel', { args: [{ by: 'ben' }] }))
+          const { ending, status } = await runs.endingOf(handle)
+          expect(ending).toMatchObject({ outcome: 'succeeded', exit: 0 })
+          expect(status).toBe('COMPLETED')
+          const who = native ? 'a cancellation request' : 'the cancel by ben'
+          expect(await noteOf(handle)).toBe(`2 applied; ${who} came too late, the stage had begun to commit`)
+        },
+      )
+    }
+  })
+
+  test('that fails by itself meanwhile is not tried again', async () => {
+    const fails = (): Promise<never> => untilCancelled().catch(() => Promise.reject(failure('MigrationFailed', 'no')))
+    await runs.running(
+      scripted(fails, () => 'never'),
+      async (handle) => {
+        await until(handle, migrates)
+        await handle.executeUpdate('cancel', { args: [{ by: 'ben' }] })
+        expect((await runs.endingOf(handle)).ending).toMatchObject({ outcome: 'aborted', exit: 5, reason: 'no' })
+      },
+    )
   })
 })
 

@@ -304,6 +304,28 @@ replays(
   [...APPROVED, ...until('migrateStage', requested({ answer: '' })), ['verify'], ...OPENED, concludes('succeeded')],
   'completed',
 )
+for (const cancelled of [requested('stopped'), requested({ answer: fails('FenceLost') }), cancelUpdated('stopped')]) {
+  const how = `${cancelled.by} ${cancelled.ended === 'stopped' ? 'stopped it' : 'lost its worker'}`
+  replays(
+    `a contract migration, when a cancel by ${how}, is asked once more, and had committed nothing`,
+    waiting(),
+    [
+      ...APPROVED,
+      ...until('migrateStage', cancelled),
+      ['migrateStage', fails('Cancelled')],
+      back('unchanged'),
+      ...RELEASED,
+      concludes('deferred', 'person'),
+    ],
+    'completed',
+  )
+  replays(
+    `a contract migration, when a cancel by ${how}, is asked once more, and had committed: it goes on`,
+    waiting(),
+    [...APPROVED, ...until('migrateStage', cancelled), ['migrateStage'], ['verify'], ...OPENED, concludes('succeeded')],
+    'completed',
+  )
+}
 
 replays(
   'the way back fails: writers stay stopped and consumers paused',
@@ -477,6 +499,18 @@ refuses(
   deploy,
   [...opening(expand), ...until('takeBackup', requested('stopped')), concludes('aborted', 'person')],
   'cancelled',
+)
+refuses(
+  'a contract migration that a cancel stopped, undone before it is known whether it had committed',
+  waiting(),
+  [
+    ...APPROVED,
+    ...until('migrateStage', requested('stopped')),
+    back('unchanged'),
+    ...RELEASED,
+    concludes('deferred', 'person'),
+  ],
+  'completed',
 )
 refuses(
   'a cancelled run that closes as failed',

@@ -13,6 +13,8 @@ export interface Proof {
 
 const FIRST_WAIT_MS = 50
 const LONGEST_WAIT_MS = 1_000
+/** Between the two samples that prove quiet, where there is time: who works slowly does nothing for a moment, too. */
+const QUIET_MS = 500
 /** The longest a timer of Node can be. */
 const LONGEST_MS = 2_147_483_647
 
@@ -22,7 +24,8 @@ const LONGEST_MS = 2_147_483_647
  * reason.
  */
 export async function proveQuiet(consumer: Consumer, proof: Proof): Promise<ConsumerState> {
-  const { state, seen } = await sampleUntil(consumer, proof, isQuiet)
+  const apart = Math.min(QUIET_MS, proof.withinMs / 4)
+  const { state, seen } = await sampleUntil(consumer, proof, isQuiet, (now) => (isQuiet(now, now) ? apart : 0))
   if (state) return state
   throw failure('ConsumerNotQuiet', `consumer ${consumer.name} is not quiet after ${proof.withinMs} ms: ${seen}`)
 }
@@ -59,23 +62,27 @@ async function sampleUntil(
   consumer: Consumer,
   { withinMs, signal, onSample }: Proof,
   holds: Holds,
+  /** At least so long after a sample until the next. */
+  waitAfter: (now: ConsumerState) => number = () => 0,
 ): Promise<{ state?: ConsumerState; seen: string }> {
   const bounded = AbortSignal.any([signal, AbortSignal.timeout(Math.min(withinMs, LONGEST_MS))])
   let before: ConsumerState | undefined
   let seen = 'no answer'
   for (let wait = FIRST_WAIT_MS; !bounded.aborted; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
+    let least = 0
     try {
       const now = await consumer.state(bounded)
       seen = describeState(now)
       onSample?.(now)
       if (before && holds(before, now)) return { state: now, seen }
       before = now
+      least = waitAfter(now)
     } catch (error) {
       if (failedWith(error, 'ToolMissing')) throw error
       seen = bounded.aborted ? `${seen}, then no answer` : messageOf(error)
       before = undefined
     }
-    await setTimeout(wait, undefined, { signal: bounded }).catch(() => {})
+    await setTimeout(Math.max(wait, least), undefined, { signal: bounded }).catch(() => {})
   }
   signal.throwIfAborted()
   return { seen }

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { excerpt } from '../../domain/excerpt.js'
 import { failure } from '../../domain/failures.js'
+import { jsonIn } from '../../domain/text.js'
 import type { ConsumerState } from './port.js'
 
 const Count = z.int().min(0)
@@ -16,7 +17,7 @@ const Answer = z.object({
 /** Reads what the consumer `name` said of itself: one JSON object, alone or on the last line. Throws `ConsumerNotQuiet`. */
 export function readState(name: string, text: string, secrets: readonly string[]): ConsumerState {
   const said = excerpt(text, secrets)
-  const answer = Answer.safeParse(jsonOf(text))
+  const answer = Answer.safeParse(jsonIn(text))
   if (!answer.success) {
     const wrong = z.prettifyError(answer.error).replace(/\s+/g, ' ').replaceAll('✖ ', '')
     throw failure(
@@ -34,15 +35,4 @@ export function describeState({ state, inFlight, lag, processed }: ConsumerState
   if (lag !== undefined) parts.push(`lag ${lag}`)
   if (processed !== undefined) parts.push(`${processed} processed`)
   return parts.join(', ')
-}
-
-function jsonOf(text: string): unknown {
-  for (const candidate of [text, text.trimEnd().split('\n').at(-1) ?? '']) {
-    try {
-      return JSON.parse(candidate)
-    } catch {
-      // Not JSON as a whole: programs may say other things before their answer.
-    }
-  }
-  return undefined
 }

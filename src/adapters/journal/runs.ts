@@ -14,6 +14,10 @@ export interface RunRecord {
   databaseOids: string[]
   workflowId: string
   workflowRunId: string
+  /** The workflow that may act for the run: the one that opened it, or the recovery that took it over. */
+  carrier: string
+  /** The Temporal that knows it. */
+  engine: string
   tag: string | undefined
   planDigest: string | undefined
   requester: Requester
@@ -38,6 +42,8 @@ interface RunRow {
   database_oids: string[]
   workflow_id: string
   workflow_run_id: string
+  carrier: string | null
+  engine: string
   tag: string | null
   plan_digest: string | null
   requested: Requester
@@ -62,6 +68,8 @@ const record = (row: RunRow): RunRecord => ({
   databaseOids: row.database_oids,
   workflowId: row.workflow_id,
   workflowRunId: row.workflow_run_id,
+  carrier: row.carrier ?? row.workflow_id,
+  engine: row.engine,
   tag: row.tag ?? undefined,
   planDigest: row.plan_digest ?? undefined,
   requester: row.requested,
@@ -81,6 +89,8 @@ export interface NewRun {
   lane: string
   workflowId: string
   workflowRunId: string
+  carrier: string
+  engine: string
   requester: Requester
   startedAt: string
   digest: string
@@ -115,8 +125,8 @@ export async function openRun(journal: Journal, run: NewRun): Promise<string> {
     ])
     await sql(
       `insert into runs (name, project, environment, kind, lane, system_identifier, database, database_oids, workflow_id,
-         workflow_run_id, tag, plan_digest, requested, started_at)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)`,
+         workflow_run_id, tag, plan_digest, requested, started_at, carrier, engine)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
       [
         name,
         project,
@@ -132,6 +142,8 @@ export async function openRun(journal: Journal, run: NewRun): Promise<string> {
         run.digest,
         JSON.stringify(run.requester),
         run.startedAt,
+        run.carrier,
+        run.engine,
       ],
     )
     return name
@@ -179,6 +191,37 @@ export async function openRunOf(
     [project, environment],
   )
   return row ? record(row) : undefined
+}
+
+/** Every open run of the environment, whatever its lane, oldest first. */
+export async function openRunsOf(journal: Journal, project: string, environment: string): Promise<RunRecord[]> {
+  const rows = await journal.read<RunRow>(
+    `select * from runs where project = $1 and environment = $2 and state = 'open' order by started_at`,
+    [project, environment],
+  )
+  return rows.map(record)
+}
+
+/**
+ * Gives an open run to another workflow; what carried it until now may not act any more, and what was said of its end is void.
+ * Returns whether it is the first time: twice for one carrier is once.
+ */
+export async function takeOverRun(
+  journal: Journal,
+  run: string,
+  by: { carrier: string; engine: string },
+  event: Record<string, unknown>,
+): Promise<boolean> {
+  return journal.write(async (sql) => {
+    const taken = await sql(
+      `update runs set carrier = $2, engine = $3, outcome = null, cause = null, ending = null
+       where name = $1 and state = 'open' and carrier is distinct from $2 returning name`,
+      [run, by.carrier, by.engine],
+    )
+    if (taken.length === 0) return false
+    await sql(`insert into events (run, type, body) values ($1, 'recover', $2)`, [run, JSON.stringify(event)])
+    return true
+  })
 }
 
 /** Puts another plan in the place of the one that became stale while the run waited. */

@@ -9,7 +9,7 @@ import { runFenced } from '../process/run.js'
 import { type AlembicGraph, type AlembicProject, appliedOf } from './alembic-graph.js'
 import { readProject } from './alembic-memory.js'
 import type { MigratorContext } from './context.js'
-import { pendingVersions, versionsToUndo } from './pending.js'
+import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { plainUrl, toolEnvironment } from './tool-environment.js'
 import { toolRun } from './tool-failure.js'
@@ -70,13 +70,19 @@ export function alembicMigrator(configuration: Alembic, context: MigratorContext
         planned: request.planned,
       }
       let last: ToolRun = { log: '', tail: 'nothing to do' }
-      for (const group of groups(graph, pendingVersions({ ...question, isLinear: false, stopsAtTarget: true })))
+      for (const group of groups(graph, pendingVersions({ ...question, isLinear: false, stopsAtTarget: true }))) {
+        // Again for each: the group before it may have taken hours.
+        requireAsPlanned(
+          (await graphOf(request.tag)).migrations,
+          request.planned.filter(({ version }) => group.versions.includes(version)),
+        )
         last = await act(
-          ['upgrade', group.last],
+          ['upgrade', group.versions.at(-1) ?? ''],
           { ...request, ...(group.transactional ? {} : { lockTimeoutMs: 0 }) },
           target,
           fence,
         )
+      }
       return last
     },
     down: async (request, target, fence) => {
@@ -115,12 +121,12 @@ async function readLedger(session: Client, quoted: string, graph: AlembicGraph):
 const named = (name: string | undefined): { name?: string } => (name === undefined ? {} : { name })
 
 /** What leaves its transaction runs apart: it builds indexes concurrently, which a lock timeout would only leave invalid. */
-function groups({ migrations }: AlembicGraph, pending: string[]): { last: string; transactional: boolean }[] {
-  const found: { last: string; transactional: boolean }[] = []
+function groups({ migrations }: AlembicGraph, pending: string[]): { versions: string[]; transactional: boolean }[] {
+  const found: { versions: string[]; transactional: boolean }[] = []
   for (const { version, transactional } of migrations.filter((migration) => pending.includes(migration.version))) {
     const current = found.at(-1)
-    if (current?.transactional === transactional) current.last = version
-    else found.push({ last: version, transactional })
+    if (current?.transactional === transactional) current.versions.push(version)
+    else found.push({ versions: [version], transactional })
   }
   return found
 }

@@ -1,11 +1,11 @@
 import { failure } from '../../domain/failures.js'
-import type { Ledger, Migration } from '../../domain/migration.js'
+import type { Ledger, Migration, Planned } from '../../domain/migration.js'
 
 export interface UpQuestion {
-  files: readonly Pick<Migration, 'version' | 'checksum'>[]
+  files: readonly Planned[]
   ledger: Ledger
   target: string
-  planned: readonly string[]
+  planned: readonly Planned[]
   /** Whether the files' order is the only one; a tool with a graph of its own checks that itself. */
   isLinear: boolean
   /** False: the tool goes to head whatever it is told. */
@@ -13,22 +13,41 @@ export interface UpQuestion {
 }
 
 /**
- * The versions to apply now, in order. Throws `StateUnexpected` when ledger and files do not fit, `PlanInvalid` when
- * something would be applied that is not planned; both list all of it.
+ * The versions to apply now, in order. Throws `StateUnexpected` when ledger and files do not fit, `PlanStale` when something
+ * else would be applied than what was planned; both list all of it.
  */
 export function pendingVersions(question: UpQuestion): string[] {
   const { files, ledger, target, planned, stopsAtTarget } = question
   assertLedgerFits(question)
-  const versions = files.map(({ version }) => version)
-  const absent = [...planned, target].filter((version) => !versions.includes(version))
-  if (absent.length > 0) throw failure('PlanInvalid', `not among the migrations: ${[...new Set(absent)].join(', ')}`)
   const applied = new Set(ledger.applied.map(({ version }) => version))
+  requireAsPlanned(
+    files,
+    planned.filter(({ version }) => !applied.has(version)),
+  )
+  const versions = files.map(({ version }) => version)
   const reached = stopsAtTarget ? versions.slice(0, versions.indexOf(target) + 1) : versions
   const pending = reached.filter((version) => !applied.has(version))
-  const unplanned = pending.filter((version) => !planned.includes(version))
-  if (unplanned.length > 0) throw failure('PlanInvalid', `pending, but not in the plan: ${unplanned.join(', ')}`)
+  const known = new Set(planned.map(({ version }) => version))
+  const added = pending.filter((version) => !known.has(version))
+  if (added.length > 0) throw stale(added.map((version) => `${version} is pending and was not`))
   return pending
 }
+
+/** Throws `PlanStale`, naming each of `planned` whose file is missing or was edited. */
+export function requireAsPlanned(files: readonly Planned[], planned: readonly Planned[]): void {
+  const checksums = new Map(files.map(({ version, checksum }) => [version, checksum]))
+  const changed = planned.flatMap(({ version, checksum }) => {
+    if (!checksums.has(version)) return [`${version} is missing`]
+    return checksums.get(version) === checksum ? [] : [`${version} was edited`]
+  })
+  if (changed.length > 0) throw stale(changed)
+}
+
+const stale = (changes: readonly string[]): Error =>
+  failure(
+    'PlanStale',
+    `${changes.join(', ')} since the plan was made: put back the files that were planned, or deploy again`,
+  )
 
 function assertLedgerFits({ files, ledger, planned, isLinear }: UpQuestion): void {
   const checksums = new Map(files.map(({ version, checksum }) => [version, checksum]))
@@ -44,7 +63,8 @@ function assertLedgerFits({ files, ledger, planned, isLinear }: UpQuestion): voi
         ledger,
       ),
     )
-  if (ledger.dirty !== undefined && !planned.includes(ledger.dirty)) problems.push(`${ledger.dirty} is half applied`)
+  if (ledger.dirty !== undefined && !planned.some(({ version }) => version === ledger.dirty))
+    problems.push(`${ledger.dirty} is half applied`)
   if (problems.length === 0) return
   throw failure(
     'StateUnexpected',

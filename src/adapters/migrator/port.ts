@@ -1,6 +1,6 @@
 import type { Client } from 'pg'
 import type { Fence } from '../../domain/fence.js'
-import type { Ledger, Migration } from '../../domain/migration.js'
+import type { Ledger, Migration, Planned } from '../../domain/migration.js'
 import type { Target } from '../postgres/target.js'
 
 /** What one run of the tool did. `log` is the path of the whole output, `tail` its last 8 KiB, redacted. */
@@ -13,8 +13,11 @@ export interface UpRequest {
   tag: string
   /** The version to stop at, inclusive. */
   target: string
-  /** Every version that may be applied by this call, in order; anything else pending is an error before any effect. */
-  planned: readonly string[]
+  /**
+   * Everything that may be applied by this call, in order. Anything else that is pending, and a file that is not the planned
+   * one any more, is `PlanStale` before any effect.
+   */
+  planned: readonly Planned[]
   lockTimeoutMs: number
   /** All tries for a lock together. */
   lockBudgetMs: number
@@ -39,8 +42,9 @@ export interface Migrator {
   ledger(session: Client, tag?: string): Promise<Ledger>
   /**
    * Applies the planned migrations up to `target` as a child process under the fence. May be called again after any
-   * failure: what the ledger has is not applied twice. Throws `MigrationFailed` (the tool said no),
-   * `MigrationBlocked` (a lock was not to be had: SQLSTATE 55P03), `ToolMissing`.
+   * failure: what the ledger has is not applied twice. The files are compared with the plan right before whatever reads them
+   * starts; a tool of others may still read a file that is edited in the moment between. Throws `MigrationFailed` (the tool
+   * said no), `MigrationBlocked` (a lock was not to be had: SQLSTATE 55P03), `PlanStale`, `ToolMissing`.
    */
   up(request: UpRequest, target: Target, fence: Fence): Promise<ToolRun>
   /** Undoes the newest applied migrations down to `target`, exclusive; all of them where it is empty. Absent where the tool cannot. */

@@ -10,6 +10,7 @@ const File = z.strictObject({
   downPath: z.string().optional(),
 })
 export type RequestedFile = z.infer<typeof File>
+const PlannedFile = File.pick({ version: true, checksum: true })
 
 /** What the child reads on its standard input. Connection and names come by PG* variables. */
 export const UmzugRequest = z.strictObject({
@@ -17,7 +18,8 @@ export const UmzugRequest = z.strictObject({
   files: z.array(File),
   table: z.string(),
   target: z.string(),
-  planned: z.array(z.string()),
+  /** With the checksums of the plan, not those of the files as they are now. */
+  planned: z.array(PlannedFile),
   lockTimeoutMs: z.number(),
   lockBudgetMs: z.number(),
   statementTimeoutMs: z.number(),

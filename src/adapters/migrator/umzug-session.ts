@@ -36,11 +36,14 @@ export async function inTransaction<T>(session: Client, work: () => Promise<T>):
   }
 }
 
-/** The file's text. Throws `PlanStale` when it is not the file that was planned. */
+/** The file's text, as it is executed. Throws `PlanStale` when it is not the file that was planned. */
 export async function plannedText({ path, checksum }: RequestedFile): Promise<string> {
   const bytes = await readFile(path)
   if (createHash('sha256').update(bytes).digest('hex') === checksum) return textOf(bytes, path)
-  throw failure('PlanStale', `${path} was edited while the migration was about to run`)
+  throw failure(
+    'PlanStale',
+    `${path} was edited since the plan was made: put back the file that was planned, or deploy again`,
+  )
 }
 
 export type Query = (sql: string, values?: unknown[]) => Promise<QueryResult>

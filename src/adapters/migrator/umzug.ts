@@ -31,7 +31,12 @@ export function umzugMigrator(
       (await files(tag)).map(({ path: _path, downPath: _downPath, ...migration }) => migration),
     ledger: (session) => readUmzugLedger(session, table),
     up: ({ tag, planned, ...request }, target, fence) =>
-      call({ direction: 'up', ...request, planned: [...planned] }, tag, target, fence),
+      call(
+        { direction: 'up', ...request, planned: planned.map(({ version, checksum }) => ({ version, checksum })) },
+        tag,
+        target,
+        fence,
+      ),
     down: ({ tag, ...request }, target, fence) =>
       call({ direction: 'down', ...request, planned: [], lockBudgetMs: DOWN_BUDGET_MS }, tag, target, fence),
     describe: async () => [`umzug ${packageVersion('umzug')} on node ${process.versions.node}`],
@@ -92,7 +97,7 @@ async function runChild(
 function childCommand({ files, direction, planned }: UmzugRequest): string[] {
   const isSource = import.meta.url.endsWith('.ts')
   const entry = fileURLToPath(new URL(`./umzug-entry.${isSource ? 'ts' : 'js'}`, import.meta.url))
-  const loaded = files.filter(({ version }) => direction === 'down' || planned.includes(version))
+  const loaded = files.filter((file) => direction === 'down' || planned.some(({ version }) => version === file.version))
   const needsTsx = isSource || loaded.some(({ path, downPath }) => path.endsWith('.ts') || downPath?.endsWith('.ts'))
   return [process.execPath, ...(needsTsx ? ['--import', pathToFileURL(require.resolve('tsx')).href] : []), entry]
 }

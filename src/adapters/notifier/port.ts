@@ -4,7 +4,7 @@ export interface Notice {
   sequence: number
   project: string
   environment: string
-  kind: 'started' | 'waiting' | 'succeeded' | 'failed' | 'needs-operator' | 'held'
+  kind: 'started' | 'waiting' | 'succeeded' | 'failed' | 'needs-operator' | 'held' | 'stuck'
   text: string
   /** The one command to type next, if any. */
   next?: string

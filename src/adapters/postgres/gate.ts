@@ -36,6 +36,20 @@ export async function sessionCount(control: Client, database: string): Promise<b
   return BigInt(rows[0].sessions)
 }
 
+/**
+ * How many rows have been written in the database, those of its catalogs among them: every change there is but a sequence's.
+ * Exact once all sessions have ended (from PostgreSQL 15 on). A server's crash resets it. Throws `StateUnexpected` for an
+ * unknown database.
+ */
+export async function writeCount(control: Client, database: string): Promise<bigint> {
+  const { rows } = await control.query<{ writes: string }>(
+    'select (tup_inserted + tup_updated + tup_deleted)::text as writes from pg_stat_database where datname = $1',
+    [database],
+  )
+  if (!rows[0]) throw failure('StateUnexpected', `there is no database ${database}`)
+  return BigInt(rows[0].writes)
+}
+
 /** Whether the database lets sessions in. Throws `StateUnexpected` for an unknown database. */
 export async function isOpen(control: Client, database: string): Promise<boolean> {
   const { rows } = await control.query<{ open: boolean }>(

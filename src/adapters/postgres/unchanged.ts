@@ -109,5 +109,20 @@ export async function unexplainedXids(
   return rows.map(({ xid }) => xid)
 }
 
+/** Of `unexplainedXids` those that have committed: what still runs has not happened yet. */
+export async function committedXids(
+  session: Client,
+  first: string,
+  second: string,
+  own: ReadonlySet<string>,
+): Promise<string[]> {
+  const xids = await unexplainedXids(session, first, second, own)
+  const { rows } = await session.query<{ xid: string }>(
+    `select xid from unnest($1::text[]) xid where xid like '%..%' or pg_xact_status(xid::xid8) is distinct from 'in progress'`,
+    [xids],
+  )
+  return rows.map(({ xid }) => xid)
+}
+
 const changed = (a: Record<string, string>, b: Record<string, string>): string[] =>
   [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((name) => a[name] !== b[name]).sort()

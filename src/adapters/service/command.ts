@@ -1,11 +1,18 @@
+import { z } from 'zod'
 import type { ServiceConfiguration } from '../../domain/configuration.js'
 import { excerpt } from '../../domain/excerpt.js'
 import { failure } from '../../domain/failures.js'
 import { Tag } from '../../domain/names.js'
+import { jsonIn } from '../../domain/text.js'
 import { type ProgramResult, type RunRequest, runFenced, runProgram } from '../process/run.js'
 import type { Service, ServiceContext } from './port.js'
 
-type Verb = 'deploy' | 'start' | 'stop' | 'current' | 'exists'
+type Verb = 'deploy' | 'start' | 'stop' | 'current' | 'status' | 'exists'
+
+const LOOKS: ReadonlySet<Verb> = new Set(['current', 'status', 'exists'])
+
+/** Keys that we do not know are the service's own business. */
+const Status = z.object({ state: z.enum(['running', 'stopped']) })
 
 /** How long a program that only looks may take. */
 const LOOK_MS = 30_000
@@ -23,13 +30,12 @@ export function command(
   const request = (verb: Verb, tag?: string): RunRequest => {
     const template = configuration[verb]
     if (!template) throw failure('ConfigurationInvalid', `service ${name} has no ${verb} command`)
-    const looks = verb === 'current' || verb === 'exists'
     return {
       name: `service ${name}: ${verb}`,
       command: substituted(`service ${name}: ${verb}`, template, tag),
       cwd: directory,
       secrets,
-      timeoutMs: looks ? Math.min(within, LOOK_MS) : within,
+      timeoutMs: LOOKS.has(verb) ? Math.min(within, LOOK_MS) : within,
       // What deploy and start leave running is the service itself.
       ...(verb === 'deploy' || verb === 'start' ? { keepsChildren: true } : {}),
     }
@@ -49,6 +55,12 @@ export function command(
       const result = await runProgram(request('current'), signal)
       succeeded('current', result)
       return tagIn(name, result.stdout, secrets)
+    },
+    async isRunning(signal) {
+      if (!configuration.status) return undefined
+      const result = await runProgram(request('status'), signal)
+      succeeded('status', result)
+      return isRunningBy(name, result.stdout, secrets)
     },
     async exists(tag, signal) {
       if (!configuration.exists) return undefined
@@ -84,4 +96,11 @@ function tagIn(name: string, printed: string, secrets: readonly string[]): strin
   if (tag === '') return undefined
   if (Tag.safeParse(tag).success) return tag
   throw failure('ServiceFailed', `service ${name}: current printed what is not a tag: ${excerpt(printed, secrets)}`)
+}
+
+function isRunningBy(name: string, printed: string, secrets: readonly string[]): boolean {
+  const status = Status.safeParse(jsonIn(printed))
+  if (status.success) return status.data.state === 'running'
+  const said = excerpt(printed, secrets) || 'nothing'
+  throw failure('ServiceFailed', `service ${name}: status printed neither running nor stopped: ${said}`)
 }

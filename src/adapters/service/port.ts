@@ -15,6 +15,8 @@ export interface Service {
   readonly canStop: boolean
   /** The tag that runs now or ran last; undefined when nothing was ever deployed. Changes nothing. */
   current(signal: AbortSignal): Promise<string | undefined>
+  /** Whether it runs now; undefined where the kind cannot tell. Changes nothing. */
+  isRunning(signal: AbortSignal): Promise<boolean | undefined>
   /** Whether `tag` could be deployed from here now; undefined where the kind cannot tell. */
   exists(tag: string, signal: AbortSignal): Promise<boolean | undefined>
   /** Brings `tag` into service, started. Twice is once. */

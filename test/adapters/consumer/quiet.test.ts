@@ -59,6 +59,12 @@ describe('proveQuiet', () => {
     expect(consumer.asked).toBe(5)
   })
 
+  it('does not believe a paused consumer that processes a message now and then', async () => {
+    const consumer = consumerThatSays(paused)
+    consumer.state = async () => ({ ...paused, processed: Math.floor(performance.now() / 200) })
+    expect(failedWith(await thrownBy(proveQuiet(consumer, proof(2_000))), 'ConsumerNotQuiet')).toBe(true)
+  })
+
   it('gives up with what it last saw', async () => {
     const error = await thrownBy(proveQuiet(consumerThatSays({ ...paused, inFlight: 7, lag: 3 }), proof(200)))
     expect(failedWith(error, 'ConsumerNotQuiet')).toBe(true)

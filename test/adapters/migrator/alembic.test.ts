@@ -182,6 +182,32 @@ describe('alembic scripts', () => {
     expect(await look('select from pg_index where not indisvalid')).toEqual([])
   })
 
+  it('that are edited while those before them run are refused before Alembic is started for them', async () => {
+    const first: FixtureMigration = {
+      version: 'aa',
+      up: ['create table a (id int)', 'select pg_advisory_xact_lock(8)'],
+    }
+    const index = (name: string): FixtureMigration => ({
+      version: 'ii',
+      up: [`create index concurrently ${name} on a (id)`],
+      transactional: false,
+    })
+    const { up, target, look, rewrite, applied, relations } = await project(alembic, [first, index('planned')])
+    const other = await openSession(target, { applicationName: 'holds the first one up' })
+    await other.query('select pg_advisory_lock(8)')
+    const failed = failureOf(up(['aa', 'ii'], new OpenFence(), { lockTimeoutMs: 0 }))
+    while ((await look(`select from pg_locks where locktype = 'advisory' and not granted`)).length === 0)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    rewrite([first, index('edited')])
+    await other.end()
+    expect(knownFailure(await failed)).toMatchObject({
+      code: 'PlanStale',
+      message: expect.stringContaining('ii was edited'),
+    })
+    expect(await applied()).toEqual(['aa'])
+    expect(await relations()).not.toContain('edited')
+  })
+
   it('report their progress', async () => {
     const { up } = await project(alembic, [A])
     const fence = new OpenFence()

@@ -36,20 +36,20 @@ describe('a tool that can only go to head', () => {
       { version: '1', up: ['select 1'] },
       { version: '2', up: ['select 1'] },
     ]
-    const { folder, target, up, applied } = await project(command, migrations)
+    const { folder, target, up, plan, applied } = await project(command, migrations)
     const migrator = created(folder, target, tool('status'), tool('up', '2'))
     expect([migrator.stopsAtTarget, created(folder, target, tool('status')).stopsAtTarget]).toEqual([false, true])
     const request = {
       tag: '',
       target: '1',
-      planned: ['1'],
+      planned: await plan(['1']),
       lockTimeoutMs: 100,
       lockBudgetMs: 100,
       statementTimeoutMs: 0,
     }
     expect(knownFailure(await failureOf(migrator.up(request, target, new OpenFence())))).toMatchObject({
-      code: 'PlanInvalid',
-      message: 'pending, but not in the plan: 2',
+      code: 'PlanStale',
+      message: expect.stringContaining('2 is pending and was not'),
     })
     expect(await applied()).toEqual([])
     await up(['1', '2'])

@@ -120,13 +120,65 @@ describe('the ledger', () => {
       { kind: 'umzug', dir: folder, table: 'meta.ledger' },
       { logDirectory: folder, secrets: [], target },
     )
+    const planned = await migrator.migrations('')
     await migrator.up(
-      { tag: '', target: '1_a', planned: ['1_a'], lockTimeoutMs: 100, lockBudgetMs: 100, statementTimeoutMs: 0 },
+      { tag: '', target: '1_a', planned, lockTimeoutMs: 100, lockBudgetMs: 100, statementTimeoutMs: 0 },
       target,
       new OpenFence(),
     )
     expect(migrator.ledgerTable).toBe('meta.ledger')
     expect(await look('select version, dirty from meta.ledger')).toEqual([{ version: '1_a', dirty: false }])
+  })
+})
+
+describe('a file that is edited after it was looked at', () => {
+  class EditingFence extends OpenFence {
+    readonly #edit: () => void
+
+    constructor(edit: () => void) {
+      super()
+      this.#edit = edit
+    }
+
+    /** Just before the child starts. */
+    override async check(): Promise<void> {
+      this.#edit()
+    }
+  }
+
+  it('is refused by the child that reads it', async () => {
+    const { up, plan, rewrite, relations } = await project(umzug, [one('1_a', 'create table a (id int)')])
+    const planned = await plan(['1_a'])
+    const fence = new EditingFence(() => rewrite([one('1_a', 'create table edited (id int)')]))
+    expect(knownFailure(await failureOf(up(['1_a'], fence, { planned })))).toMatchObject({
+      code: 'PlanStale',
+      message: expect.stringContaining('1_a.sql was edited'),
+    })
+    expect(await relations()).toEqual([])
+  })
+
+  it.each([
+    ['in a transaction', one],
+    ['without a transaction', loose],
+  ])('is refused, %s, though the one before it runs already', async (_, made) => {
+    const first = one('1_a', 'create table a (id int)', 'select pg_advisory_xact_lock(7)')
+    const { up, target, look, rewrite, applied, relations } = await project(umzug, [
+      first,
+      made('2_b', 'create table b (id int)'),
+    ])
+    const other = await openSession(target, { applicationName: 'holds the first one up' })
+    await other.query('select pg_advisory_lock(7)')
+    const failed = failureOf(up(['1_a', '2_b'], new OpenFence(), { lockTimeoutMs: 0 }))
+    while ((await look(`select from pg_locks where locktype = 'advisory' and not granted`)).length === 0)
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    rewrite([first, made('2_b', 'create table edited (id int)')])
+    await other.end()
+    expect(knownFailure(await failed)).toMatchObject({
+      code: 'PlanStale',
+      message: expect.stringContaining('2_b.sql was edited'),
+    })
+    expect(await applied()).toEqual(['1_a'])
+    expect(await relations()).not.toContain('edited')
   })
 })
 

@@ -8,6 +8,7 @@ import {
   otherSessions,
   reopenDatabase,
   sessionCount,
+  writeCount,
 } from '../../../src/adapters/postgres/gate.js'
 import { openSession, withSession } from '../../../src/adapters/postgres/session.js'
 import { applicationName } from '../../../src/domain/names.js'
@@ -60,6 +61,36 @@ test('the count of sessions grows by one for each that has come and gone', async
   await withSession(app.target, { applicationName: 'one' }, async () => {})
   await endSessions(control, app.name, { withinMs: 5_000 }, fence)
   await expect.poll(() => sessionCount(control, app.name)).toBe(before + 1n)
+})
+
+test('the count of writes tells rows, schema and large objects, and no reader', async () => {
+  const writes = async (): Promise<bigint> => {
+    await endSessions(control, app.name, { withinMs: 5_000 }, fence)
+    return writeCount(control, app.name)
+  }
+  const does = (sql: string): Promise<unknown> =>
+    withSession(app.target, { applicationName: 'one' }, (one) => one.query(sql))
+  await does('create table t as select 1 as v')
+  const before = await writes()
+  await does('select * from t; select count(*) from pg_class; begin; select 1; rollback')
+  expect(await writes()).toBe(before)
+  let last = before
+  for (const sql of [
+    'insert into t values (2)',
+    'update t set v = 3',
+    'delete from t',
+    'truncate t',
+    'create table u ()',
+    `comment on table t is 'changed'`,
+    `select lo_from_bytea(0, 'x')`,
+    'grant select on t to public',
+    'create index on t (v)',
+  ]) {
+    await does(sql)
+    const now = await writes()
+    expect(now, sql).toBeGreaterThan(last)
+    last = now
+  }
 })
 
 test('excepted sessions stay', async () => {

@@ -2,7 +2,13 @@ import type { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { openSession } from '../../../src/adapters/postgres/session.js'
 import { type Target, withDatabase } from '../../../src/adapters/postgres/target.js'
-import { captureState, compareState, type StateComparison } from '../../../src/adapters/postgres/unchanged.js'
+import {
+  captureState,
+  committedXids,
+  compareState,
+  currentSnapshot,
+  type StateComparison,
+} from '../../../src/adapters/postgres/unchanged.js'
 import { type PostgresServer, startPostgres } from '../../support/postgres-server.js'
 import { serverTarget } from '../../support/test-database.js'
 
@@ -73,6 +79,19 @@ test('a session killed in its transaction leaves the database unchanged', async 
   }
   const comparison = await after(work)
   expect({ ...comparison, unexplainedXids: [] }).toEqual(NOTHING)
+})
+
+test('what still runs has not committed, with its savepoints; what has, has', async () => {
+  const first = await currentSnapshot(reader)
+  const committed = async (): Promise<string[]> =>
+    committedXids(reader, first, await currentSnapshot(reader), new Set())
+  await writer.query(`begin; savepoint a; update orders set note = 'x'`)
+  const other = await openSession(target, { applicationName: 'other' })
+  const own = await xid(other)
+  expect(await committed()).toEqual([own])
+  await writer.query('commit')
+  expect((await committed()).length).toBeGreaterThan(1)
+  await other.end()
 })
 
 test('a sequence bumped in a transaction rolled back is the only difference', async () => {

@@ -23,6 +23,10 @@ const START = `${RUNS}
 runs && exit 0
 setsid ./daemon < /dev/null > /dev/null 2>&1 &
 until runs; do sleep 0.02; done`
+const STATUS = `${RUNS}
+echo "looking at $(pwd)"
+runs && state=running || state=stopped
+printf '{"state":"%s","since":"a while"}\\n' "$state"`
 const DEPLOY = `case "$1" in v1|v2) ;; *) echo "no image $1" >&2; exit 5 ;; esac
 [ "$(cat deployed 2>/dev/null)" = "$1" ] || ./stop
 printf '%s' "$1" > deployed
@@ -57,6 +61,7 @@ async function fixture(): Promise<ServiceFixture> {
     start: [folder.script('start', START)],
     stop: [folder.script('stop', STOP)],
     current: [folder.script('current', 'cat deployed 2>/dev/null; exit 0')],
+    status: [folder.script('status', STATUS)],
     exists: [folder.script('exists', 'case "$1" in v1|v2) exit 0 ;; *) exit 1 ;; esac'), '{tag}'],
   })
   const pid = (): number => Number(contents(folder, 'pid'))
@@ -129,9 +134,10 @@ describe('a command service', () => {
     expect(serviceIn(folder, commands).canStop).toBe(canStop)
   })
 
-  it('knows neither its tag nor what exists where no program tells', async () => {
+  it('knows neither its tag, nor whether it runs, nor what exists where no program tells', async () => {
     const service = serviceIn(folder)
     expect(await service.current(signal)).toBeUndefined()
+    expect(await service.isRunning(signal)).toBeUndefined()
     expect(await service.exists('v1', signal)).toBeUndefined()
   })
 
@@ -142,6 +148,26 @@ describe('a command service', () => {
       await expect(serviceIn(folder, { current: [current, printed] }).current(signal)).rejects.toThrow('not a tag')
     },
   )
+
+  it.each(['running', '{"state":"starting"}', '{"state":true}', '', '{"state":"running"}\nhunter2-secret'])(
+    'is not believed when its status is %j',
+    async (printed) => {
+      const status = folder.script('status', `printf '%s\\n' "$1"`)
+      const error = await serviceIn(folder, { status: [status, `${printed}`] }, ['hunter2-secret'])
+        .isRunning(signal)
+        .catch((thrown: unknown) => thrown)
+      expect(failedWith(error, 'ServiceFailed')).toBe(true)
+      expect(String(error)).toContain('service api: status printed neither running nor stopped')
+      expect(String(error)).not.toContain('hunter2-secret')
+    },
+  )
+
+  it('does not take a failing status for a stopped service', async () => {
+    const status = folder.script('status', `echo '{"state":"stopped"}'; echo "no daemon" >&2; exit 3`)
+    await expect(serviceIn(folder, { status: [status] }).isRunning(signal)).rejects.toThrow(
+      'service api: status ended with exit code 3: no daemon',
+    )
+  })
 
   it('does not take a program that cannot tell for a no', async () => {
     const exists = folder.script('exists', 'echo "registry unreachable" >&2; exit 2')

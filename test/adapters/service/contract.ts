@@ -11,7 +11,7 @@ export interface ServiceFixture {
   close(): Promise<void>
 }
 
-/** What every kind of service that can be stopped owes. */
+/** What every kind of service that can be stopped, and tells whether it runs, owes. */
 export function serviceContract(kind: string, make: () => Promise<ServiceFixture>): void {
   describe(`a service of the kind ${kind}`, () => {
     let fixture: ServiceFixture
@@ -53,6 +53,17 @@ export function serviceContract(kind: string, make: () => Promise<ServiceFixture
       expect(running()).toBe('v1')
     })
 
+    it('tells whether it runs', async () => {
+      const { service } = fixture
+      expect(await service.isRunning(signal)).toBe(false)
+      await service.deploy('v1', fence)
+      expect(await service.isRunning(signal)).toBe(true)
+      await service.stop(fence)
+      expect(await service.isRunning(signal)).toBe(false)
+      await service.start(fence)
+      expect(await service.isRunning(signal)).toBe(true)
+    })
+
     it('tells what can be deployed', async () => {
       expect(await fixture.service.exists('v1', signal)).toBe(true)
       expect(await fixture.service.exists('v9', signal)).toBe(false)
@@ -61,6 +72,7 @@ export function serviceContract(kind: string, make: () => Promise<ServiceFixture
     it('asks the fence before each change, and not to look', async () => {
       const counted = new OpenFence()
       await fixture.service.current(signal)
+      await fixture.service.isRunning(signal)
       await fixture.service.exists('v1', signal)
       expect(counted.checks).toBe(0)
       await fixture.service.deploy('v1', counted)

@@ -21,12 +21,12 @@ const migrator = () =>
   )
 
 /** As a run does it. */
-const up = (tag: string, ...planned: string[]) =>
+const up = async (tag: string, ...versions: string[]) =>
   migrator().up(
     {
       tag,
-      target: planned.at(-1) ?? '',
-      planned,
+      target: versions.at(-1) ?? '',
+      planned: (await migrator().migrations(tag)).filter(({ version }) => versions.includes(version)),
       lockTimeoutMs: 100,
       lockBudgetMs: 60_000,
       statementTimeoutMs: 60_000,

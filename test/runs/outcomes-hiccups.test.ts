@@ -1,0 +1,160 @@
+import { existsSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterEach, expect, test } from 'vitest'
+import { type HttpServer, startHttpServer } from '../support/http-server.js'
+import { World, type WorldOptions } from '../support/world.js'
+
+let world: World
+let server: HttpServer | undefined
+afterEach(async () => {
+  const { left } = await world.leftOvers().finally(() => world.end())
+  await server?.close()
+  server = undefined
+  expect(left).toEqual([])
+})
+
+const EXPAND = { '0002_add_note.sql': 'alter table orders add column note text' }
+const CONTRACT = { '0003_drop_item.contract.sql': 'alter table orders alter column item drop not null' }
+const HALF = {
+  '0002_half.sql': `-- headgate:no-transaction
+    alter table orders add column half_applied boolean;
+    update orders set half_applied = true;
+    create unique index concurrently on orders (item)`,
+}
+const NOBODY_HOME = { smoke: [{ name: 'nobody home', http: 'http://127.0.0.1:4/health', within: '1s' }] }
+
+/** Fails the first time, and notes each call in the file `calls`. */
+const failsOnce = (then: string): string => `echo "$0 $*" >> calls
+[ -e hiccup ] || { touch hiccup; echo "a hiccup" >&2; exit 1; }
+${then}`
+const DEPLOY = 'echo "$1" > current; touch running'
+const START = 'touch running'
+
+async function calls(): Promise<string[]> {
+  return (await readFile(join(world.folder, 'calls'), 'utf8')).trimEnd().split('\n')
+}
+
+async function run(options: WorldOptions, scripts: Record<string, string>): Promise<void> {
+  world = await World.create(options)
+  for (const [name, body] of Object.entries(scripts)) await world.script(name, body)
+  await world.startWorker()
+}
+
+test('a service that does not start the first time, while a run is undone, is started again', async () => {
+  await run({ migrations: HALF }, { start: failsOnce(START) })
+  await world.start()
+  expect(await world.ending()).toMatchObject({ outcome: 'restored', exit: 5 })
+  expect(await calls()).toHaveLength(2)
+  expect(await world.serving()).toBe('1')
+  expect(world.consumer.state).toBe('running')
+})
+
+test('a service that becomes ready a little too late, while a run is undone, is waited for again', async () => {
+  server = await startHttpServer((_, response) => {
+    response.writeHead((server?.received.length ?? 0) < 5 ? 503 : 200)
+    response.end()
+  })
+  const ready = { url: `${server.url}/readyz`, within: '300ms' }
+  const api = {
+    kind: 'command',
+    deploy: ['./bin/deploy', '{tag}'],
+    start: ['./bin/start'],
+    stop: ['./bin/stop'],
+    current: ['./bin/current'],
+    ready,
+  }
+  await run({ migrations: HALF, configuration: { services: { api } } }, {})
+  await world.start()
+  expect(await world.ending()).toMatchObject({ outcome: 'restored', exit: 5 })
+  expect(await world.serving()).toBe('1')
+  expect(world.consumer.state).toBe('running')
+})
+
+test('the previous image, if it cannot be deployed the first time, is deployed again', async () => {
+  const onlyBack = `[ "$1" = 1 ] || { ${DEPLOY}; exit 0; }\n${failsOnce(DEPLOY)}`
+  await run({ migrations: EXPAND, configuration: NOBODY_HOME }, { deploy: onlyBack })
+  await world.start()
+  expect(await world.ending()).toMatchObject({ outcome: 'rolled-back', exit: 5 })
+  expect(await calls()).toHaveLength(2)
+  expect(await world.serving()).toBe('1')
+  expect(world.consumer.state).toBe('running')
+})
+
+test('a new image that cannot be deployed is undone, not deployed again: there is a way back', async () => {
+  await run({ migrations: EXPAND }, { deploy: failsOnce(DEPLOY) })
+  await world.start()
+  const ending = await world.ending()
+  expect(ending).toMatchObject({ outcome: 'rolled-back', exit: 5 })
+  expect(ending.reason).toContain('a hiccup')
+  expect((await calls()).filter((call) => call.endsWith(' 2'))).toHaveLength(1)
+  expect(await world.serving()).toBe('1')
+})
+
+test('a service that does not start the first time after a contract stage is started again: there is no way back', async () => {
+  const options = { migrations: { ...EXPAND, ...CONTRACT }, configuration: { approval: 'none' } }
+  await run(options, { start: failsOnce(START) })
+  await world.start()
+  expect(await world.ending()).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect(await calls()).toHaveLength(2)
+  expect(await world.serving()).toBe('2')
+})
+
+test('a service that does not start the first time on a restored database is started again', async () => {
+  await run({ migrations: EXPAND }, { start: failsOnce(START) })
+  expect(await world.ending(await world.start('backup', {}))).toMatchObject({ outcome: 'succeeded' })
+  const [taken] = await world.journal<{ name: string }>('select name from {s}.backups')
+  expect(await world.ending(await world.start('restore', { backup: taken?.name }))).toMatchObject({
+    outcome: 'succeeded',
+    exit: 0,
+  })
+  expect(await calls()).toHaveLength(2)
+  expect(await world.serving()).toBe('1')
+})
+
+test('a deploy that fails the first time, while a person finishes a run that was terminated, is made again', async () => {
+  await run({ migrations: EXPAND }, { deploy: 'touch deploying; exec sleep 60' })
+  await world.start()
+  await expect.poll(() => existsSync(join(world.folder, 'deploying')), { timeout: 60_000 }).toBe(true)
+  await world.handle.terminate('the test says so')
+  await world.script('deploy', failsOnce(DEPLOY))
+  const recovery = await world.start('recover', { recover: { choice: 'finish' } })
+  expect(await world.ending(recovery)).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect(await calls()).toHaveLength(2)
+  expect(await world.serving()).toBe('2')
+  expect(world.consumer.state).toBe('running')
+})
+
+test('a consumer that does not go on keeps no other paused, and is asked until it goes on', async () => {
+  world = await World.create({ migrations: EXPAND })
+  const { url } = world.consumer.server
+  await world.configure({
+    consumers: {
+      stock: { kind: 'http', pause: `${url}/pause`, resume: `${url}/resume`, status: `${url}/status`, within: '5s' },
+      stubborn: {
+        kind: 'command',
+        pause: ['./bin/pause'],
+        resume: ['./bin/resume'],
+        status: ['./bin/stubborn'],
+        within: '1s',
+      },
+    },
+  })
+  await world.script('pause', 'touch stubborn-paused')
+  await world.script('resume', 'touch asked')
+  await world.script(
+    'stubborn',
+    `[ -e stubborn-paused ] && state=paused || state=running; echo "{\\"state\\":\\"$state\\",\\"inFlight\\":0}"`,
+  )
+  await world.startWorker()
+  await world.start()
+  await expect.poll(() => existsSync(join(world.folder, 'asked')), { timeout: 60_000 }).toBe(true)
+  await expect.poll(() => world.consumer.state, { timeout: 20_000 }).toBe('running')
+  expect(existsSync(join(world.folder, 'stubborn-paused'))).toBe(true)
+  await world.script('resume', 'rm -f stubborn-paused')
+  const ending = await world.ending()
+  expect(ending).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect(ending.lines.find(({ step }) => step === 'resume-consumers')?.note).toBe(
+    'stubborn proven moving, stock proven moving',
+  )
+})

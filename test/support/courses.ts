@@ -1,0 +1,124 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { Client } from 'pg'
+import { targetUrl } from '../../src/adapters/postgres/target.js'
+import { serverTarget } from './test-database.js'
+import { World } from './world.js'
+
+/** How long what a step waits for takes, so that it can be hit. */
+const SLOW_MS = 400
+
+/** What a run goes through, and how it ends when nothing disturbs it. */
+export interface Course {
+  /** Of the undisturbed run. */
+  outcome: string
+  migrations: Record<string, string>
+  /** A check that fails once the new image runs. */
+  smokeFails?: boolean
+  serves: string
+  /** Rows of the audit table at the end. */
+  effects: string[]
+}
+
+export const TWO_STAGES: Course = {
+  outcome: 'succeeded',
+  migrations: {
+    '0002_note.sql': audited('0002', 'alter table orders add column note text'),
+    '0003_index.sql': '-- headgate:no-transaction\ncreate index concurrently orders_by_item on orders (item)',
+    '0004_item.contract.sql': audited('0004', 'alter table orders alter column item drop not null'),
+  },
+  serves: '2',
+  effects: ['0002', '0004'],
+}
+
+export const HALF_COMMITTED: Course = {
+  outcome: 'restored',
+  migrations: {
+    '0002_half.sql': `-- headgate:no-transaction
+      insert into audit values ('0002');
+      update orders set item = 'half';
+      create unique index concurrently on orders (item)`,
+  },
+  serves: '1',
+  effects: [],
+}
+
+export const SMOKE_FAILS: Course = {
+  outcome: 'rolled-back',
+  migrations: { '0002_note.sql': audited('0002', 'alter table orders add column note text') },
+  smokeFails: true,
+  serves: '1',
+  effects: ['0002'],
+}
+
+function audited(version: string, sql: string): string {
+  return `insert into audit values ('${version}'); ${sql}; select pg_sleep(${SLOW_MS / 1000})`
+}
+
+/** A world in which every step of the course takes long enough to be hit. */
+export async function worldOf(course: Course): Promise<World> {
+  const world = await World.create({
+    migrations: course.migrations,
+    schema: 'create table audit (what text)',
+    heartbeatMs: 2_000,
+    consumerAnswersAfterMs: 100,
+  })
+  const slow = `sleep ${SLOW_MS / 1000}`
+  await world.script('deploy', `${slow}; echo "$1" > current; touch running`)
+  await world.script('start', `${slow}; touch running`)
+  await world.script('stop', `${slow}; rm -f running`)
+  const sleeps = `select count(*) from pg_sleep(${SLOW_MS / 1000})`
+  const healthy = { name: 'health', http: `${world.consumer.server.url}/health` }
+  const nobody = { name: 'nobody home', http: 'http://127.0.0.1:4/health', within: '1s' }
+  await world.configure({
+    verify: [{ name: 'slow', sql: sleeps, expect: 1 }],
+    smoke: [healthy, healthy, healthy, ...(course.smokeFails ? [nobody] : [])],
+  })
+  return world
+}
+
+/** One row of the journal's steps. */
+export interface JournalStep {
+  /** `<stage> <step>`. */
+  key: string
+  state: string
+  ms: number
+}
+
+/** Looks at the journal's steps on a connection that stays open. */
+export async function journalOf(
+  world: World,
+): Promise<{ steps: () => Promise<JournalStep[]>; end: () => Promise<void> }> {
+  const client = await connected()
+  const sql = `select stage || ' ' || step as key, state,
+      (extract(epoch from coalesce(ended_at, clock_timestamp()) - started_at) * 1000)::int as ms
+    from ${world.project.replaceAll('-', '_')}.steps order by id`
+  return {
+    // The worker makes the schema once it has started.
+    steps: async () => (await client.query<JournalStep>(sql).catch(() => ({ rows: [] }))).rows,
+    end: () => client.end(),
+  }
+}
+
+async function connected(): Promise<Client> {
+  for (;;) {
+    const client = new Client({ connectionString: targetUrl(serverTarget('headgate')) })
+    const isThere = await client.connect().then(
+      () => true,
+      () => false,
+    )
+    if (isThere) return client
+    await pause(50)
+  }
+}
+
+/** Approves when the run waits, whoever works by then. */
+export async function approving(world: World, isOver: () => boolean): Promise<void> {
+  while (!isOver()) {
+    const state = await world.handle.query<{ state: string; digest: string }>('state').catch(() => undefined)
+    if (state?.state === 'waiting')
+      await world.handle
+        .executeUpdate('approve', { args: [{ by: 'ben', digest: state.digest }] })
+        .catch(() => undefined)
+    await pause(200)
+  }
+}
