@@ -7,11 +7,11 @@ import { Ground } from './demo/ground.js'
 import { endKept, tellKept } from './demo/keeping.js'
 import { playScene, SCENES, type SceneName } from './demo/scenes.js'
 import type { Occasion } from './demo/servers.js'
+import { whenToldToEnd } from './leaving.js'
 import { duration } from './output-words.js'
 import type { Terminal } from './terminal.js'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
-const AGAIN_MS = 1_000
 
 interface DemoOptions {
   scene?: SceneName
@@ -51,24 +51,19 @@ async function inOrder(
 ): Promise<number> {
   const endings = new Endings()
   const leaving = new AbortController()
-  let leaves = 0
   const leave = (): void => {
-    leaves ||= Date.now()
+    terminal.note('\ntold to end: what was started is being ended; Ctrl-C again does not wait')
     leaving.abort(new Error('told to end'))
-    // Somebody who asks again does not want to wait. npm sends us what the terminal has sent us already.
-    if (Date.now() - leaves > AGAIN_MS) process.exit(EXIT.viewerLeft)
   }
-  // Not `once`: who starts a program here listens too, and where nobody else is left would end us at once.
-  for (const name of SIGNALS) process.on(name, leave)
+  const forget = whenToldToEnd(leave, SIGNALS)
   try {
     return await work(endings, leaving.signal)
   } catch (error) {
     if (!leaving.signal.aborted) throw error
-    terminal.say('\nleft before its end: what was started is being ended')
     return EXIT.viewerLeft
   } finally {
     await endings.end(terminal.note)
-    for (const name of SIGNALS) process.off(name, leave)
+    forget()
   }
 }
 

@@ -13,9 +13,10 @@ import { findTemporal } from '../adapters/process/provision.js'
 import { startTemporal, type TemporalServer } from '../adapters/process/temporal-server.js'
 import { isTemporalConfigured } from '../client/connection.js'
 import { EXIT } from '../domain/outcome.js'
-import { startWorker } from '../worker/worker.js'
+import { type RunningWorker, startWorker } from '../worker/worker.js'
 import type { Context } from './context.js'
-import { untilToldToStop } from './worker.js'
+import { whenToldToEnd } from './leaving.js'
+import { stopInOrder } from './worker.js'
 
 /** Where Temporal's own tools look for it; another one where these are taken. */
 const PORT = 7233
@@ -39,6 +40,9 @@ export async function run(context: Context): Promise<number> {
     )
     return EXIT.done
   }
+  let worker: RunningWorker | undefined
+  // Until the end: whoever is impatient while the server ends must not leave it behind.
+  const forget = whenToldToEnd(() => (worker ? stopInOrder(worker, terminal.note) : process.exit(EXIT.viewerLeft)))
   const server = other || isTemporalConfigured() ? undefined : await startServer(context)
   try {
     const address = server?.address ?? other?.address
@@ -46,17 +50,18 @@ export async function run(context: Context): Promise<number> {
     terminal.note(
       `Temporal  ${address ?? 'as TEMPORAL_* says'}${(server?.uiUrl ?? other?.ui) ? `, UI ${server?.uiUrl ?? other?.ui}` : ''}`,
     )
-    const worker = await startWorker({ settings, ...(address === undefined ? {} : { address }), onLine: terminal.note })
+    worker = await startWorker({ settings, ...(address === undefined ? {} : { address }), onLine: terminal.note })
     const [first] = worker.ready
     terminal.note(
       first === undefined
         ? 'next      set what is missing, then start headgate dev again'
         : `next      headgate deploy ${first} --tag TAG, in another terminal`,
     )
-    await untilToldToStop(worker, terminal.note)
+    await worker.ended
   } finally {
     await removeDevRecord(settings.home, process.pid)
     await server?.stop()
+    forget()
   }
   return EXIT.done
 }

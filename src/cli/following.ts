@@ -5,6 +5,7 @@ import { Duration } from '../domain/configuration.js'
 import { failure } from '../domain/failures.js'
 import { EXIT } from '../domain/outcome.js'
 import type { Context } from './context.js'
+import { whenToldToEnd } from './leaving.js'
 import type { Terminal } from './terminal.js'
 import { openViewer } from './viewer.js'
 
@@ -46,8 +47,7 @@ export async function followRun(
   const waitMs = waitOf(options)
   const leaving = new AbortController()
   const leave = (exit: number) => (): void => leaving.abort(exit)
-  const interrupted = leave(EXIT.viewerLeft)
-  process.once('SIGINT', interrupted)
+  const forget = whenToldToEnd(leave(EXIT.viewerLeft))
   const timer = waitMs === undefined ? undefined : setTimeout(leave(EXIT.waitOver), waitMs)
   const viewer = openViewer(terminal)
   let run = ''
@@ -64,7 +64,7 @@ export async function followRun(
   } finally {
     viewer.close()
     clearTimeout(timer)
-    process.off('SIGINT', interrupted)
+    forget()
   }
   const exit = leaving.signal.reason === EXIT.waitOver ? EXIT.waitOver : EXIT.viewerLeft
   terminal.note(`\nthe run goes on; to follow it: headgate watch ${run || 'ENVIRONMENT'}`)

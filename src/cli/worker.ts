@@ -3,6 +3,7 @@ import { failure } from '../domain/failures.js'
 import { EXIT } from '../domain/outcome.js'
 import { type RunningWorker, startWorker } from '../worker/worker.js'
 import type { Context } from './context.js'
+import { whenToldToEnd } from './leaving.js'
 
 export function define(command: Command): void {
   command
@@ -26,18 +27,14 @@ export async function run({ settings, terminal, address }: Context, command: Com
 }
 
 /** The first signal lets running steps end or hand over, the second one leaves. */
-export async function untilToldToStop(worker: RunningWorker, onLine: (line: string) => void): Promise<void> {
-  const stop = (): void => {
-    onLine('stopping: a running step is given 5 s, then the next worker takes it over')
-    worker.stop()
-    process.once('SIGINT', () => process.exit(EXIT.viewerLeft))
-  }
-  process.once('SIGINT', stop).once('SIGTERM', stop)
-  try {
-    await worker.ended
-  } finally {
-    process.off('SIGINT', stop).off('SIGTERM', stop)
-  }
+async function untilToldToStop(worker: RunningWorker, onLine: (line: string) => void): Promise<void> {
+  const forget = whenToldToEnd(() => stopInOrder(worker, onLine))
+  await worker.ended.finally(forget)
+}
+
+export function stopInOrder(worker: RunningWorker, onLine: (line: string) => void): void {
+  onLine('stopping: a running step is given 5 s, then the next worker takes it over; Ctrl-C again does not wait')
+  worker.stop()
 }
 
 function healthAddress(text: string): { host: string; port: number } {

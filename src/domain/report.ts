@@ -120,7 +120,8 @@ function stepOf({
   startedAt,
   endedAt,
 }: ReportFacts['steps'][number]): Report['steps'][number] {
-  const note = failure ? whyFailed(failure) : typeof result === 'string' ? result : textOf(result)
+  const done = typeof result === 'string' ? result : textOf(result)
+  const note = failure ? whyFailed(failure) : state === 'intended' ? 'how it ended is not recorded' : done
   return {
     step,
     stage,

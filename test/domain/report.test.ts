@@ -75,6 +75,12 @@ test.each([
   expect(report.steps[0]?.note).toBe(note)
 })
 
+test('an attempt of which only the intent is recorded says so', () => {
+  const step = failed({ code: '', message: '' })
+  const report = buildReport(facts({ steps: [{ ...step, state: 'intended', failure: undefined, endedAt: undefined }] }))
+  expect(report.steps[0]).toMatchObject({ state: 'intended', note: 'how it ended is not recorded' })
+})
+
 test('any other failure keeps its name and its message', () => {
   const report = buildReport(facts({ steps: [failed({ code: 'MigrationFailed', message: 'CANCELLED' })] }))
   expect(report.steps[0]?.note).toBe('MigrationFailed: CANCELLED')

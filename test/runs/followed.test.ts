@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
-import { Person } from '../support/command-line.js'
+import { Person, startHeadgate } from '../support/command-line.js'
 import { World } from '../support/world.js'
 
 let world: World
@@ -18,3 +18,20 @@ test('whoever follows a run that is cancelled is told how it ended, and leaves w
   expect(text).toContain('aborted: cancelled by ben')
   expect(exit).toBe(7)
 })
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  'whoever leaves by %s leaves the run alone and is told so',
+  async (signal) => {
+    world = await World.create({
+      migrations: { '0002_slow.sql': 'alter table orders add column note text; select pg_sleep(5)' },
+    })
+    await world.startWorker()
+    const env = { TEMPORAL_ADDRESS: world.address, HEADGATE_USER: 'ana' }
+    const deploying = startHeadgate(['deploy', 'staging', '--tag', '2'], world.folder, env)
+    const { run } = await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
+    await expect.poll(deploying.text, { timeout: 10_000 }).toContain(`run ${run}`)
+    expect(await deploying.stop(signal)).toBe(130)
+    expect(deploying.text()).toContain(`the run goes on; to follow it: headgate watch ${run}`)
+    expect(await world.ending()).toMatchObject({ outcome: 'succeeded' })
+  },
+)

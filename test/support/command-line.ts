@@ -63,8 +63,8 @@ export class Person {
 export interface Started {
   /** Both outputs so far. */
   readonly text: () => string
-  /** Tells it to stop and waits for its end. */
-  stop: () => Promise<void>
+  /** Tells it to stop and waits for its end; its exit code. */
+  stop: (signal?: 'SIGINT' | 'SIGTERM') => Promise<number | null>
 }
 
 /** Starts a `headgate …` that stays. */
@@ -82,11 +82,12 @@ export function startHeadgate(args: readonly string[], cwd: string, env: Record<
   child.stderr.on('data', add)
   return {
     text: () => text,
-    stop: async () => {
-      if (child.exitCode !== null || child.signalCode !== null) return
+    stop: async (signal = 'SIGTERM') => {
+      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode
       const ended = once(child, 'close')
-      child.kill('SIGTERM')
+      child.kill(signal)
       await ended
+      return child.exitCode
     },
   }
 }

@@ -33,6 +33,23 @@ export async function endProcessGroup(recorded: ProcessGroup, withinMs: number):
   await endEach(liveMembers(recorded.pid).filter(carriesOurName))
 }
 
+/** Groups that are to go when this process exits at once, without waiting for anything. */
+const ours = new Set<number>()
+
+/** The kernel ends a group's leader with us, where it can; its children are ended here. Returns what lets the group be. */
+export function endWithUs(group: number): () => void {
+  if (ours.size === 0) process.on('exit', endOurs)
+  ours.add(group)
+  return () => {
+    ours.delete(group)
+    if (ours.size === 0) process.off('exit', endOurs)
+  }
+}
+
+function endOurs(): void {
+  for (const group of ours) signalGroup(group, 'SIGKILL')
+}
+
 /** Ends a group whose leader is known to be ours. */
 export async function endGroup(group: number, withinMs: number): Promise<void> {
   signalGroup(group, 'SIGTERM')

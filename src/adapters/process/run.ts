@@ -2,7 +2,7 @@ import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import { childEnvironment, secretsOf } from './environment.js'
 import { LogFile } from './log-file.js'
-import { endGroup, startTimeOf } from './process-group.js'
+import { endGroup, endWithUs, startTimeOf } from './process-group.js'
 import { Reading } from './reading.js'
 import { type Child, prepareSpawn } from './spawn.js'
 
@@ -113,6 +113,7 @@ async function exitOf(
   record: (pid: number) => Promise<void>,
 ): Promise<number> {
   const stop = stopper(request, signal)
+  const letBe = endWithUs(child.pid)
   let ended: number | undefined
   try {
     await Promise.race([record(child.pid), stop.reason])
@@ -121,7 +122,8 @@ async function exitOf(
     return ended
   } finally {
     stop.forget()
-    if (ended !== 0 || !request.keepsChildren) await endGroup(child.pid, request.graceMs ?? GRACE_MS)
+    if (ended !== 0 || !request.keepsChildren) await endGroup(child.pid, request.graceMs ?? GRACE_MS).finally(letBe)
+    letBe()
     await child.exited
   }
 }

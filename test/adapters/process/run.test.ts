@@ -215,6 +215,20 @@ describe('a process group', () => {
     expect(isAlive(fence.processes[0]?.pid ?? 0)).toBe(false)
   })
 
+  it('goes with us, whole, where we exit without waiting for it', async () => {
+    const run = new URL('../../../dist/adapters/process/run.js', import.meta.url).href
+    const ours = `import { runProgram } from '${run}'
+      const onLine = (pid) => { console.log(pid); process.exit(3) }
+      const tool = ${JSON.stringify(stubborn.replace('console.log("up")', 'console.log(process.pid)'))}
+      await runProgram({ name: 'x', command: [process.execPath, '-e', tool], onLine }, new AbortController().signal)`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', ours], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const said = new Promise<string>((resolve) => child.stdout.once('data', (data) => resolve(String(data))))
+    await new Promise((resolve) => child.once('exit', resolve))
+    const group = Number(await said)
+    expect(group).toBeGreaterThan(0)
+    await until(() => !isAlive(group))
+  })
+
   it('is not waited for where a process left it and holds the pipe', async () => {
     const script =
       'console.log("hi"); const c = require("child_process").spawn("sleep", ["300"], { stdio: "inherit", detached: true }); console.log(c.pid); c.unref(); process.exit(0)'
