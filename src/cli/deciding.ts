@@ -65,7 +65,9 @@ function requireWaiting(state: RunState, run: string | undefined): void {
     )
   if (state.state === 'waiting') return
   const where = state.ending ? `it ended: ${state.ending.outcome}` : `it is at ${state.step}`
-  throw failure('ApprovalRefused', `${state.run || 'the run'} does not wait for an approval: ${where}`)
+  throw failure('ApprovalRefused', `${state.run || 'the run'} does not wait for an approval: ${where}`, undefined, {
+    hint: state.ending ? state.ending.next : `headgate watch ${state.environment}`,
+  })
 }
 
 async function confirm({ terminal }: Context, state: RunState): Promise<void> {

@@ -152,7 +152,7 @@ const isToldWithItsStep = ({ type, body }: JournaledEvent, steps: ReportFacts['s
 
 /** What happened, for a person; the journal's own words where this version does not know the type. */
 function sentenceOf(type: string, body: JournaledEvent['body']): string {
-  const { text, outcome, reason, differences, choice, by, stage, snapshot } = body
+  const { text, why, outcome, reason, differences, choice, by, stage, snapshot } = body
   switch (type) {
     case 'ended':
       return `ended as ${outcome}: ${reason}`
@@ -161,13 +161,17 @@ function sentenceOf(type: string, body: JournaledEvent['body']): string {
     case 'plan changed':
       return `the plan is not the one that was approved any more: ${shortened(differences)}`
     case 'recover':
-      return `${by} chose to ${choice} it, from stage ${stage}`
+      return choice === 'automatic'
+        ? `taken over at stage ${stage} by ${by}`
+        : `${by} chose to ${choice} it, from stage ${stage}`
+    case 'recovery':
+      return `what was found calls for ${body.do === 'ask' ? 'a person' : body.do}: ${why}`
     case 'gate proven closed':
       return `the gate was proven closed once more, at snapshot ${snapshot}`
     case 'not notified':
       return `somebody was not told: ${text}`
     default:
-      return typeof text === 'string' ? text : `${type}: ${textOf(body)}`
+      return typeof text === 'string' ? text : `${type}: ${typeof why === 'string' ? why : textOf(body)}`
   }
 }
 
