@@ -1,5 +1,5 @@
 import { endRun, findRun } from '../adapters/journal/runs.js'
-import { recordEvent } from '../adapters/journal/steps.js'
+import { listEvents, recordEvent } from '../adapters/journal/steps.js'
 import { notifyAll } from '../adapters/notifier/index.js'
 import { environmentOf } from '../domain/names.js'
 import type { Notice } from '../adapters/notifier/port.js'
@@ -47,15 +47,17 @@ export const notify =
       }
     })
 
-const SEQUENCE: Record<Notice['kind'], number> = {
+const SEQUENCE: Record<Exclude<Notice['kind'], 'stuck'>, number> = {
   started: 1,
   waiting: 2,
   held: 3,
-  stuck: 4,
   succeeded: 9,
   failed: 9,
   'needs-operator': 9,
 }
+
+/** The first that is free. */
+const STUCK = 10
 
 /** Tells people; what failed to reach them is journaled. Never throws but for the journal's sake. */
 export async function tell(
@@ -70,7 +72,8 @@ export async function tell(
   const { project, environment } = site.configuration
   const notice = {
     run,
-    sequence: SEQUENCE[kind],
+    // A run may be stuck more than once, and each time is news.
+    sequence: kind === 'stuck' ? STUCK + (await listEvents(site.journal, run)).length : SEQUENCE[kind],
     project,
     environment,
     kind,

@@ -1,25 +1,26 @@
 import { recordGateOpen } from '../adapters/journal/runs.js'
-import { listSteps } from '../adapters/journal/steps.js'
+import { listEvents, listSteps } from '../adapters/journal/steps.js'
 import { failure } from '../domain/failures.js'
+import type { Plan } from '../domain/plan.js'
 import { bringBack } from './bring-up.js'
 import { changing, type Step } from './changing.js'
 import { throwTogether } from './each.js'
 import { reopen } from './gate.js'
-import { deployedIn } from './restart-services.js'
 import { servicesBefore } from './services-before.js'
 import type { Dependencies } from './site.js'
 import { swappedAlready } from './swap-in.js'
 
 /**
- * Undoes the restart: brings the previous image back where this stage replaced it, and starts what else ran. Nothing to do
- * where no service was touched; forbidden once a contract statement may have committed.
+ * Undoes the restart: brings the previous image back where this stage replaced it, and starts what else ran. A person who
+ * recovers the run by it gets the image of before the run, whichever stage replaced it. Nothing to do where no service was
+ * touched; forbidden once a contract statement may have committed.
  */
 export const redeployPrevious = (dependencies: Dependencies) =>
   changing(dependencies, {
     step: 'redeploy-previous',
     idle: ({ plan }) => (plan.services.length === 0 ? 'no services are configured' : undefined),
     observe: async (step) => {
-      if (!(await wasRestarted(step))) return 'no service was restarted'
+      if ((await stagesUndone(step)).length === 0) return 'no service was restarted'
       const isRestored = step.plan.restores !== undefined && (await swappedAlready(step)) !== undefined
       return isRestored ? 'the image of then runs on the backup that was put in place' : undefined
     },
@@ -35,7 +36,9 @@ export const redeployPrevious = (dependencies: Dependencies) =>
       await recordGateOpen(site.journal, run.name)
       await reopen(step)
       const { mayHaveRun, wasStopped } = await servicesBefore(step)
-      const replaced = deployedIn(step)
+      const replaced = (await stagesUndone(step)).some(({ deploysImage }) => deploysImage)
+        ? plan.services.filter(({ next }) => next !== undefined)
+        : []
       const { notes, failed } = await bringBack(step, [
         ...replaced.flatMap(({ name, previous: tag }) =>
           tag === undefined ? [] : { name, tag, stopped: wasStopped(name) },
@@ -52,9 +55,14 @@ export const redeployPrevious = (dependencies: Dependencies) =>
     },
   })
 
-/** Whether this stage's restart was meant to happen: the intent counts. */
-async function wasRestarted({ site, run, stageNumber }: Pick<Step, 'site' | 'run' | 'stageNumber'>): Promise<boolean> {
-  return (await listSteps(site.journal, run.name)).some(
-    ({ step, stage }) => step === 'restart-services' && stage === stageNumber,
+/** The stages whose restart is undone, of those where it was meant to happen: the intent counts. */
+async function stagesUndone({ site, run, plan, stageNumber }: Step): Promise<Plan['stages']> {
+  const { choice } = (await listEvents(site.journal, run.name)).findLast(({ type }) => type === 'recover')?.body ?? {}
+  const restarted = (await listSteps(site.journal, run.name))
+    .filter(({ step }) => step === 'restart-services')
+    .map(({ stage }) => stage)
+  return plan.stages.filter(
+    ({ number }) =>
+      restarted.includes(number) && (number === stageNumber || (choice === 'redeploy' && number < stageNumber)),
   )
 }

@@ -71,6 +71,17 @@ test('a service that becomes ready a little too late, while a run is undone, is 
   expect(world.consumer.state).toBe('running')
 })
 
+test('a service that does not start for a while, while a run is undone, is told of, and then started', async () => {
+  const notify = [{ kind: 'command', command: ['./bin/tell'] }]
+  const start = `echo x >> starts; [ $(wc -l < starts) -gt 5 ] || exit 1\n${START}`
+  await run({ migrations: HALF, configuration: { notify } }, { start, tell: 'cat >> told' })
+  await world.start()
+  expect(await world.ending()).toMatchObject({ outcome: 'restored', exit: 5 })
+  const told = await readFile(join(world.folder, 'told'), 'utf8')
+  expect(told).toContain('release-writers failed 5 times and is tried again')
+  expect(await world.serving()).toBe('1')
+})
+
 test('the previous image, if it cannot be deployed the first time, is deployed again', async () => {
   const onlyBack = `[ "$1" = 1 ] || { ${DEPLOY}; exit 0; }\n${failsOnce(DEPLOY)}`
   await run({ migrations: EXPAND, configuration: NOBODY_HOME }, { deploy: onlyBack })

@@ -100,3 +100,22 @@ test('the workflow that was taken over does nothing more, should it come back', 
   expect(differences(before, await world.snapshot())).toEqual([])
   expect(await world.journal(`select name from {s}.runs where state = 'ended' and outcome = 'aborted'`)).toHaveLength(1)
 })
+
+test('who recovers the second stage with the previous image gets the one of before the run', async () => {
+  await run({
+    migrations: {
+      '0002_note.sql': 'alter table orders add column note text',
+      '0003_item.contract.sql': 'alter table orders alter column item drop not null',
+    },
+  })
+  await world.start()
+  const { digest, run: name } = await world.until(({ state }) => state === 'waiting')
+  expect(await world.serving()).toBe('2')
+  await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+  await world.until(({ stage, step }) => stage === 2 && step === 'backup')
+  await world.handle.terminate('a person pressed the wrong button')
+  const recovery = await world.start('recover', { recover: { run: name, choice: 'redeploy' } })
+  expect(await world.ending(recovery)).toMatchObject({ outcome: 'rolled-back', exit: 0 })
+  expect(await world.serving()).toBe('1')
+  expect(world.consumer.state).toBe('running')
+})
