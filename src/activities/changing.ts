@@ -117,9 +117,9 @@ export function fenced<T>(
       })
     }).catch((error) => {
       if (stop.signal.aborted && beat.isCancelled()) throw new CancelledFailure(`${name} was stopped by a cancel`)
-      throw error
+      return insist(dependencies, name, runName, error)
     }),
-  ).catch((error) => insist(dependencies, name, runName, error))
+  )
 }
 
 /** Throws `RunTaken` where the run has ended, or another workflow carries it now. */

@@ -20,7 +20,7 @@ export const conclude =
         await dependencies.requireCurrent(taskToken)
         // What another workflow has taken over is not this one's to end.
         if ((await findRun(site.journal, run)).carrier !== carrier) return ending
-        await endRun(site.journal, run, ending, options.evidence)
+        await endRun(site.journal, run, ending, { carrier, evidence: options.evidence })
         await tell(site, run, noticeOf(ending), `${ending.outcome}: ${ending.reason}`, ending.next, signal)
         const { workflowId, workflowRunId } = await findRun(site.journal, run)
         if (options.cancelWorkflow) await dependencies.cancelWorkflow(workflowId, workflowRunId)

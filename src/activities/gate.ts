@@ -16,6 +16,7 @@ import {
   isOpen,
   reopenDatabase,
   sessionCount,
+  countsWrites,
   writeCount,
 } from '../adapters/postgres/gate.js'
 import { currentSnapshot, unexplainedXids } from '../adapters/postgres/unchanged.js'
@@ -84,7 +85,10 @@ async function nobodyWroteSinceStock({ site, run, control }: Step): Promise<bool
   const { snapshot, writes } = stock?.body ?? {}
   if (typeof snapshot !== 'string' || typeof writes !== 'string') return false
   // Behind the gate everybody has left: what they wrote has been counted. A counter that began anew proves nothing.
-  const isCounting = BigInt(writes) > 0n && (await sessionCount(control, run.database)) >= (run.gateSessions ?? 0n)
+  const isCounting =
+    BigInt(writes) > 0n &&
+    (await countsWrites(control)) &&
+    (await sessionCount(control, run.database)) >= (run.gateSessions ?? 0n)
   if (isCounting && (await writeCount(control, run.database)) === BigInt(writes)) return true
   const until = await currentSnapshot(control)
   const own = await ownTransactions(site.journal, snapshot.split(':')[0] ?? '0')

@@ -1,7 +1,6 @@
 import { checkApproval } from './check-approval.js'
 import { conclude, notify } from './conclude.js'
 import { lookActivities } from './look.js'
-import { lookStranded } from './look-stranded.js'
 import { migrateStage } from './migrate-stage.js'
 import { pauseConsumers } from './pause-consumers.js'
 import { confirmPlan, plan } from './plan.js'
@@ -45,7 +44,6 @@ export function createActivities(dependencies: Dependencies) {
     tidyBackups: tidyBackups(dependencies),
     restoreBackup: restoreBackup(dependencies),
     openRecovery: openRecovery(dependencies),
-    lookStranded: lookStranded(dependencies),
     observeRecovered: observeRecovered(dependencies),
     ...lookActivities(dependencies),
   }

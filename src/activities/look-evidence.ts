@@ -1,5 +1,5 @@
 import { findRun, openRunOf } from '../adapters/journal/runs.js'
-import { listEvents, priorStates } from '../adapters/journal/steps.js'
+import { priorStates } from '../adapters/journal/steps.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { failure, messageOf } from '../domain/failures.js'
 import { reportOf } from './journaled-report.js'
@@ -23,9 +23,7 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run }) => {
     messageOf,
   )
   const paused = [...(await priorStates(site.journal, record.name, 'consumer')).keys()]
-  const proposed = (await listEvents(site.journal, record.name)).findLast(({ type }) => type === 'recovery')?.body
   return {
-    ...(proposed === undefined ? {} : { proposed: { do: String(proposed.do), why: String(proposed.why) } }),
     report,
     database,
     gate: record.gate ?? 'never closed',

@@ -8,7 +8,7 @@ import type { Ledger } from '../domain/migration.js'
 import { environmentOf } from '../domain/names.js'
 import type { Outcome } from '../domain/outcome.js'
 import type { Plan, PlanSummary, Requester } from '../domain/plan.js'
-import type { RecoverChoice, RecoverWay } from '../domain/run.js'
+import type { RecoverChoice } from '../domain/run.js'
 import { beating } from './heartbeat.js'
 import { requireProject, summaryOf } from './plan.js'
 import { type Dependencies, onSite, type Site } from './site.js'
@@ -17,7 +17,7 @@ export interface RecoverRequest {
   project: string
   environment: string
   requester: Requester
-  choice: RecoverChoice | 'automatic'
+  choice: RecoverChoice
   run?: string | undefined
 }
 
@@ -71,7 +71,7 @@ export interface Recovered {
 /** What is what after a person's choice was carried out; the outcome says no more than was found. */
 export const observeRecovered =
   (dependencies: Dependencies) =>
-  (runName: string, stage: number, choice: RecoverWay, by: string, isSwapped: boolean): Promise<Recovered> =>
+  (runName: string, stage: number, choice: RecoverChoice, by: string): Promise<Recovered> =>
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
@@ -85,11 +85,14 @@ export const observeRecovered =
         const services = await servicesNow(site, plan, signal)
         const { contractStarted } = run
         const outcome = outcomeOfRecovery({
-          ...{ choice, stage, isSwapped, contractStarted, ...ledgerFacts(plan, ledger) },
+          ...{ choice, stage, contractStarted, ...ledgerFacts(plan, ledger) },
           mayBePartial: await mayBePartial(site, run.name, plan, ledger),
           verified: failing.length === 0,
           onNewImage: services.every(({ now, previous, next }) => now === (next ?? previous)),
-          onPreviousImage: services.every(({ now, previous }) => now === previous),
+          // A service that cannot tell what it runs proves nothing of an image that may have been replaced.
+          onPreviousImage: services.every(
+            ({ now, previous, next }) => now === previous && (next === undefined || now !== undefined),
+          ),
         })
         return {
           outcome,

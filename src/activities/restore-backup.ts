@@ -1,11 +1,12 @@
 import { backupsOfStage } from '../adapters/journal/backups.js'
 import { recordContractStarted } from '../adapters/journal/runs.js'
+import { listEvents } from '../adapters/journal/steps.js'
 import { failure } from '../domain/failures.js'
 import type { Manifest } from '../domain/manifest.js'
 import { changing, type Step } from './changing.js'
 import { findValidBackup } from './find-backup.js'
 import { reopen } from './gate.js'
-import { swapIn, swappedAlready } from './swap-in.js'
+import { hasSwapped, swapIn, swappedAlready } from './swap-in.js'
 import type { Dependencies } from './site.js'
 
 /**
@@ -16,9 +17,9 @@ export const restoreBackup = (dependencies: Dependencies) =>
   changing(dependencies, {
     step: 'restore-backup',
     observe: async (step) => {
-      const done = await swappedAlready(step)
-      if (done) await reopen(step)
-      return done?.text
+      const done = (await swappedAlready(step))?.text ?? (await putInBefore(step))
+      if (done !== undefined) await reopen(step)
+      return done
     },
     act: async (step) => {
       const manifest = await chosen(step)
@@ -27,6 +28,15 @@ export const restoreBackup = (dependencies: Dependencies) =>
       return text
     },
   })
+
+/** Whoever goes on with a run whose backup is in place keeps what has been written since: only `--restore` swaps anew. */
+async function putInBefore(step: Step): Promise<string | undefined> {
+  const { choice } =
+    (await listEvents(step.site.journal, step.run.name)).findLast(({ type }) => type === 'recover')?.body ?? {}
+  return choice === 'finish' && (await hasSwapped(step))
+    ? 'the backup is in place since before the recovery'
+    : undefined
+}
 
 async function chosen({ site, run, plan, stageNumber }: Step): Promise<Manifest> {
   if (plan.restores !== undefined) return findValidBackup(site, plan.restores)

@@ -5,15 +5,7 @@ import { line } from './output-words.js'
 type Evidence = LookAnswers['evidence']
 
 /** What is known of a run that stopped, newest steps last. */
-export function evidenceLines({
-  report,
-  database,
-  gate,
-  contractStarted,
-  consumers,
-  services,
-  proposed,
-}: Evidence): string[] {
+export function evidenceLines({ report, database, gate, contractStarted, consumers, services }: Evidence): string[] {
   const failed = report.steps.findLast(({ state }) => state === 'failed')
   const unknown = report.steps.findLast(({ state }) => state === 'intended')
   return [
@@ -33,9 +25,6 @@ export function evidenceLines({
         `  consumer   ${line(name)} is ${line(state)}${touched ? ', paused by the run' : ''}`,
     ),
     ...report.backups.map(({ name, kind, state }) => `  backup     ${name}/${kind}, ${state}`),
-    ...(proposed === undefined
-      ? []
-      : [`  proposed   ${proposed.do === 'ask' ? 'nothing' : proposed.do}: ${line(proposed.why)}`]),
     '',
     ...choiceLines(
       gate,

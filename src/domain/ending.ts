@@ -1,7 +1,7 @@
 import { type Cause, FAILURES, hintOf, type KnownFailure } from './failures.js'
 import { exitCode, type Outcome } from './outcome.js'
 import type { RunKind } from './plan.js'
-import type { DatabaseState, Ending, RecoverWay } from './run.js'
+import type { DatabaseState, Ending, RecoverChoice } from './run.js'
 
 /** What is known when a run that failed or was cancelled has been undone. */
 export interface Undone {
@@ -30,9 +30,7 @@ export function outcomeAfter({
 
 /** What was found after a person's choice was carried out. */
 export interface AfterRecovery {
-  choice: RecoverWay
-  /** The backup of before the stage is in place. */
-  isSwapped: boolean
+  choice: RecoverChoice
   /** The stage where the run had stopped. */
   stage: number
   /** Whether the ledger has every planned migration of the phase. */
@@ -53,7 +51,6 @@ export interface AfterRecovery {
 /** The outcome that was proven after a recovery; `needs-operator` where it can only be taken as it is: one pure function. */
 export function outcomeOfRecovery(found: AfterRecovery): Outcome {
   const { choice, stage, expanded, contracted, contractStarted, onNewImage, onPreviousImage } = found
-  if (choice === 'resume') return stage > 1 ? 'deferred' : found.isSwapped ? 'restored' : 'aborted'
   const isWhole = found.ledgerIsClean && !found.mayBePartial
   const isProven = isWhole && found.verified
   if (choice === 'restore' && stage <= 1) return onPreviousImage ? 'restored' : 'needs-operator'

@@ -68,7 +68,5 @@ export interface LookAnswers {
     contractStarted: boolean
     consumers: { name: string; touched: boolean; state: string }[]
     services: { name: string; current: string }[]
-    /** What the look at a run that nobody carried found to be right. */
-    proposed?: { do: string; why: string }
   }
 }

@@ -70,6 +70,12 @@ export const restoreName = (database: string, at: Date, seed: string): string =>
 export const carrierOf = ({ workflowId, runId }: { workflowId: string; runId: string }): string =>
   /^headgate\/[^/]+\/[^/]+\/recover$/.test(workflowId) ? `${workflowId}/${runId}` : workflowId
 
+/** The execution that `carrierOf` named; without `runId` the newest of the workflow. */
+export function executionCarrying(carrier: string): { workflowId: string; runId: string | undefined } {
+  const [, workflowId, runId] = /^(headgate\/[^/]+\/[^/]+\/recover)\/([^/]+)$/.exec(carrier) ?? []
+  return { workflowId: workflowId ?? carrier, runId }
+}
+
 /** `application_name` of a session: `hg:<8 hex of journal, cluster, database>:<epoch>:<step>`. */
 export const applicationName = (scope: string, epoch: number, step: string): string =>
   `hg:${scope}:${epoch}:${step}`.slice(0, 63)

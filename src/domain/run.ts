@@ -20,7 +20,6 @@ export const STEPS = [
   'put-back',
   'release-writers',
   'restore-backup',
-  'look-around',
   'accept',
   'tidy-backups',
   'report',
@@ -65,8 +64,6 @@ export type Carried = z.infer<typeof Carried>
 /** The ways out of `needs-operator`. */
 export const RecoverChoice = z.enum(['finish', 'restore', 'redeploy', 'accept'])
 export type RecoverChoice = z.infer<typeof RecoverChoice>
-/** What a recovery was told to do, or did where it was to find that out itself: `resume` where the database is as before the stage. */
-export type RecoverWay = RecoverChoice | 'resume'
 
 export const RunInput = z.strictObject({
   project: Name,
@@ -79,9 +76,7 @@ export const RunInput = z.strictObject({
   /** The backup that `restore` puts in place. */
   backup: z.string().max(128).optional(),
   /** What `recover` does with the open run. */
-  recover: z
-    .strictObject({ run: RunName.optional(), choice: z.enum([...RecoverChoice.options, 'automatic']) })
-    .optional(),
+  recover: z.strictObject({ run: RunName.optional(), choice: RecoverChoice }).optional(),
 })
 export type RunInput = z.infer<typeof RunInput>
 

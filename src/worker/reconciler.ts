@@ -1,10 +1,9 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client'
-import { openRunsOf, type RunRecord } from '../adapters/journal/runs.js'
+import { type Client, WorkflowNotFoundError } from '@temporalio/client'
+import { findRun, openRunsOf, type RunRecord } from '../adapters/journal/runs.js'
+import { executionCarrying } from '../domain/names.js'
 import type { Journal } from '../adapters/journal/journal.js'
 import { listEvents, recordEvent } from '../adapters/journal/steps.js'
-import { messageOf } from '../domain/failures.js'
-import { recoverWorkflowId } from '../domain/names.js'
 
 /** A task that failed this often will not succeed by itself. */
 const FAILED_TASKS = 2
@@ -30,9 +29,9 @@ export interface ReconcilerOptions {
 }
 
 /**
- * Compares the journal's open runs with what Temporal knows, until `signal` aborts. A run that nobody carries any more is
- * looked at by a `recover` run; one whose workflow cannot go on is told. Several workers do it beside each other: the server
- * starts one recovery, the journal keeps one event.
+ * Compares the journal's open runs with what Temporal knows, until `signal` aborts, and tells of those that nobody carries
+ * any more or whose workflow cannot go on. It changes nothing: what is done with them a person decides. Several workers do it
+ * beside each other: the journal keeps one event.
  */
 export async function reconcile(options: ReconcilerOptions, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
@@ -56,15 +55,16 @@ async function reconcileOne(options: ReconcilerOptions, place: Place): Promise<v
     if (run.outcome !== undefined) continue
     const carrying = await carryingOf(options, run)
     if (carrying.as === 'carried') continue
+    // It may have ended, or been taken over, while it was looked at.
+    const { state, outcome, carrier } = await findRun(journal, run.name)
+    if (state === 'ended' || outcome !== undefined || carrier !== run.carrier) continue
     await once(journal, run, carrying, () => say(options, run, carrying.why))
-    if (carrying.as === 'gone') await recover(options, place, run)
   }
 }
 
 async function carryingOf(options: ReconcilerOptions, run: RunRecord): Promise<Carrying> {
   const { client, engine } = options
-  const [, recovery] = /\/recover\/([^/]+)$/.exec(run.carrier) ?? []
-  const id = recovery === undefined ? run.carrier : run.carrier.slice(0, -recovery.length - 1)
+  const { workflowId: id, runId: recovery } = executionCarrying(run.carrier)
   try {
     const { status, raw, runId } = await client.workflow.getHandle(id, recovery).describe()
     const { firstRunId } = raw.workflowExecutionInfo ?? {}
@@ -101,7 +101,7 @@ async function taskFailure(
   return undefined
 }
 
-/** One event for each carrier and finding, whoever finds it. */
+/** Once for each carrier and finding; better twice than not at all. */
 async function once(
   journal: Journal,
   run: RunRecord,
@@ -112,34 +112,11 @@ async function once(
     ({ type, body }) => type === as && body.carrier === run.carrier,
   )
   if (known) return
-  await recordEvent(journal, run.name, as, { why, carrier: run.carrier })
   await act()
+  await recordEvent(journal, run.name, as, { why, carrier: run.carrier })
 }
 
 async function say({ onLine, tell }: ReconcilerOptions, { environment, name }: RunRecord, why: string): Promise<void> {
   onLine(`${environment}: run ${name}: ${why}`)
   await tell(environment, name, why)
-}
-
-async function recover(
-  { client, project, onLine }: ReconcilerOptions,
-  { environment, queue }: Place,
-  run: RunRecord,
-): Promise<void> {
-  try {
-    await client.workflow.start('recover', {
-      workflowId: recoverWorkflowId(project, environment),
-      taskQueue: queue,
-      args: [
-        { project, environment, requester: { by: 'the reconciler' }, recover: { run: run.name, choice: 'automatic' } },
-      ],
-      workflowIdConflictPolicy: 'FAIL',
-      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
-      staticSummary: `recover ${run.name}`,
-    })
-    onLine(`${environment}: run ${run.name} is looked at: headgate watch ${environment}`)
-  } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError))
-      onLine(`${environment}: run ${run.name} could not be recovered: ${messageOf(error)}`)
-  }
 }

@@ -1,4 +1,3 @@
-import { failure } from '../domain/failures.js'
 import type { Ending, RecoverChoice } from '../domain/run.js'
 import { conduct } from './conduct.js'
 import type { Run } from './run.js'
@@ -7,18 +6,8 @@ import type { Run } from './run.js'
 export const recover = (input: unknown): Promise<Ending> =>
   conduct('recover', input, async (run) => {
     await run.takeOver()
-    if (run.choice === 'automatic') await byItself(run)
-    else await WAYS[run.choice](run)
+    await WAYS[run.choice](run)
   })
-
-/** Does what is proven right without asking, and leaves everything else to a person, with what should be done. */
-async function byItself(run: Run): Promise<void> {
-  const { do: way, automatic, why } = await run.lookAround()
-  if (automatic && way === 'finish') return WAYS.finish(run)
-  if (automatic && way === 'resume') return WAYS.accept(run)
-  const what = way === 'ask' ? why : `${why}: choose --${way}`
-  throw failure('NeedsOperator', `nobody carried the run any more; ${what}`)
-}
 
 const WAYS: Record<RecoverChoice, (run: Run) => Promise<void>> = {
   finish: async (run) => {
@@ -32,9 +21,9 @@ const WAYS: Record<RecoverChoice, (run: Run) => Promise<void>> = {
     await run.certainly('resume-consumers')
   },
   restore: async (run) => {
-    // A run that was a restore itself has its own image of then.
-    if (run.restores) return WAYS.finish(run)
     await restoring(run)
+    // A run that was a restore itself has its own image of then.
+    if (run.restores) await run.certainly('restart-services')
     await run.certainly('redeploy-previous')
     await run.certainly('release-writers')
     await run.certainly('resume-consumers')

@@ -10,17 +10,7 @@ import {
 import { endingOf, outcomeAfter, SUCCEEDED } from '../domain/ending.js'
 import { FAILURES, failedWith, failure, type KnownFailure, knownFailure, messageOf } from '../domain/failures.js'
 import type { PlanSummary, RunKind, StageSummary } from '../domain/plan.js'
-import type { Recovery } from '../domain/recovery.js'
-import type {
-  Carried,
-  DatabaseState,
-  Ending,
-  RecoverChoice,
-  RecoverWay,
-  RunInput,
-  RunState,
-  StepName,
-} from '../domain/run.js'
+import type { Carried, DatabaseState, Ending, RecoverChoice, RunInput, RunState, StepName } from '../domain/run.js'
 import { Decisions, type Question } from './decisions.js'
 import { Display } from './display.js'
 import { stateQuery } from './messages.js'
@@ -47,7 +37,6 @@ export class Run {
   #databaseText: string | undefined
   #deadline: number | undefined
   #ending: Ending | undefined
-  #stranded: { do: Recovery['do']; isSwapped: boolean } | undefined
   readonly #table: StepTable
   readonly #steering: Steering
   readonly #decisions: Decisions
@@ -116,25 +105,15 @@ export class Run {
     const { project, environment, requester, recover } = this.#input
     if (!recover) throw failure('InputInvalid', 'recover needs a choice')
     const title = `take over the open run to ${recover.choice}`
+    this.#steering.refuseCancel(tooLate(title))
     this.#summary = await this.#line('plan', title, () =>
       activities('quick', DEFAULT_HEARTBEAT_MS, title).openRecovery({ project, environment, requester, ...recover }),
     )
     this.#show()
   }
 
-  get choice(): RecoverChoice | 'automatic' {
+  get choice(): RecoverChoice {
     return this.#input.recover?.choice ?? 'accept'
-  }
-
-  /** What a run that nobody carried left, and what should be done with it. */
-  async lookAround(): Promise<Recovery> {
-    const title = 'look at what the run left'
-    const recovery = await this.#line('look-around', title, () =>
-      this.#activities('restoring', title).lookStranded(this.name, this.#stageNumber),
-    )
-    this.#table.note('look-around', `${recovery.do}: ${recovery.why}`)
-    this.#stranded = recovery
-    return recovery
   }
 
   /** Whether the present stage changes the schema. */
@@ -264,16 +243,13 @@ export class Run {
 
   /** The open run, ended as a person chose: what is what is looked at once more, and said. */
   async #recovered(): Promise<Ending> {
-    const way: RecoverWay =
-      this.choice === 'automatic' ? (this.#stranded?.do === 'finish' ? 'finish' : 'resume') : this.choice
-    const title = `say what is what after ${way}`
+    const title = `say what is what after ${this.choice}`
     const found = await this.#line('accept', title, () =>
       this.#activities('certain', title).observeRecovered(
         this.name,
         this.#stageNumber,
-        way,
+        this.choice,
         this.#input.requester.by,
-        this.#stranded?.isSwapped ?? false,
       ),
     )
     const database = [found.database, this.#databaseText].filter(Boolean).join('; ')

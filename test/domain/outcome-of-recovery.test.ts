@@ -4,7 +4,6 @@ import { type AfterRecovery, outcomeOfRecovery } from '../../src/domain/ending.j
 const PROVEN: AfterRecovery = {
   choice: 'accept',
   stage: 2,
-  isSwapped: false,
   expanded: true,
   contracted: true,
   ledgerIsClean: true,

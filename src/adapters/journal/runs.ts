@@ -266,15 +266,21 @@ export async function recordOid(journal: Journal, run: string, oid: string): Pro
 }
 
 /**
- * Ends the run; `needs-operator` that nobody accepted leaves it open: it blocks others until `recover` ends it. Twice is once.
+ * Ends the run; `needs-operator` that nobody accepted leaves it open: it blocks others until `recover` ends it. Twice is
+ * once, and nothing where another workflow carries the run.
  */
-export async function endRun(journal: Journal, run: string, ending: Ending, evidence?: string): Promise<void> {
+export async function endRun(
+  journal: Journal,
+  run: string,
+  ending: Ending,
+  { carrier, evidence }: { carrier: string; evidence?: string | undefined },
+): Promise<void> {
   const state = ending.outcome === 'needs-operator' && ending.acceptedBy === undefined ? 'open' : 'ended'
   await journal.write(async (sql) => {
     const ended = await sql(
       `update runs set outcome = $2, cause = $3, ending = $4, state = $5, ended_at = case when $5 = 'ended' then clock_timestamp() end
-       where name = $1 and state = 'open' and ending is distinct from $4::jsonb returning name`,
-      [run, ending.outcome, ending.cause ?? null, JSON.stringify(ending), state],
+       where name = $1 and state = 'open' and carrier = $6 and ending is distinct from $4::jsonb returning name`,
+      [run, ending.outcome, ending.cause ?? null, JSON.stringify(ending), state, carrier],
     )
     if (ended.length === 0) return
     const events = [

@@ -50,6 +50,15 @@ export async function writeCount(control: Client, database: string): Promise<big
   return BigInt(rows[0].writes)
 }
 
+/** Whether no role and no database is exempt from the counting of `writeCount`. */
+export async function countsWrites(control: Client): Promise<boolean> {
+  const { rows } = await control.query<{ counts: boolean }>(
+    `select current_setting('track_counts')::bool and not exists (
+       select from pg_db_role_setting, unnest(setconfig) setting where setting like 'track_counts=%') as counts`,
+  )
+  return rows[0]?.counts === true
+}
+
 /** Whether the database lets sessions in. Throws `StateUnexpected` for an unknown database. */
 export async function isOpen(control: Client, database: string): Promise<boolean> {
   const { rows } = await control.query<{ open: boolean }>(
