@@ -100,7 +100,7 @@ const CASES: Case[] = [
   {
     title: 'a backup that cannot be written',
     options: { migrations: WELL, configuration: { backup: { kind: 'dump', to: 'file:///dev/null/backups' } } },
-    ends: { outcome: 'aborted', exit: 5 },
+    ends: { outcome: 'aborted', exit: 4 },
     says: /dev\/null/,
     sameDatabase: true,
   },

@@ -153,7 +153,7 @@ export function backupEngineContract(name: string, make: () => Promise<EngineUnd
           .catch((error) => error)
         await setOpen(database, false)
         await untilEmpty(database)
-        expect(await sessionsOf(fence.applicationName)).toEqual([])
+        await expect.poll(() => sessionsOf(fence.applicationName), { timeout: 10_000 }).toEqual([])
         if (!(outcome instanceof Error)) break
         expect(failedWith(outcome, 'FenceLost'), String(outcome)).toBe(true)
         expect((await subject.kept(database)).finished).toEqual(finished)
@@ -167,7 +167,7 @@ export function backupEngineContract(name: string, make: () => Promise<EngineUnd
         const fence = new FenceLostAt(left, epoch)
         const outcome = await engine.restoreBeside(manifest, beside, fence).catch((error) => error)
         await untilEmpty(beside)
-        expect(await sessionsOf(fence.applicationName)).toEqual([])
+        await expect.poll(() => sessionsOf(fence.applicationName), { timeout: 10_000 }).toEqual([])
         if (!(outcome instanceof Error)) break
         expect(failedWith(outcome, 'FenceLost'), String(outcome)).toBe(true)
       }
