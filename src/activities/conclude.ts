@@ -19,11 +19,11 @@ export const conclude =
         // An attempt that woke up late must not end a run that a recovery has taken over.
         await dependencies.requireCurrent(taskToken)
         // What another workflow has taken over is not this one's to end.
-        if ((await findRun(site.journal, run)).carrier !== carrier) return ending
+        const record = await findRun(site.journal, run)
+        if (record.carrier !== carrier) return ending
         await endRun(site.journal, run, ending, { carrier, evidence: options.evidence })
         await tell(site, run, noticeOf(ending), `${ending.outcome}: ${ending.reason}`, ending.next, signal)
-        const { workflowId, workflowRunId } = await findRun(site.journal, run)
-        if (options.cancelWorkflow) await dependencies.cancelWorkflow(workflowId, workflowRunId)
+        if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.workflowRunId)
         return ending
       }),
     )

@@ -1,10 +1,11 @@
 import { findRun } from '../adapters/journal/runs.js'
-import { listEvents, listSteps, recordEvent } from '../adapters/journal/steps.js'
+import { listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { Context } from '@temporalio/activity'
 import { tell } from './conclude.js'
 import { hiccup, messageOf } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { StepName } from '../domain/run.js'
+import { recoveriesOf } from './recoveries.js'
 import { type Dependencies, onSite } from './site.js'
 
 /** So many attempts have failed. */
@@ -48,5 +49,5 @@ const hasNoUndo = (dependencies: Dependencies, runName: string): Promise<boolean
   onSite(dependencies, environmentOf(runName), async ({ journal }) => {
     if ((await findRun(journal, runName)).contractStarted) return true
     if ((await listSteps(journal, runName)).some(({ step }) => step === 'restore-backup')) return true
-    return (await listEvents(journal, runName)).some(({ type }) => type === 'recover')
+    return (await recoveriesOf(journal, runName)).length > 0
   })

@@ -1,11 +1,12 @@
 import { recordGateOpen } from '../adapters/journal/runs.js'
-import { listEvents, listSteps } from '../adapters/journal/steps.js'
+import { listSteps } from '../adapters/journal/steps.js'
 import { failure } from '../domain/failures.js'
 import type { Plan } from '../domain/plan.js'
 import { bringBack } from './bring-up.js'
 import { changing, type Step } from './changing.js'
 import { throwTogether } from './each.js'
 import { reopen } from './gate.js'
+import { recoveriesOf } from './recoveries.js'
 import { servicesBefore } from './services-before.js'
 import type { Dependencies } from './site.js'
 import { swappedAlready } from './swap-in.js'
@@ -57,7 +58,7 @@ export const redeployPrevious = (dependencies: Dependencies) =>
 
 /** The stages whose restart is undone, of those where it was meant to happen: the intent counts. */
 async function stagesUndone({ site, run, plan, stageNumber }: Step): Promise<Plan['stages']> {
-  const { choice } = (await listEvents(site.journal, run.name)).findLast(({ type }) => type === 'recover')?.body ?? {}
+  const choice = (await recoveriesOf(site.journal, run.name)).at(-1)
   const restarted = (await listSteps(site.journal, run.name))
     .filter(({ step }) => step === 'restart-services')
     .map(({ stage }) => stage)

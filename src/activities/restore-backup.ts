@@ -1,11 +1,11 @@
 import { backupsOfStage } from '../adapters/journal/backups.js'
 import { recordContractStarted } from '../adapters/journal/runs.js'
-import { listEvents } from '../adapters/journal/steps.js'
 import { failure } from '../domain/failures.js'
 import type { Manifest } from '../domain/manifest.js'
 import { changing, type Step } from './changing.js'
 import { findValidBackup } from './find-backup.js'
 import { reopen } from './gate.js'
+import { recoveriesOf } from './recoveries.js'
 import { hasSwapped, swapIn, swappedAlready } from './swap-in.js'
 import type { Dependencies } from './site.js'
 
@@ -31,8 +31,7 @@ export const restoreBackup = (dependencies: Dependencies) =>
 
 /** Whoever goes on with a run whose backup is in place keeps what has been written since: only `--restore` swaps anew. */
 async function putInBefore(step: Step): Promise<string | undefined> {
-  const { choice } =
-    (await listEvents(step.site.journal, step.run.name)).findLast(({ type }) => type === 'recover')?.body ?? {}
+  const choice = (await recoveriesOf(step.site.journal, step.run.name)).at(-1)
   return choice === 'finish' && (await hasSwapped(step))
     ? 'the backup is in place since before the recovery'
     : undefined

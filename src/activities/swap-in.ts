@@ -1,6 +1,5 @@
 import { backupsOfStage, recordBackup } from '../adapters/journal/backups.js'
 import { recordGateClosed, recordOid } from '../adapters/journal/runs.js'
-import { listEvents } from '../adapters/journal/steps.js'
 import { closeDatabase, endSessions, sessionCount } from '../adapters/postgres/gate.js'
 import { databaseOid, swapDatabases } from '../adapters/postgres/swap.js'
 import { moment } from '../domain/amounts.js'
@@ -11,6 +10,7 @@ import type { DatabaseState } from '../domain/run.js'
 import type { Step } from './changing.js'
 import { findBackup } from './find-backup.js'
 import { whyOpen } from './gate.js'
+import { recoveriesOf } from './recoveries.js'
 
 export interface PutBack {
   state: DatabaseState
@@ -70,7 +70,8 @@ const restored = ({ backup, of }: PutIn, quarantine: string): PutBack => ({
 
 async function whatIsIn(step: Step, manifest: Manifest | undefined): Promise<PutIn> {
   if (manifest === undefined) return { backup: 'the backup', of: undefined }
-  const isAskedFor = step.plan.restores !== undefined || (await recoveriesOf(step)) > 0
+  const isAskedFor =
+    step.plan.restores !== undefined || (await recoveriesOf(step.site.journal, step.run.name)).length > 0
   return { backup: manifest.name, of: isAskedFor ? moment(manifest.takenAt) : undefined }
 }
 
@@ -88,8 +89,8 @@ export async function swappedAlready(step: Step): Promise<PutBack | undefined> {
 
 /** Whether a backup was put in place in this stage at any time: also before the run was taken over. */
 export async function hasSwapped(step: Step): Promise<boolean> {
-  const { run, control } = step
-  for (let recoveries = await recoveriesOf(step); recoveries >= 0; recoveries--) {
+  const { site, run, control } = step
+  for (let recoveries = (await recoveriesOf(site.journal, run.name)).length; recoveries >= 0; recoveries--) {
     const quarantine = quarantineName(run.database, run.startedAt, seed(step, recoveries))
     if ((await databaseOid(control, quarantine)) !== undefined) return true
   }
@@ -97,10 +98,8 @@ export async function hasSwapped(step: Step): Promise<boolean> {
 }
 
 /** One quarantine for each way back: a restore that a person asks for later finds what has been written since. */
-const seedOf = async (step: Step): Promise<string> => seed(step, await recoveriesOf(step))
+const seedOf = async (step: Step): Promise<string> =>
+  seed(step, (await recoveriesOf(step.site.journal, step.run.name)).length)
 
 const seed = ({ run, stageNumber }: Step, recoveries: number): string =>
   `${run.name}/${stageNumber}${recoveries === 0 ? '' : `/${recoveries}`}`
-
-const recoveriesOf = async ({ site, run }: Step): Promise<number> =>
-  (await listEvents(site.journal, run.name)).filter(({ type }) => type === 'recover').length

@@ -21,8 +21,8 @@ export interface ReconcilerOptions {
   engine: string
   project: string
   everyMs: number
-  /** Each environment with its queue; the journal is opened where it can be. */
-  environments: () => readonly { environment: string; queue: string; journal: () => Promise<Journal> }[]
+  /** The journal is opened where it can be. */
+  environments: () => readonly { environment: string; journal: () => Promise<Journal> }[]
   onLine: (line: string) => void
   /** Tells people. Never throws. */
   tell: (environment: string, run: string, text: string) => Promise<void>
@@ -30,8 +30,8 @@ export interface ReconcilerOptions {
 
 /**
  * Compares the journal's open runs with what Temporal knows, until `signal` aborts, and tells of those that nobody carries
- * any more or whose workflow cannot go on. It changes nothing: what is done with them a person decides. Several workers do it
- * beside each other: the journal keeps one event.
+ * any more or whose workflow cannot go on. It changes nothing: what is done with them a person decides. Several workers may
+ * do it beside each other.
  */
 export async function reconcile(options: ReconcilerOptions, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {

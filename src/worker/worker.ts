@@ -88,13 +88,10 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       project,
       everyMs: RECONCILE_MS,
       environments: () =>
-        [...queues].flatMap(([queue, names]) =>
-          names.map((environment) => ({
-            environment,
-            queue,
-            journal: async () => journals.of(await resolveConfiguration(settings, environment)),
-          })),
-        ),
+        [...queues.values()].flat().map((environment) => ({
+          environment,
+          journal: async () => journals.of(await resolveConfiguration(settings, environment)),
+        })),
       onLine,
       tell: async (environment, run, text) => {
         const site = await siteOf(settings, journals, environment)

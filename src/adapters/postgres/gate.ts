@@ -27,27 +27,28 @@ export async function otherSessions(control: Client, database: string): Promise<
  * How many sessions the database has had; grows with each, certainly once it has ended (a living one may not have told
  * yet). A server's crash resets it. Throws `StateUnexpected` for an unknown database.
  */
-export async function sessionCount(control: Client, database: string): Promise<bigint> {
-  const { rows } = await control.query<{ sessions: string }>(
-    'select sessions::text as sessions from pg_stat_database where datname = $1',
-    [database],
-  )
-  if (!rows[0]) throw failure('StateUnexpected', `there is no database ${database}`)
-  return BigInt(rows[0].sessions)
-}
+export const sessionCount = (control: Client, database: string): Promise<bigint> =>
+  counter(control, database, 'sessions')
 
 /**
  * How many rows have been written in the database, those of its catalogs among them: every change there is but a sequence's.
  * Exact once all sessions have ended (from PostgreSQL 15 on). A server's crash resets it. Throws `StateUnexpected` for an
  * unknown database.
  */
-export async function writeCount(control: Client, database: string): Promise<bigint> {
-  const { rows } = await control.query<{ writes: string }>(
-    'select (tup_inserted + tup_updated + tup_deleted)::text as writes from pg_stat_database where datname = $1',
+export const writeCount = (control: Client, database: string): Promise<bigint> =>
+  counter(control, database, 'tup_inserted + tup_updated + tup_deleted')
+
+async function counter(
+  control: Client,
+  database: string,
+  what: 'sessions' | 'tup_inserted + tup_updated + tup_deleted',
+): Promise<bigint> {
+  const { rows } = await control.query<{ count: string }>(
+    `select (${what})::text as count from pg_stat_database where datname = $1`,
     [database],
   )
   if (!rows[0]) throw failure('StateUnexpected', `there is no database ${database}`)
-  return BigInt(rows[0].writes)
+  return BigInt(rows[0].count)
 }
 
 /** Whether no role and no database is exempt from the counting of `writeCount`. */
