@@ -75,10 +75,10 @@ export class Attempt {
     }
   }
 
-  /** Its last words, once the process is gone. */
+  /** How it ended, once the process is gone: what runs beside the step may ask for something after that. */
   async ended(): Promise<AttemptEvent | undefined> {
     await this.#exited
-    return this.events.at(-1)
+    return this.events.findLast(({ event }) => event === 'done' || event === 'failed') ?? this.events.at(-1)
   }
 
   async kill(): Promise<void> {
