@@ -5,6 +5,7 @@ import { type FenceRequest, type Held, withFence } from '../adapters/journal/fen
 import type { Journal } from '../adapters/journal/journal.js'
 import { findPlan, findRun, type RunRecord } from '../adapters/journal/runs.js'
 import { intend, recordGateSession, settle } from '../adapters/journal/steps.js'
+import { account } from '../adapters/postgres/account.js'
 import { openSession } from '../adapters/postgres/session.js'
 import type { Target } from '../adapters/postgres/target.js'
 import { failure, knownFailure, messageOf } from '../domain/failures.js'
@@ -210,14 +211,6 @@ async function requireBinding(run: RunRecord, control: Client): Promise<void> {
       `database ${run.database} is not the one the plan was made for: its oid is ${seen.oid ?? 'none'}`,
     )
   }
-}
-
-/** Tells the fence of a session that was opened on the database. */
-export async function account(fence: Fence, session: Client): Promise<void> {
-  const { rows } = await session.query<{ pid: number; at: string }>(
-    'select pid, backend_start::text as at from pg_stat_activity where pid = pg_backend_pid()',
-  )
-  if (rows[0]) await fence.recordSession(rows[0].pid, rows[0].at)
 }
 
 async function onTarget<T>(

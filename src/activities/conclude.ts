@@ -1,5 +1,6 @@
+import { Context } from '@temporalio/activity'
 import { endRun, findRun } from '../adapters/journal/runs.js'
-import { listEvents, recordEvent } from '../adapters/journal/steps.js'
+import { noticeNumber, recordEvent } from '../adapters/journal/steps.js'
 import { notifyAll } from '../adapters/notifier/index.js'
 import { environmentOf } from '../domain/names.js'
 import type { Notice } from '../adapters/notifier/port.js'
@@ -22,7 +23,8 @@ export const conclude =
         const record = await findRun(site.journal, run)
         if (record.carrier !== carrier) return ending
         await endRun(site.journal, run, ending, { carrier, evidence: options.evidence })
-        await tell(site, run, noticeOf(ending), `${ending.outcome}: ${ending.reason}`, ending.next, signal)
+        const { outcome, reason, next } = ending
+        await tell(site, run, { kind: noticeOf(ending), text: `${outcome}: ${reason}`, next, by: thisStep() }, signal)
         if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.workflowRunId)
         return ending
       }),
@@ -36,44 +38,38 @@ function noticeOf({ outcome, acceptedBy }: Ending): Notice['kind'] {
 /** Tells people that the run waits. Never fails the run. */
 export const notify =
   (dependencies: Dependencies) =>
-  (run: string, kind: 'started' | 'waiting' | 'held', text: string): Promise<void> =>
+  (run: string, kind: 'waiting' | 'held', text: string): Promise<void> =>
     beating(async ({ signal }) => {
       try {
         const site = await dependencies.site(environmentOf(run))
         await recordEvent(site.journal, run, kind, { text })
-        await tell(site, run, kind, text, undefined, signal)
+        await tell(site, run, { kind, text, next: undefined, by: thisStep() }, signal)
       } catch {
         // The wait itself is what matters, and it is seen in Temporal too.
       }
     })
 
-const SEQUENCE: Record<Exclude<Notice['kind'], 'stuck'>, number> = {
-  started: 1,
-  waiting: 2,
-  held: 3,
-  succeeded: 9,
-  failed: 9,
-  'needs-operator': 9,
+/** The activity that asks, whatever its attempt: another try tells the same thing. */
+export function thisStep(): string {
+  const { activityId, workflowExecution } = Context.current().info
+  return `${workflowExecution?.runId}/${activityId}`
 }
 
-/** The first that is free. */
-const STUCK = 10
-
-/** Tells people; what failed to reach them is journaled. Never throws but for the journal's sake. */
+/**
+ * Tells people; what failed to reach them is journaled. Who is told twice `by` the same knows it by its number. Never throws
+ * but for the journal's sake.
+ */
 export async function tell(
   site: Site,
   run: string,
-  kind: Notice['kind'],
-  text: string,
-  next: string | undefined,
+  { kind, text, next, by }: Pick<Notice, 'kind' | 'text'> & { next: string | undefined; by: string },
   signal: AbortSignal,
 ): Promise<void> {
   if (site.notifiers.length === 0) return
   const { project, environment } = site.configuration
   const notice = {
     run,
-    // A run may be stuck more than once, and each time is news.
-    sequence: kind === 'stuck' ? STUCK + (await listEvents(site.journal, run)).length : SEQUENCE[kind],
+    sequence: await noticeNumber(site.journal, run, by, kind),
     project,
     environment,
     kind,

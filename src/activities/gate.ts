@@ -25,12 +25,9 @@ import type { Step } from './changing.js'
 const END_WITHIN_MS = 15_000
 
 /** Shuts everybody out, ends the sessions that are left and records the proof. The database stays closed to new sessions. */
-export async function closeGate({ site, run, control, fence }: Step): Promise<number> {
-  await recordPriorState(site.journal, run.name, 'database', 'connections', {
-    allowed: await isOpen(control, run.database),
-  })
-  await closeDatabase(control, run.database, fence)
-  const ended = await endSessions(control, run.database, { withinMs: END_WITHIN_MS }, fence)
+export async function closeGate(step: Step): Promise<number> {
+  const { site, run, control } = step
+  const ended = await shut(step)
   const sessions = await sessionCount(control, run.database)
   await recordGateClosed(site.journal, run.name, sessions)
   run.gate = 'closed'
@@ -38,15 +35,31 @@ export async function closeGate({ site, run, control, fence }: Step): Promise<nu
   return ended
 }
 
-/** Lets sessions in again: for the migrator behind the gate, or for everybody once the gate is open. Twice is once. */
+/** Lets nobody in any more and ends the sessions that are left; how many. That it was open is journaled first. */
+export async function shut({ site, run, control, fence }: Step): Promise<number> {
+  await recordPriorState(site.journal, run.name, 'database', 'connections', {
+    allowed: await isOpen(control, run.database),
+  })
+  await closeDatabase(control, run.database, fence)
+  return endSessions(control, run.database, { withinMs: END_WITHIN_MS }, fence)
+}
+
+/**
+ * Lets sessions in again: for the migrator behind the gate, or for everybody once the gate is open. Only where the run shut
+ * them out: what another run left closed waits for its operator. Twice is once.
+ */
 export async function reopen({ site, run, control, fence }: Step): Promise<void> {
   const prior = (await priorStates(site.journal, run.name, 'database')).get('connections')
-  const wasClosed = typeof prior === 'object' && prior !== null && 'allowed' in prior && prior.allowed === false
-  if (!wasClosed && !(await isOpen(control, run.database))) await reopenDatabase(control, run.database, fence)
+  const wasOpen = typeof prior === 'object' && prior !== null && 'allowed' in prior && prior.allowed === true
+  if (wasOpen && !(await isOpen(control, run.database))) await reopenDatabase(control, run.database, fence)
 }
 
 /** Why the gate cannot be taken as closed until now; undefined when it is proven. The database must be closed and empty of others. */
-export async function whyOpen({ site, run, control }: Step): Promise<string | undefined> {
+export async function whyOpen({
+  site,
+  run,
+  control,
+}: Pick<Step, 'site' | 'run' | 'control'>): Promise<string | undefined> {
   if (run.gate !== 'closed' || run.gateSessions === undefined) return 'writers have been let in since the backup'
   const now = await sessionCount(control, run.database)
   if (now < run.gateSessions) return 'the server lost its session counter: it crashed or was reset'

@@ -1,7 +1,7 @@
 import { findRun } from '../adapters/journal/runs.js'
 import { listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { Context } from '@temporalio/activity'
-import { tell } from './conclude.js'
+import { tell, thisStep } from './conclude.js'
 import { hiccup, messageOf } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { StepName } from '../domain/run.js'
@@ -41,7 +41,12 @@ const sayThatItDrags = (
   onSite(dependencies, environmentOf(run), async (site) => {
     const text = `${step} failed ${TOLD_AT} times and is tried again: ${messageOf(error)}`
     await recordEvent(site.journal, run, 'drags', { text })
-    await tell(site, run, 'stuck', text, `headgate status ${environmentOf(run)}`, signal)
+    await tell(
+      site,
+      run,
+      { kind: 'stuck', text, next: `headgate status ${environmentOf(run)}`, by: thisStep() },
+      signal,
+    )
   })
 
 /** A contract statement may have committed, a restore that was asked for has begun, or a person takes the run over. */

@@ -1,10 +1,11 @@
 import { hostname } from 'node:os'
 import { type DatabaseIdentity, readIdentity } from '../adapters/postgres/identity.js'
-import { quoteIdentifier, withSession } from '../adapters/postgres/session.js'
+import { quoteIdentifier } from '../adapters/postgres/session.js'
 import type { Target } from '../adapters/postgres/target.js'
 import { messageOf } from '../domain/failures.js'
 import type { LookAnswers } from '../domain/look.js'
 import { plannedBackups, whyNoRestore, whyNoSwap } from './make-plan.js'
+import { lookInto } from './look-into.js'
 import type { Answer } from './looking.js'
 import type { Site } from './site.js'
 
@@ -22,11 +23,11 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
   // Without a journal there is no site, and nothing here would have been asked.
   await look('journal', async () => `in database ${site.journal.target.database}`)
   await look('database', async () => {
-    const { database, serverVersion, user } = await identityOf(site.target)
+    const { database, serverVersion, user } = await identityOf(site, site.target)
     return `${database} on PostgreSQL ${serverVersion}, as ${user}`
   })
   // The control role's rights decide what backups and what way back there are.
-  const control = await identityOf(site.control).catch((error) => {
+  const control = await identityOf(site, site.control).catch((error) => {
     lines.push({ what: 'control role', ok: false, found: messageOf(error) })
     return undefined
   })
@@ -46,8 +47,8 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
   return { host: hostname(), lines, grants: control ? missingRights(control).map(({ grant }) => grant) : [] }
 }
 
-const identityOf = (target: Target): Promise<DatabaseIdentity> =>
-  withSession(target, { applicationName: 'headgate doctor', readOnly: true }, readIdentity)
+const identityOf = (site: Site, target: Target): Promise<DatabaseIdentity> =>
+  lookInto(site, target, 'headgate doctor', readIdentity)
 
 /** What a clone and a swap take and the role may not do, each with the SQL that grants it. */
 function missingRights({ user, database, isSuperuser, ...may }: DatabaseIdentity): { what: string; grant: string }[] {

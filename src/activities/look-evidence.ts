@@ -1,9 +1,13 @@
-import { findRun, openRunOf } from '../adapters/journal/runs.js'
+import { findRun, openRunOf, type RunRecord } from '../adapters/journal/runs.js'
 import { priorStates } from '../adapters/journal/steps.js'
 import { withSession } from '../adapters/postgres/session.js'
+import { withDatabase } from '../adapters/postgres/target.js'
 import { failure, messageOf } from '../domain/failures.js'
+import { whyOpen } from './gate.js'
 import { reportOf } from './journaled-report.js'
+import { lookInto } from './look-into.js'
 import type { Answer } from './looking.js'
+import type { Site } from './site.js'
 
 /** What a person has to know to choose how an open run is recovered. */
 export const lookEvidence: Answer<'evidence'> = async (site, { run }) => {
@@ -13,10 +17,9 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run }) => {
       : await findRun(site.journal, run)
   if (!record) throw failure('RunUnknown', `no run is open on ${site.configuration.environment}`)
   const report = await reportOf(site.journal, record.name)
-  const database = await withSession(
-    site.control,
-    { applicationName: 'headgate evidence', readOnly: true },
-    (session) => site.migrator.ledger(session, record.tag),
+  const others = record.gate === 'closed' ? await whoCameIn(site, record) : undefined
+  const database = await lookInto(site, site.control, 'headgate evidence', (session) =>
+    site.migrator.ledger(session, record.tag),
   ).then(
     (ledger) =>
       `the ledger has ${ledger.applied.map(({ version }) => version).join(', ') || 'nothing'}${ledger.dirty === undefined ? '' : `; ${ledger.dirty} is half done`}`,
@@ -27,6 +30,7 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run }) => {
     report,
     database,
     gate: record.gate ?? 'never closed',
+    ...(others === undefined ? {} : { others }),
     contractStarted: record.contractStarted,
     consumers: await Promise.all(
       site.consumers.map(async (consumer) => ({
@@ -43,3 +47,11 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run }) => {
     ),
   }
 }
+
+/** Why the gate cannot be taken as closed until now, counted while whoever is let in is let in; undefined when it can. */
+const whoCameIn = (site: Site, run: RunRecord): Promise<string | undefined> =>
+  withSession(
+    withDatabase(site.control, 'postgres'),
+    { applicationName: 'headgate evidence', readOnly: true },
+    (control) => whyOpen({ site, run, control }),
+  ).catch(messageOf)

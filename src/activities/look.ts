@@ -1,11 +1,11 @@
 import { listBackups, recordBackup } from '../adapters/journal/backups.js'
 import { listRuns } from '../adapters/journal/runs.js'
-import { withSession } from '../adapters/postgres/session.js'
 import { messageOf } from '../domain/failures.js'
 import { findBackup } from './find-backup.js'
 import { backupSummary, reportOf } from './journaled-report.js'
 import { lookDoctor } from './look-doctor.js'
 import { lookEvidence } from './look-evidence.js'
+import { lookInto } from './look-into.js'
 import { type Answer, looking } from './looking.js'
 import { makePlan } from './make-plan.js'
 import { digestOf } from './plan.js'
@@ -21,9 +21,7 @@ const lookPlan: Answer<'plan'> = async (site, { tag }, signal) => {
 
 const lookInfo: Answer<'info'> = async (site, { tag }) => {
   const migrations = await site.migrator.migrations(tag ?? '')
-  const ledger = await withSession(site.target, { applicationName: 'headgate info', readOnly: true }, (session) =>
-    site.migrator.ledger(session, tag),
-  )
+  const ledger = await lookInto(site, site.target, 'headgate info', (session) => site.migrator.ledger(session, tag))
   const applied = new Set(ledger.applied.map(({ version }) => version))
   const files = new Set(migrations.map(({ version }) => version))
   return {
@@ -87,7 +85,8 @@ const lookBackups: Answer<'backups'> = async ({ journal, configuration, store },
 }
 
 const lookBackup: Answer<'backup'> = async (site, { backup }) => {
-  const { fingerprint, ...manifest } = await findBackup(site, backup ?? '')
+  // Settings of the database among the properties may be secrets: they stay with the backup.
+  const { fingerprint, properties: _, ...manifest } = await findBackup(site, backup ?? '')
   const tables = Object.entries(fingerprint.tables).slice(0, PAGE)
   return {
     ...manifest,

@@ -1,15 +1,15 @@
 import { type PlannedBackups, planBackups } from '../adapters/backup/index.js'
 import type { DatabaseIdentity } from '../adapters/postgres/identity.js'
 import { readIdentity } from '../adapters/postgres/identity.js'
-import { withSession } from '../adapters/postgres/session.js'
 import { failedWith, failure } from '../domain/failures.js'
 import type { Ledger, Migration } from '../domain/migration.js'
 import type { Plan, PlannedMigration, RunKind } from '../domain/plan.js'
 import { redact } from '../domain/text.js'
+import { lookInto } from './look-into.js'
 import type { Site } from './site.js'
 import { splitRelease } from './split-release.js'
 
-const LOOKING = { applicationName: 'headgate plan', readOnly: true }
+const LOOKING = 'headgate plan'
 
 export interface PlanRequest {
   kind: RunKind
@@ -27,7 +27,7 @@ export async function makePlan(
   const found = scope === 'pending' ? await migrator.migrations(request.tag ?? '') : []
   const migrations = found.map((migration) => withoutSecrets(migration, site.secrets))
   // The control role's rights decide what backups and what way back there are.
-  const identity = await withSession(site.control, LOOKING, readIdentity)
+  const identity = await lookInto(site, site.control, LOOKING, readIdentity)
   requirePrimary(identity)
   const ledger = scope === 'pending' ? await readLedger(site, request.tag) : await ledgerWithoutRelease(site, signal)
   const seen = { identity, ledger }
@@ -64,7 +64,7 @@ export async function makePlan(
     services,
     consumers: migrates ? site.consumers.map(({ name }) => name) : [],
     quiesces:
-      migrates && openBecause === undefined
+      migrates && noRestoreBecause === undefined
         ? site.services.filter(({ service }) => service.canStop).map(({ service }) => service.name)
         : [],
     backups: backups.kinds,
@@ -75,8 +75,8 @@ export async function makePlan(
   }
 }
 
-const readLedger = ({ target, migrator }: Site, tag: string | undefined): Promise<Ledger> =>
-  withSession(target, LOOKING, (session) => migrator.ledger(session, tag))
+const readLedger = (site: Site, tag: string | undefined): Promise<Ledger> =>
+  lookInto(site, site.target, LOOKING, (session) => site.migrator.ledger(session, tag))
 
 /** By the files of what runs now, where the tool needs any: without them it tells nothing, and a backup must be possible all the same. */
 async function ledgerWithoutRelease(site: Site, signal: AbortSignal): Promise<Ledger> {
@@ -179,10 +179,24 @@ const COUNTS_SESSIONS = 150_000
 export function whyNoSwap(identity: DatabaseIdentity): string | undefined {
   if (identity.serverVersionNum < COUNTS_SESSIONS)
     return `PostgreSQL ${identity.serverVersion} does not count sessions reliably: that the gate stayed closed could not be proven`
-  if (identity.isSuperuser) return undefined
+  const [first] = standsInTheWay(identity)
+  if (first !== undefined || identity.isSuperuser) return first
   if (!identity.canCreateDatabase)
     return `role ${identity.user} may not create databases (alter role ${identity.user} createdb)`
   return identity.ownsDatabase ? undefined : `role ${identity.user} does not own database ${identity.database}`
+}
+
+/** What would not follow a swap, and what writes although every session is shut out. */
+export function standsInTheWay(identity: DatabaseIdentity): string[] {
+  const { logicalSlots, subscriptions, preparedTransactions, backgroundWorkers } = identity
+  const named = (what: string, names: readonly string[]): string[] =>
+    names.length === 0 ? [] : [`${what} ${names.join(', ')}`]
+  return [
+    ...named('these logical replication slots would not follow a swap:', logicalSlots),
+    ...named('these subscriptions would not follow a swap:', subscriptions),
+    ...named('these prepared transactions would not follow a swap:', preparedTransactions),
+    ...named('these background workers may write without a session:', backgroundWorkers),
+  ]
 }
 
 /** Which backups are taken before a stage, and what stands in the way of the others. Throws `GuardFailed` when the one that was asked for is not possible. */
@@ -194,9 +208,8 @@ export async function plannedBackups(
   const { backup } = site.configuration
   const storeFreeBytes = backup === false ? 0n : await site.store.freeBytes()
   const planned = planBackups(backup, {
-    ...identity,
+    sizeBytes: identity.sizeBytes,
     openBecause,
-    hasStore: true,
     storeFreeBytes,
   })
   if (backup !== false && planned.kinds.length === 0) throw failure('GuardFailed', planned.reasons.join('; '))

@@ -11,7 +11,7 @@ import { type ChangingActivity, changing, type Step } from './changing.js'
 import { reopen } from './gate.js'
 import type { Dependencies } from './site.js'
 import { hasCommitted, hasLeftSomething } from './stage-committed.js'
-import { watched } from './watch.js'
+import { asked, watched } from './watch.js'
 
 const BACKOFF_MS = 500
 const END_WITHIN_MS = 10_000
@@ -89,7 +89,7 @@ async function forgetUncommitted(step: Step): Promise<void> {
 /** Versions of the stage that the ledger does not have. Throws `StateUnexpected` when it has what the plan does not know. */
 export async function missingVersions(step: Step): Promise<string[]> {
   const { site, plan, stage } = step
-  const ledger = await step.onTarget((session: Client) => site.migrator.ledger(session, step.plan.tag))
+  const ledger = await step.onTarget((session: Client) => asked(step, () => site.migrator.ledger(session, plan.tag)))
   const planned = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
   const known = new Set([...plan.applied.map(({ version }) => version), ...planned])
   const unknown = ledger.applied.filter(({ version }) => !known.has(version)).map(({ version }) => version)
@@ -104,7 +104,7 @@ async function requireFilesAsPlanned(step: Step): Promise<void> {
   const { site, plan, stage } = step
   const missing = await missingVersions(step)
   requireAsPlanned(
-    await site.migrator.migrations(plan.tag ?? ''),
+    await asked(step, () => site.migrator.migrations(plan.tag ?? '')),
     (stage?.migrations ?? []).filter(({ version }) => missing.includes(version)),
   )
 }

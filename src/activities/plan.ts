@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { findPlan, findRun, openRun, openRunOf, replacePlan } from '../adapters/journal/runs.js'
+import { findPlan, findRun, openRun, openRunOf, replacePlan, runOpenedBy } from '../adapters/journal/runs.js'
 import { recordEvent } from '../adapters/journal/steps.js'
 import { canonicalJson } from '../domain/digest.js'
 import { failure } from '../domain/failures.js'
@@ -24,8 +24,9 @@ export interface OpenRequest {
   startedAt: string
 }
 
-/** SHA-256 over the plan, keys sorted: what is approved. */
-export const digestOf = (plan: Plan): string => createHash('sha256').update(canonicalJson(plan)).digest('hex')
+/** SHA-256 over the plan, keys sorted: what is approved. Without its remarks: they tell of free bytes, and of whatever else moves. */
+export const digestOf = ({ remarks: _, ...plan }: Plan): string =>
+  createHash('sha256').update(canonicalJson(plan)).digest('hex')
 
 /** Freezes what will be done, opens the run in the journal and keeps the plan under its digest. Twice for one execution is once. */
 export const plan =
@@ -34,9 +35,14 @@ export const plan =
     beating(({ signal, carrier }) => {
       requireProject(dependencies, request.project)
       return onSite(dependencies, request.environment, async (site) => {
-        await requireNoneOpen(site, request)
         // Asked first: once the run is opened in the journal nothing more may fail here.
         const searchAttributes = await dependencies.searchAttributes()
+        const opened = await runOpenedBy(site.journal, request.workflowRunId)
+        if (opened?.planDigest !== undefined) {
+          const { name, planDigest } = opened
+          return summaryOf(name, planDigest, await findPlan(site.journal, planDigest), site, searchAttributes)
+        }
+        await requireNoneOpen(site, request)
         const made = await planFor(site, request, signal)
         const digest = digestOf(made)
         if (request.digest !== undefined && !digest.startsWith(request.digest)) {
@@ -50,7 +56,8 @@ export const plan =
           workflowRunId: request.workflowRunId,
           carrier,
           engine: dependencies.engine,
-          requester: request.requester,
+          // What the starter says of himself nobody has verified.
+          requester: { by: request.requester.by, verified: false },
           startedAt: request.startedAt,
           digest,
           plan: made,
@@ -72,13 +79,15 @@ export const confirmPlan =
         const differences = stageDifferences(approved, now)
         // An earlier attempt of this very look may have replaced the plan already: what was approved decides, not what stands.
         if (differences.length === 0 && run.planDigest === approvedDigest) return { same: true }
-        const replaced: Plan = { ...now, stages: now.stages.map((stage) => renumbered(stage, approved)) }
+        const left = now.stages.map((stage) => renumbered(stage, approved))
+        const replaced = withDone(approved, { ...now, stages: left })
         const digest = digestOf(replaced)
         await replacePlan(site.journal, runName, digest, replaced)
         await recordEvent(site.journal, runName, 'plan changed', { differences })
+        const searchAttributes = await dependencies.searchAttributes()
         return {
           same: false,
-          summary: summaryOf(runName, digest, replaced, site, await dependencies.searchAttributes()),
+          summary: summaryOf(runName, digest, { ...replaced, stages: left }, site, searchAttributes),
         }
       }),
     )
@@ -125,6 +134,22 @@ function stageDifferences(approved: Plan, now: Plan): string[] {
 function renumbered(stage: Plan['stages'][number], approved: Plan): Plan['stages'][number] {
   const same = approved.stages.find(({ phase }) => phase === stage.phase)
   return same ? { ...stage, number: same.number } : stage
+}
+
+/** What was done before the wait stays in the plan, and so does the image that ran before it: ways back are found there. */
+function withDone(approved: Plan, now: Plan): Plan {
+  const next = now.stages[0]?.number ?? Number.POSITIVE_INFINITY
+  const done = approved.stages.filter(({ number }) => number < next)
+  if (done.length === 0) return now
+  const { from: _, ...rest } = now
+  const versions = new Set(done.flatMap(({ migrations }) => migrations.map(({ version }) => version)))
+  return {
+    ...rest,
+    ...(approved.from === undefined ? {} : { from: approved.from }),
+    applied: now.applied.filter(({ version }) => !versions.has(version)),
+    stages: [...done, ...now.stages],
+    services: now.services.map((service) => approved.services.find(({ name }) => name === service.name) ?? service),
+  }
 }
 
 export function summaryOf(run: string, digest: string, made: Plan, site: Site, searchAttributes: boolean): PlanSummary {

@@ -1,4 +1,5 @@
 import { backupsOfStage, recordBackup } from '../adapters/journal/backups.js'
+import { recordGateOpen } from '../adapters/journal/runs.js'
 import { dropInvalidIndex, invalidIndexes } from '../adapters/postgres/invalid-indexes.js'
 import type { StateCapture, StateComparison } from '../adapters/postgres/unchanged.js'
 import { failedWith, failure } from '../domain/failures.js'
@@ -64,7 +65,8 @@ async function take(
         backups.filter(({ gate }) => gate === 'closed'),
       )
     case 'ask':
-      // Whoever must decide must be able to look.
+      // Whoever must decide must be able to look; from here on others may write.
+      await recordGateOpen(step.site.journal, step.run.name)
       await reopen(step)
       throw failure('NeedsOperator', rung.why, undefined, { evidence: evidenceOf(comparison) })
   }

@@ -1,15 +1,15 @@
 import { proveCheck } from '../adapters/check/prove.js'
 import { findPlan, findRun, openRunOf, type RunRecord, takeOverRun } from '../adapters/journal/runs.js'
 import { listSteps } from '../adapters/journal/steps.js'
-import { withSession } from '../adapters/postgres/session.js'
 import { type AfterRecovery, outcomeOfRecovery } from '../domain/ending.js'
 import { failure } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
 import { environmentOf } from '../domain/names.js'
 import type { Outcome } from '../domain/outcome.js'
 import type { Plan, PlanSummary, Requester } from '../domain/plan.js'
-import type { RecoverChoice } from '../domain/run.js'
+import type { RecoverChoice, StepName } from '../domain/run.js'
 import { beating } from './heartbeat.js'
+import { lookInto } from './look-into.js'
 import { requireProject, summaryOf } from './plan.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
@@ -40,14 +40,22 @@ export const openRecovery =
       })
     })
 
-/** A stage whose migration was never begun has perhaps no approval, no backup and no closed gate: it is not finished, but deployed anew. */
+/** The step that shows that a stage of this phase was approved and begun. */
+const FIRST_STEP: Record<Plan['stages'][number]['phase'], StepName> = {
+  expand: 'migrate',
+  contract: 'migrate',
+  image: 'restart-services',
+  restore: 'quiesce-writers',
+}
+
+/** A stage that was never begun has perhaps no approval, no backup and no closed gate: it is not finished, but begun anew. */
 function requireBegun(plan: Plan, stopped: number, steps: readonly { step: string; stage: number }[]): void {
   const stage = plan.stages.find(({ number }) => number === stopped)
-  if (stage?.phase !== 'expand' && stage?.phase !== 'contract') return
-  if (steps.some(({ step, stage: at }) => step === 'migrate' && at === stopped)) return
+  if (!stage || (stage.phase === 'image' && !stage.approval)) return
+  if (steps.some(({ step, stage: at }) => step === FIRST_STEP[stage.phase] && at === stopped)) return
   throw failure(
     'GuardFailed',
-    `stage ${stopped} was not begun: there is nothing to finish, choose accept and deploy again`,
+    `stage ${stopped} was not begun: there is nothing to finish, choose accept and start the command again`,
   )
 }
 
@@ -76,10 +84,8 @@ export const observeRecovered =
       onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
-        const ledger = await withSession(
-          site.target,
-          { applicationName: 'headgate recover', readOnly: true },
-          (session) => site.migrator.ledger(session, plan.tag),
+        const ledger = await lookInto(site, site.target, 'headgate recover', (session) =>
+          site.migrator.ledger(session, plan.tag),
         )
         const failing = await failingChecks(site, plan, run.name, ledger.applied.at(-1)?.version, signal)
         const services = await servicesNow(site, plan, signal)

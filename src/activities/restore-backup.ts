@@ -18,7 +18,9 @@ export const restoreBackup = (dependencies: Dependencies) =>
     step: 'restore-backup',
     observe: async (step) => {
       const done = (await swappedAlready(step))?.text ?? (await putInBefore(step))
-      if (done !== undefined) await reopen(step)
+      if (done === undefined) return undefined
+      await recordContractStarted(step.site.journal, step.run.name, false)
+      await reopen(step)
       return done
     },
     act: async (step) => {

@@ -1,6 +1,6 @@
 import { backupsOfStage, recordBackup } from '../adapters/journal/backups.js'
-import { recordGateClosed, recordOid } from '../adapters/journal/runs.js'
-import { closeDatabase, endSessions, sessionCount } from '../adapters/postgres/gate.js'
+import { recordGateClosed, recordGateOpen, recordOid } from '../adapters/journal/runs.js'
+import { sessionCount } from '../adapters/postgres/gate.js'
 import { databaseOid, swapDatabases } from '../adapters/postgres/swap.js'
 import { moment } from '../domain/amounts.js'
 import { failure } from '../domain/failures.js'
@@ -9,7 +9,7 @@ import { quarantineName, restoreName } from '../domain/names.js'
 import type { DatabaseState } from '../domain/run.js'
 import type { Step } from './changing.js'
 import { findBackup } from './find-backup.js'
-import { whyOpen } from './gate.js'
+import { shut, whyOpen } from './gate.js'
 import { recoveriesOf } from './recoveries.js'
 
 export interface PutBack {
@@ -17,8 +17,6 @@ export interface PutBack {
   /** What is what, in one line. */
   text: string
 }
-
-const END_WITHIN_MS = 15_000
 
 /** Brings the backup beside, proves it, swaps it in in one transaction, and keeps what was written as quarantine. */
 export async function swapIn(
@@ -35,10 +33,12 @@ export async function swapIn(
   const replacementOid = await databaseOid(control, replacement)
   if (replacementOid === undefined) throw failure('RestoreFailed', `database ${replacement} is not there`)
   // The last look before the point where it matters: nobody came in while the backup was brought beside.
-  await closeDatabase(control, run.database, fence)
-  await endSessions(control, run.database, { withinMs: END_WITHIN_MS }, fence)
+  await shut(step)
   const open = when === 'only if nobody wrote' ? await whyOpen(step) : undefined
-  if (open !== undefined) throw failure('NeedsOperator', `a restore is forbidden: ${open}`)
+  if (open !== undefined) {
+    await recordGateOpen(site.journal, run.name)
+    throw failure('NeedsOperator', `a restore is forbidden: ${open}`)
+  }
   await recordOid(site.journal, run.name, replacementOid)
   await swapDatabases(
     control,
@@ -56,23 +56,25 @@ export async function swapIn(
 /** What was put in place: the state of before the run, or the one that a person chose. */
 interface PutIn {
   backup: string
-  /** When that was the state of the database; undefined where it is the one that the run began with. */
+  /** When that was the state of the database; undefined where it is the one that the stage began with. */
   of: string | undefined
+  stage: number
 }
 
-const restored = ({ backup, of }: PutIn, quarantine: string): PutBack => ({
+const restored = ({ backup, of, stage }: PutIn, quarantine: string): PutBack => ({
   state: 'restored',
   text:
     of === undefined
-      ? `equal to before the run: ${backup} was swapped in; what the run wrote is kept in database ${quarantine}`
+      ? `equal to before ${stage > 1 ? `stage ${stage}` : 'the run'}: ${backup} was swapped in; what the run wrote is kept in database ${quarantine}`
       : `${backup}, the state of ${of}, was swapped in; what was live until then is kept in database ${quarantine}`,
 })
 
 async function whatIsIn(step: Step, manifest: Manifest | undefined): Promise<PutIn> {
-  if (manifest === undefined) return { backup: 'the backup', of: undefined }
+  const stage = step.stageNumber
+  if (manifest === undefined) return { backup: 'the backup', of: undefined, stage }
   const isAskedFor =
     step.plan.restores !== undefined || (await recoveriesOf(step.site.journal, step.run.name)).length > 0
-  return { backup: manifest.name, of: isAskedFor ? moment(manifest.takenAt) : undefined }
+  return { backup: manifest.name, of: isAskedFor ? moment(manifest.takenAt) : undefined, stage }
 }
 
 /** An attempt that died after the swap: the quarantine of this run and stage exists, and the live database is the backup. */
@@ -80,11 +82,21 @@ export async function swappedAlready(step: Step): Promise<PutBack | undefined> {
   const { run, control, stageNumber, site, plan } = step
   const quarantine = quarantineName(run.database, run.startedAt, await seedOf(step))
   if ((await databaseOid(control, quarantine)) === undefined) return undefined
+  await recordClonesGone(step)
   const manifest =
     plan.restores === undefined
       ? (await backupsOfStage(site.journal, run.name, stageNumber))[0]?.manifest
       : await findBackup(site, plan.restores)
   return restored(await whatIsIn(step, manifest), quarantine)
+}
+
+/** The attempt that swapped may have died before it said so: a clone that is the live database now is none any more. */
+async function recordClonesGone({ site, run, control, stageNumber }: Step): Promise<void> {
+  for (const { manifest, state } of await backupsOfStage(site.journal, run.name, stageNumber)) {
+    if (state !== 'valid' || manifest.kind !== 'clone') continue
+    if ((await databaseOid(control, manifest.location)) === undefined)
+      await recordBackup(site.journal, manifest, 'dropped')
+  }
 }
 
 /** Whether a backup was put in place in this stage at any time: also before the run was taken over. */

@@ -1,9 +1,10 @@
 import type { Client } from 'pg'
 import { proveCheck } from '../adapters/check/prove.js'
+import { account } from '../adapters/postgres/account.js'
 import { invalidIndexes } from '../adapters/postgres/invalid-indexes.js'
 import { failure } from '../domain/failures.js'
 import { captureOf } from './capture.js'
-import { account, changing, type Step } from './changing.js'
+import { changing, type Step } from './changing.js'
 import { missingVersions } from './migrate-stage.js'
 import type { Dependencies } from './site.js'
 

@@ -1,35 +1,35 @@
 import { type Blocked, blockedSessions, sessionsNamed } from '../adapters/postgres/activity.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
+import { STATUS_SESSION } from '../domain/names.js'
 import type { Step } from './changing.js'
 
 /** Short sessions of a tool are seen at this pace; one that is missed makes the gate count as open, never as closed. */
 const SESSIONS_MS = 20
+/** At first a tool may only tell of its ledger, and be gone again at once. */
+const FIRST_SESSIONS_MS = 2
+const FIRST_MS = 5_000
 const BLOCKERS_MS = 250
-
-export interface Watched<T> {
-  result: T
-  /** Who stood in the way of our sessions, seen last. */
-  blockers: Blocked[]
-}
 
 /** Runs `work` while a second session watches: accounts for the tool's sessions behind the closed gate, and names who blocks us. */
 export async function watched<T>(
   step: Step,
   work: () => Promise<T>,
-  onBlocked: (blocked: Blocked[]) => void,
+  onBlocked: (blocked: Blocked[]) => void = () => {},
 ): Promise<T> {
   const { site, run, fence } = step
+  const begun = performance.now()
   const stop = new AbortController()
   const watching = withSession(
     withDatabase(site.control, 'postgres'),
     { applicationName: fence.applicationName },
     async (session) => {
+      const names = [fence.applicationName, STATUS_SESSION]
       const seen = new Set<string>()
       let lookedAt = 0
       while (!stop.signal.aborted) {
         if (run.gate === 'closed') {
-          for (const { pid, startedAt } of await sessionsNamed(session, run.database, fence.applicationName)) {
+          for (const { pid, startedAt } of await sessionsNamed(session, run.database, names)) {
             const key = `${pid}/${startedAt}`
             if (!seen.has(key)) await fence.recordSession(pid, startedAt)
             seen.add(key)
@@ -39,7 +39,8 @@ export async function watched<T>(
           lookedAt = performance.now()
           onBlocked(await blockedSessions(session, run.database, fence.applicationName))
         }
-        await new Promise((resolve) => setTimeout(resolve, SESSIONS_MS))
+        const isFirst = performance.now() - begun < FIRST_MS
+        await new Promise((resolve) => setTimeout(resolve, isFirst ? FIRST_SESSIONS_MS : SESSIONS_MS))
       }
     },
   ).catch(() => {})
@@ -50,3 +51,7 @@ export async function watched<T>(
     await watching
   }
 }
+
+/** Asks the migrator behind the gate: what a tool opens that tells of its ledger itself is accounted for. */
+export const asked = <T>(step: Step, work: () => Promise<T>): Promise<T> =>
+  step.site.migrator.ledgerTable === undefined && step.run.gate === 'closed' ? watched(step, work) : work()

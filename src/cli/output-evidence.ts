@@ -5,7 +5,15 @@ import { line } from './output-words.js'
 type Evidence = LookAnswers['evidence']
 
 /** What is known of a run that stopped, newest steps last. */
-export function evidenceLines({ report, database, gate, contractStarted, consumers, services }: Evidence): string[] {
+export function evidenceLines({
+  report,
+  database,
+  gate,
+  others,
+  contractStarted,
+  consumers,
+  services,
+}: Evidence): string[] {
   const failed = report.steps.findLast(({ state }) => state === 'failed')
   const unknown = report.steps.findLast(({ state }) => state === 'intended')
   return [
@@ -18,7 +26,7 @@ export function evidenceLines({ report, database, gate, contractStarted, consume
     ...(failed ? [`  failed     ${failed.step}, attempt ${failed.attempt}: ${line(failed.note)}`] : []),
     ...(unknown ? [`  unknown    ${unknown.step}, attempt ${unknown.attempt}: nobody knows how it ended`] : []),
     `  database   ${line(database)}`,
-    `  gate       ${gateWords(gate, contractStarted)}`,
+    `  gate       ${gateWords(gate, others, contractStarted)}`,
     ...services.map(({ name, current }) => `  service    ${line(name)} runs ${line(current)}`),
     ...consumers.map(
       ({ name, state, touched }) =>
@@ -27,25 +35,26 @@ export function evidenceLines({ report, database, gate, contractStarted, consume
     ...report.backups.map(({ name, kind, state }) => `  backup     ${name}/${kind}, ${state}`),
     '',
     ...choiceLines(
-      gate,
+      gate === 'closed' && others === undefined,
       contractStarted,
       report.backups.some(({ state }) => state === 'valid'),
     ),
   ]
 }
 
-function gateWords(gate: Evidence['gate'], contractStarted: boolean): string {
+function gateWords(gate: Evidence['gate'], others: string | undefined, contractStarted: boolean): string {
   const contract = contractStarted ? '; a contract migration may have committed' : ''
   const words = {
-    closed: 'closed since the backup: nobody else wrote',
+    closed:
+      others === undefined ? 'closed since the backup: nobody else wrote' : `closed, but not proven: ${line(others)}`,
     open: 'open since the backup: others may have written',
     'never closed': 'never closed: others may have written',
   }
   return `${words[gate]}${contract}`
 }
 
-function choiceLines(gate: Evidence['gate'], contractStarted: boolean, hasBackup: boolean): string[] {
-  const lost = gate === 'closed' ? 'nothing is lost' : 'writes since the backup leave the live database'
+function choiceLines(nobodyWrote: boolean, contractStarted: boolean, hasBackup: boolean): string[] {
+  const lost = nobodyWrote ? 'nothing is lost' : 'writes since the backup leave the live database'
   return [
     '  finish     go on from where it stopped',
     hasBackup

@@ -141,7 +141,7 @@ export const BackupConfiguration = z.union([
     kind: z
       .enum(['auto', 'clone', 'dump'])
       .prefault('auto')
-      .describe('auto: a clone where gate, rights and disk allow, and a dump'),
+      .describe('auto: a clone where gate and rights allow, and a dump'),
     to: z
       .string()
       .regex(/^file:\/\/\//, 'a store is file:///absolute/path')
@@ -205,7 +205,7 @@ const settings = {
   approval: ApprovalConfiguration.describe('Who must agree, and before what'),
   quiesce: z
     .enum(['auto', 'services', 'none'])
-    .describe('services: stop them; none: leave them running; auto: stop those that can be stopped'),
+    .describe('auto, services: stop them where all of them can be stopped; none: leave them running'),
   pause: z.array(Name).describe('Consumers to pause, in this order; without it all, in the order written'),
   journal: Journal.describe('Where intents and outcomes are recorded'),
   queue: z

@@ -54,7 +54,7 @@ export interface LookAnswers {
   }
   report: Report
   backups: { store: string; backups: BackupSummary[]; cursor?: string }
-  backup: Omit<Manifest, 'fingerprint' | 'files'> & {
+  backup: Omit<Manifest, 'fingerprint' | 'files' | 'properties'> & {
     files: number
     schema: string
     tables: { table: string; rows: string }[]
@@ -65,6 +65,8 @@ export interface LookAnswers {
     report: Report
     database: string
     gate: 'closed' | 'open' | 'never closed'
+    /** Why a closed gate is not proven closed until now. */
+    others?: string
     contractStarted: boolean
     consumers: { name: string; touched: boolean; state: string }[]
     services: { name: string; current: string }[]

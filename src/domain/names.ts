@@ -76,6 +76,9 @@ export function executionCarrying(carrier: string): { workflowId: string; runId:
   return { workflowId: workflowId ?? carrier, runId }
 }
 
+/** A session in which a tool tells of the ledger that it alone knows: it can only read. */
+export const STATUS_SESSION = 'headgate status'
+
 /** `application_name` of a session: `hg:<8 hex of journal, cluster, database>:<epoch>:<step>`. */
 export const applicationName = (scope: string, epoch: number, step: string): string =>
   `hg:${scope}:${epoch}:${step}`.slice(0, 63)

@@ -25,7 +25,7 @@ export interface ReconcilerOptions {
   environments: () => readonly { environment: string; journal: () => Promise<Journal> }[]
   onLine: (line: string) => void
   /** Tells people. Never throws. */
-  tell: (environment: string, run: string, text: string) => Promise<void>
+  tell: (run: RunRecord, text: string) => Promise<void>
 }
 
 /**
@@ -116,7 +116,7 @@ async function once(
   await recordEvent(journal, run.name, as, { why, carrier: run.carrier })
 }
 
-async function say({ onLine, tell }: ReconcilerOptions, { environment, name }: RunRecord, why: string): Promise<void> {
-  onLine(`${environment}: run ${name}: ${why}`)
-  await tell(environment, name, why)
+async function say({ onLine, tell }: ReconcilerOptions, run: RunRecord, why: string): Promise<void> {
+  onLine(`${run.environment}: run ${run.name}: ${why}`)
+  await tell(run, why)
 }

@@ -93,9 +93,15 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
           journal: async () => journals.of(await resolveConfiguration(settings, environment)),
         })),
       onLine,
-      tell: async (environment, run, text) => {
+      tell: async ({ environment, name, carrier }, text) => {
         const site = await siteOf(settings, journals, environment)
-        await tell(site, run, 'stuck', text, `headgate status ${environment}`, reconciling.signal)
+        const notice = {
+          kind: 'stuck' as const,
+          text,
+          next: `headgate status ${environment}`,
+          by: `${carrier}: ${text}`,
+        }
+        await tell(site, name, notice, reconciling.signal)
       },
     },
     reconciling.signal,

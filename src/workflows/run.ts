@@ -148,6 +148,8 @@ export class Run {
   /** One step of the runbook. A cancel stops it where the table says so; `onFailure: hold` waits for `retry`. */
   async step(step: RunbookStep): Promise<void> {
     for (;;) {
+      // Also while it is held: where a cancel would stop nothing any more, nobody is told that it does.
+      if (!cancelStops(step, this.#stage)) this.#steering.refuseCancel(tooLate(RULES[step].title(this.#stage)))
       if (this.#steering.heldNowBy !== undefined) await this.#heldBefore(step, this.#steering.heldNowBy)
       if (cancelStops(step, this.#stage)) this.#steering.throwIfCancelled()
       try {
@@ -156,6 +158,9 @@ export class Run {
       } catch (error) {
         if (!this.#summary?.holdOnFailure || this.#steering.cancelled || failedWith(error, 'NeedsOperator')) throw error
         this.#table.note(step, `failed, held: ${messageOf(error)}`)
+        await this.#tellHeld(
+          `held after a failure, ${this.#whereBefore(step)}: ${messageOf(error)}; headgate retry ${this.name}`,
+        )
         if (!(await this.#steering.retryAsked())) throw error
       }
     }
@@ -163,10 +168,16 @@ export class Run {
 
   /** With alarm: the gate may be closed, and consumers paused, for as long as nobody lifts the hold. */
   async #heldBefore(step: RunbookStep, by: string): Promise<void> {
-    const where = `in stage ${this.#stageNumber}, before it goes on to ${RULES[step].title(this.#stage)}`
-    const text = `held by ${by}, ${where}: headgate continue ${this.name}`
-    await this.#activities('quick', 'tell that the run is held').notify(this.name, 'held', text)
+    await this.#tellHeld(`held by ${by}, ${this.#whereBefore(step)}: headgate continue ${this.name}`)
     await this.#steering.whileHeld()
+  }
+
+  #whereBefore(step: RunbookStep): string {
+    return `in stage ${this.#stageNumber}, before it goes on to ${RULES[step].title(this.#stage)}`
+  }
+
+  async #tellHeld(text: string): Promise<void> {
+    await this.#activities('quick', 'tell that the run is held').notify(this.name, 'held', text)
   }
 
   /** A step past the point of no return: it is tried long, then a person is told. */
@@ -210,10 +221,12 @@ export class Run {
     const notBy = this.#summary?.requesterMayApprove === false ? `, not by ${this.#input.requester.by}, who asked` : ''
     const title = `wait for approval of ${what}${notBy}`
     await this.#line('await-approval', title, async () => {
-      await this.#activities('quick', 'tell who may approve').notify(this.name, 'waiting', this.#approveCommand())
-      this.#deadline = Date.now() + (this.#summary?.approvalTimeoutMs ?? 0)
-      await this.#awaitDecision(stage)
-      while (!(await this.#confirmed())) await this.#awaitDecision(stage)
+      // A plan that was replaced meanwhile is asked for anew, with all the time there is for it.
+      do {
+        await this.#activities('quick', 'tell who may approve').notify(this.name, 'waiting', this.#approveCommand())
+        this.#deadline = Date.now() + (this.#summary?.approvalTimeoutMs ?? 0)
+        await this.#awaitDecision(stage)
+      } while (!(await this.#confirmed()))
     })
     if (this.#steering.isHeld) await this.#steering.whileHeld()
   }
@@ -267,7 +280,7 @@ export class Run {
       redeployed: this.#redeployed,
       database: this.#database,
     })
-    const paused = this.#table.has('pause-consumers')
+    const paused = this.#table.has('pause-consumers') && !this.#table.has('resume-consumers')
     return this.#end(
       endingOf({
         ...this.#configured(),
@@ -277,6 +290,7 @@ export class Run {
         reason: needsOperator ? outermost(error) : messageOf(error),
         failure: outcome === 'needs-operator' ? NEEDS_OPERATOR : known,
         database: this.#databaseText,
+        ...(this.#kind === 'migrate' && !needsOperator ? { services: SUCCEEDED.migrate.services } : {}),
         paused,
       }),
       error,

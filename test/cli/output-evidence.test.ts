@@ -41,6 +41,12 @@ const evidence = (more: Partial<LookAnswers['evidence']> = {}): LookAnswers['evi
   ...more,
 })
 
+test('a gate that others came through is not called proven, and a restore not harmless', () => {
+  const lines = evidenceLines(evidence({ others: '2 sessions of others came through the closed gate' }))
+  expect(lines).toContain('  gate       closed, but not proven: 2 sessions of others came through the closed gate')
+  expect(lines.join()).toContain('writes since the backup leave the live database')
+})
+
 test('the evidence names what is unknown, what is paused, and what each choice would do', () => {
   expect(
     evidenceLines(evidence()).join('\n'),

@@ -48,6 +48,15 @@ test('an Alembic release with an expand and a contract revision goes its whole w
   expect(await world.lost()).toEqual([])
 })
 
+test('an Alembic revision that commits half of its work and then fails is put back: the sessions of the tool are known', async () => {
+  await alembicWorld([{ ...NOTE, sql: [...NOTE.sql, 'commit', 'select 1 / 0'] }], true)
+  const before = await world.snapshot()
+  await world.start()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'restored', exit: 5 })
+  expect(differences(before, await world.snapshot())).toEqual([])
+})
+
 test('an Alembic revision that fails in its transaction leaves nothing', async () => {
   await alembicWorld([{ ...NOTE, sql: [...NOTE.sql, 'select 1 / 0'] }], true)
   const before = await world.snapshot()

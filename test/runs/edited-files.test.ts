@@ -61,3 +61,21 @@ test('a contract migration that is edited after its approval is not run: the rel
   expect(differences(before, await world.snapshot())).toEqual([])
   expect(await contractStarted()).toEqual([])
 })
+
+test('a contract migration that is edited during the wait is asked for anew, and the image of before the run stays known', async () => {
+  await create({ ...EXPAND, ...CONTRACT })
+  await world.start()
+  const { digest } = await world.until(({ state }) => state === 'waiting')
+  await writeFile(file('0003_item.contract.sql'), 'alter table orders alter column item set default 1')
+  await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+  const again = await world.until((state) => state.state === 'waiting' && state.digest !== digest)
+  expect(again.stage).toBe(2)
+  await world.handle.executeUpdate('reject', { args: [{ by: 'ben', digest: again.digest }] })
+  expect(await world.ending()).toMatchObject({ outcome: 'deferred', exit: 7 })
+  const [plan] = await world.journal<{ stages: { number: number }[] }>(
+    `select body -> 'stages' as stages from {s}.plans join {s}.runs on digest = plan_digest`,
+  )
+  expect(plan?.stages.map(({ number }) => number)).toEqual([1, 2])
+  expect(await world.ending(await world.start('rollback', {}))).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect(await world.serving()).toBe('1')
+})

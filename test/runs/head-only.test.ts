@@ -88,6 +88,15 @@ test('where a later migration fails a contract statement may have committed: a p
   expect(differences(before, await world.snapshot())).toEqual([])
 })
 
+test('where an expand migration fails after another has committed the database is put back: the sessions of the tool are known', async () => {
+  await headOnlyWorld([NOTE, { version: '3', sql: 'select 1 / 0' }], true)
+  const before = await world.snapshot()
+  await world.start()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'restored', exit: 5 })
+  expect(differences(before, await world.snapshot())).toEqual([])
+})
+
 test('a backup and a way back to the previous image need no files of a release', async () => {
   await headOnlyWorld([NOTE])
   expect(await world.ending(await world.start())).toMatchObject({ outcome: 'succeeded' })

@@ -169,3 +169,27 @@ test('a consumer that does not go on keeps no other paused, and is asked until i
     'stubborn proven moving, stock proven moving',
   )
 })
+
+test('a run that is held after a failure tells people each time, and no notice is taken for another', async () => {
+  const configuration = {
+    notify: [{ kind: 'command', command: ['./bin/tell'] }],
+    onFailure: 'hold',
+    verify: [{ name: 'never', sql: 'select 0', expect: 1 }],
+  }
+  await run({ migrations: EXPAND, configuration }, { tell: 'cat >> told' })
+  const told = async (): Promise<{ kind: string; sequence: number; text: string }[]> =>
+    (await readFile(join(world.folder, 'told'), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+  await world.start()
+  await world.until(({ state }) => state === 'held')
+  await world.handle.executeUpdate('retry', { args: [{ by: 'ben' }] })
+  await world.until(({ state }) => state === 'running')
+  await world.until(({ state }) => state === 'held')
+  await world.handle.executeUpdate('cancel', { args: [{ by: 'ben' }] })
+  expect(await world.ending()).toMatchObject({ outcome: 'restored', exit: 5 })
+  expect((await told()).map(({ kind }) => kind)).toEqual(['held', 'held', 'failed'])
+  expect((await told())[0]?.text).toContain('held after a failure, in stage 1')
+  expect(new Set((await told()).map(({ sequence }) => sequence)).size).toBe(3)
+})

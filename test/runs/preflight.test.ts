@@ -43,3 +43,23 @@ test('a damaged backup is not what a restore puts in place: that is found while 
   expect(pausesAsked()).toBe(0)
   expect(await world.serving()).toBe('1')
 })
+
+test('where a replication slot would not follow a swap nobody is stopped for it, the plan says so, and a restore is refused', async () => {
+  await run({ migrations: EXPAND })
+  const slot = `s_${world.database.name}`
+  await world.rows(`select pg_create_logical_replication_slot('${slot}', 'pgoutput')`)
+  await world.start()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  const [plan] = await world.journal<{ body: Record<string, unknown> }>('select body from {s}.plans')
+  expect(plan?.body).toMatchObject({ backups: ['dump'], quiesces: [] })
+  expect(plan?.body.noRestoreBecause).toBe(`these logical replication slots would not follow a swap: ${slot}`)
+  const [backup] = await world.journal<{ name: string }>('select name from {s}.backups')
+  await world.start('restore', { backup: backup?.name })
+  const refused = await world.ending()
+  expect(refused, JSON.stringify(refused)).toMatchObject({ outcome: 'aborted', exit: 4, cause: 'guard' })
+  expect(refused.reason).toContain(
+    `cannot be swapped: these logical replication slots would not follow a swap: ${slot}`,
+  )
+  await world.rows(`select pg_drop_replication_slot('${slot}')`)
+})

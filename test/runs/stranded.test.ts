@@ -119,3 +119,21 @@ test('whoever goes on with a restore that was cut off keeps what has been writte
   expect(await recovered(name, 'finish')).toMatchObject({ exit: 0 })
   expect(await world.rows(`select key from orders where key = 'since'`)).toHaveLength(1)
 })
+
+test('a restore that nobody has approved yet is not gone on with', async () => {
+  const approval = { allowedSigners: '/dev/null' }
+  await run({ migrations: {}, environment: { protected: true, approval } })
+  await world.start('backup', {})
+  const backup = world.temporal.workflow.getHandle(`headgate/${world.project}/staging/backup`)
+  expect(await world.ending(backup)).toMatchObject({ outcome: 'succeeded' })
+  const [taken] = await world.journal<{ name: string }>('select name from {s}.backups')
+  const oid = await world.oid()
+  await world.start('restore', { backup: taken?.name })
+  await world.until(({ state }) => state === 'waiting')
+  const name = await stranded()
+  const refused = await recovered(name, 'finish')
+  expect(refused).toMatchObject({ exit: 4 })
+  expect(refused.reason).toContain('was not begun')
+  expect(await world.oid()).toBe(oid)
+  expect(await recovered(name, 'accept')).toMatchObject({ exit: 0 })
+})

@@ -291,6 +291,27 @@ test('a run that is held at the next step, with the gate closed, tells people wh
   })
 })
 
+test('a cancel of a contract stage that is held once it has migrated is refused, and the run goes on to its end', async () => {
+  const migrated = gate()
+  const on = async (activity: string): Promise<void> => {
+    if (activity === 'migrateStage') await migrated.passed
+  }
+  const stages = [
+    { number: 1, phase: 'contract', count: 1, target: '0002', approval: false, deploysImage: true } as const,
+  ]
+  await runs.running({ on, summary: { stages } }, async (handle) => {
+    await until(handle, ({ step }) => step === 'migrate')
+    await handle.executeUpdate('hold', { args: [{ by: 'ben', now: true }] })
+    migrated.open()
+    await until(handle, ({ state }) => state === 'held')
+    await expect(handle.executeUpdate('cancel', { args: [{ by: 'ben' }] })).rejects.toMatchObject({
+      cause: { message: expect.stringContaining('too late') },
+    })
+    await handle.executeUpdate('continue', { args: [{ by: 'ben' }] })
+    expect((await runs.endingOf(handle)).ending.outcome).toBe('succeeded')
+  })
+})
+
 test('under `onFailure: hold` a failed step waits for a retry', async () => {
   let failing = true
   const on = (activity: string): void => {

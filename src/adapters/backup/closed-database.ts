@@ -69,7 +69,7 @@ async function closeOnceIn(
   { applicationName, count }: Expected,
   ended: AbortSignal,
 ): Promise<void> {
-  while (!ended.aborted && (await sessionsNamed(control, database, applicationName)).length < count) {
+  while (!ended.aborted && (await sessionsNamed(control, database, [applicationName])).length < count) {
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
   }
   await allow(control, database, false, check)

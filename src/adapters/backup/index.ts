@@ -5,7 +5,7 @@ import type { BackupEngine } from './port.js'
 
 export { type CloneEngine, type CloneOptions, createCloneEngine } from './clone.js'
 export { createDumpEngine, type DumpOptions } from './dump.js'
-export { type BackupFacts, bytesNeeded, type PlannedBackups, planBackups, shortage } from './plan-backups.js'
+export { type BackupFacts, type PlannedBackups, planBackups } from './plan-backups.js'
 export type { BackupEngine, BackupIdentity, BackupRequest } from './port.js'
 
 /** Add a kind: one file, one line here, one member of the manifest's `kind`. */

@@ -163,6 +163,12 @@ export async function findPlan(journal: Journal, digest: string): Promise<Plan> 
   return Plan.parse(row.body)
 }
 
+/** The run that a workflow execution opened, if it did. */
+export async function runOpenedBy(journal: Journal, workflowRunId: string): Promise<RunRecord | undefined> {
+  const [row] = await journal.read<RunRow>('select * from runs where workflow_run_id = $1', [workflowRunId])
+  return row ? record(row) : undefined
+}
+
 /** Newest first; `before` is the name of the last run of the page before. */
 export async function listRuns(
   journal: Journal,

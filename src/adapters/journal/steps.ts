@@ -60,6 +60,8 @@ export async function listSteps(journal: Journal, run: string): Promise<StepReco
 }
 
 /** Something worth reading in the report: a wait, a hold, a warning. */
+const NOTICE = 'notice'
+
 export async function recordEvent(
   journal: Journal,
   run: string,
@@ -71,11 +73,25 @@ export async function recordEvent(
   )
 }
 
+/** What numbers a notice: one that is told again, `by` the same and of the same kind, has the number it had. */
+export async function noticeNumber(journal: Journal, run: string, by: string, kind: string): Promise<number> {
+  return journal.write(async (sql) => {
+    const body = JSON.stringify({ by, kind })
+    const known = `select id from events where run = $1 and type = '${NOTICE}' and body = $2::jsonb order by id limit 1`
+    const [before] = await sql<{ id: string }>(known, [run, body])
+    if (before) return Number(before.id)
+    await sql(`insert into events (run, type, body) values ($1, '${NOTICE}', $2)`, [run, body])
+    const [now] = await sql<{ id: string }>(known, [run, body])
+    return Number(now?.id)
+  })
+}
+
+/** What happened to the run, oldest first; that people were told of it is not among it. */
 export async function listEvents(
   journal: Journal,
   run: string,
 ): Promise<{ at: Date; type: string; body: Record<string, unknown> }[]> {
-  return journal.read('select at, type, body from events where run = $1 order by id', [run])
+  return journal.read('select at, type, body from events where run = $1 and type <> $2 order by id', [run, NOTICE])
 }
 
 /** Keeps what something was like before the run touched it. The first record of a run stands: a second pause must not record "was paused". */
@@ -125,6 +141,22 @@ export async function systemIdentifierOf(journal: Journal): Promise<string> {
 export async function recordGateSession(journal: Journal, run: string, pid: number, startedAt: string): Promise<void> {
   await journal.write((sql) =>
     sql('insert into gate_sessions values ($1, $2, $3) on conflict do nothing', [run, pid, startedAt]),
+  )
+}
+
+/** As `recordGateSession`, of one who is outside the run; nothing where the run has begun to count anew since `counted`. */
+export async function recordLook(
+  journal: Journal,
+  run: string,
+  counted: bigint,
+  { pid, at }: { pid: number; at: string },
+): Promise<void> {
+  await journal.write((sql) =>
+    sql(
+      `insert into gate_sessions select name, $3::int, $4::timestamptz from runs where name = $1 and gate = 'closed' and gate_sessions = $2
+       on conflict do nothing`,
+      [run, counted.toString(), pid, at],
+    ),
   )
 }
 

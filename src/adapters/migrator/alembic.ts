@@ -3,6 +3,7 @@ import type { Client } from 'pg'
 import type { MigratorConfiguration } from '../../domain/configuration.js'
 import type { Fence } from '../../domain/fence.js'
 import type { Ledger, Migration } from '../../domain/migration.js'
+import { account } from '../postgres/account.js'
 import { quoteIdentifier, withSession } from '../postgres/session.js'
 import type { Target } from '../postgres/target.js'
 import { runFenced } from '../process/run.js'
@@ -49,9 +50,10 @@ export function alembicMigrator(configuration: Alembic, context: MigratorContext
     return toolRun(name, await runFenced({ ...run, onLine: (line) => isStep(line) && fence.progress(line) }, fence))
   }
   const read = (graph: AlembicGraph, target: Target, fence: Fence): Promise<Ledger> =>
-    withSession(target, { applicationName: fence.applicationName, readOnly: true }, (session) =>
-      readLedger(session, quoted, graph),
-    )
+    withSession(target, { applicationName: fence.applicationName, readOnly: true }, async (session) => {
+      await account(fence, session)
+      return readLedger(session, quoted, graph)
+    })
 
   return {
     stopsAtTarget: true,

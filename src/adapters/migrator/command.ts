@@ -5,6 +5,7 @@ import type { MigratorConfiguration } from '../../domain/configuration.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import type { Migration } from '../../domain/migration.js'
+import { STATUS_SESSION } from '../../domain/names.js'
 import { type Target, withDatabase } from '../postgres/target.js'
 import { runFenced, runProgram } from '../process/run.js'
 import type { MigratorContext } from './context.js'
@@ -56,7 +57,7 @@ export function commandMigrator(configuration: CommandConfiguration, context: Mi
   const ask = async (tag: string, target: Target | undefined, signal?: AbortSignal): Promise<Status> => {
     lastTag = tag
     const answer = new Answer()
-    const asked = { command: filled(status, { tag }), ...place(tag), env: environment(target, 'headgate status', LOOK) }
+    const asked = { command: filled(status, { tag }), ...place(tag), env: environment(target, STATUS_SESSION, LOOK) }
     const run = { name: 'migrator status', ...asked, secrets: secrets(target), timeoutMs: STATUS_WITHIN_MS }
     const result = await runProgram(
       { ...run, onAnswer: (line) => answer.add(line) },

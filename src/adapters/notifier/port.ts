@@ -1,10 +1,11 @@
 /** Something a person should know. `sequence` and `run` together are its identity: it may arrive twice. */
 export interface Notice {
   run: string
+  /** Grows from notice to notice of a run. */
   sequence: number
   project: string
   environment: string
-  kind: 'started' | 'waiting' | 'succeeded' | 'failed' | 'needs-operator' | 'held' | 'stuck'
+  kind: 'waiting' | 'succeeded' | 'failed' | 'needs-operator' | 'held' | 'stuck'
   text: string
   /** The one command to type next, if any. */
   next?: string

@@ -5,12 +5,16 @@ export interface OwnSession {
   startedAt: string
 }
 
-/** Sessions on `database` under exactly this application name. */
-export async function sessionsNamed(session: Client, database: string, applicationName: string): Promise<OwnSession[]> {
+/** Sessions on `database` under exactly one of these application names. */
+export async function sessionsNamed(
+  session: Client,
+  database: string,
+  applicationNames: readonly string[],
+): Promise<OwnSession[]> {
   const { rows } = await session.query<OwnSession>(
     `select pid, backend_start::text as "startedAt" from pg_stat_activity
-     where datname = $1 and application_name = $2 and backend_type = 'client backend'`,
-    [database, applicationName],
+     where datname = $1 and application_name = any ($2) and backend_type = 'client backend'`,
+    [database, applicationNames],
   )
   return rows
 }

@@ -22,6 +22,8 @@ export interface DatabaseIdentity {
   /** Names of logical replication slots of this database: they follow the oid, not the name. */
   logicalSlots: string[]
   subscriptions: string[]
+  /** What writes in this database without a session: background workers of extensions (a scheduler of jobs). */
+  backgroundWorkers: string[]
 }
 
 const IDENTITY = `
@@ -38,13 +40,29 @@ select system_identifier::text as "systemIdentifier",
        pg_has_role(current_user, datdba, 'usage') as "ownsDatabase",
        array(select gid::text from pg_prepared_xacts where database = datname order by 1) as "preparedTransactions",
        array(select slot_name::text from pg_replication_slots s where s.database = datname order by 1) as "logicalSlots",
-       array(select subname::text from pg_subscription where subdbid = d.oid order by 1) as "subscriptions"
+       array(select subname::text from pg_subscription where subdbid = d.oid order by 1) as "subscriptions",
+       array(select distinct backend_type from pg_stat_activity
+              where datid = d.oid and backend_type is not null and backend_type <> all ($1) order by 1) as "backgroundWorkers"
   from pg_database d, pg_control_system(), pg_roles r
  where datname = current_database() and r.rolname = current_user`
 
+/** PostgreSQL's own processes in a database: none of them changes a row by itself but the apply workers of `subscriptions`. */
+const OWN_PROCESSES = [
+  'client backend',
+  'parallel worker',
+  'autovacuum worker',
+  'walsender',
+  'slotsync worker',
+  'logical replication worker',
+  'logical replication launcher',
+  'logical replication apply worker',
+  'logical replication parallel worker',
+  'logical replication tablesync worker',
+]
+
 /** Reads the identity of the session's own database. Needs no rights beyond connecting. */
 export async function readIdentity(session: Client): Promise<DatabaseIdentity> {
-  const { rows } = await session.query<DatabaseIdentity>(IDENTITY)
+  const { rows } = await session.query<DatabaseIdentity>(IDENTITY, [OWN_PROCESSES])
   if (!rows[0]) throw failure('StateUnexpected', 'the session`s own database is not in pg_database')
   return rows[0]
 }

@@ -1,0 +1,28 @@
+import type { Client } from 'pg'
+import { openRunOf } from '../adapters/journal/runs.js'
+import { recordLook } from '../adapters/journal/steps.js'
+import { withSession } from '../adapters/postgres/session.js'
+import type { Target } from '../adapters/postgres/target.js'
+import type { Site } from './site.js'
+
+/**
+ * Runs `work` on a session that only looks. Where an open run keeps the gate closed the session is accounted for as ours:
+ * whoever asks for a plan meanwhile must not cost the run its proof that nobody else came in.
+ */
+export const lookInto = <T>(
+  { journal, configuration }: Site,
+  target: Target,
+  applicationName: string,
+  work: (session: Client) => Promise<T>,
+): Promise<T> =>
+  withSession(target, { applicationName, readOnly: true }, async (session) => {
+    const run = await openRunOf(journal, configuration.project, configuration.environment)
+    if (run?.gate === 'closed' && run.gateSessions !== undefined && run.database === target.database) {
+      // Asked after the run was read: who is alive now came in after the count began.
+      const { rows } = await session.query<{ pid: number; at: string }>(
+        'select pid, backend_start::text as at from pg_stat_activity where pid = pg_backend_pid()',
+      )
+      if (rows[0]) await recordLook(journal, run.name, run.gateSessions, rows[0])
+    }
+    return work(session)
+  })

@@ -1,0 +1,60 @@
+import { afterEach, expect, test } from 'vitest'
+import { differences } from '../support/checker.js'
+import { headgate } from '../support/command-line.js'
+import { withControl } from '../support/test-database.js'
+import { World } from '../support/world.js'
+
+let world: World
+afterEach(async () => {
+  const { left } = await world.leftOvers().finally(() => world.end())
+  expect(left).toEqual([])
+})
+
+/** Half of it commits, then there is time for others to come in, then it fails. */
+const HALF = {
+  '0002_half.sql': `-- headgate:no-transaction
+    update orders set item = 'half';
+    select pg_sleep(6);
+    create unique index concurrently on orders (item)`,
+}
+
+async function migrating(): Promise<void> {
+  world = await World.create({ migrations: HALF, writesLate: true })
+  await world.startWorker()
+  await world.start()
+  await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
+  // Asked beside the database: a session in it would open the gate.
+  await withControl(async (control) => {
+    const asleep = `select 1 from pg_stat_activity where datname = $1 and query like '%pg_sleep(6)%' and state = 'active'`
+    while ((await control.query(asleep, [world.database.name])).rowCount === 0);
+  })
+}
+
+const typed = (...words: string[]): ReturnType<typeof headgate> =>
+  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
+
+test('whoever looks while the gate is closed does not cost the run its way back', async () => {
+  await migrating()
+  const plan = typed('plan', 'staging', '--tag', '2')
+  expect((await typed('info', 'staging', '--tag', '2')).exit).toBe(0)
+  expect((await typed('doctor', 'staging')).exit).toBe(0)
+  // The migration under way is in the ledger as begun.
+  expect((await plan).text).toContain('0002_half as half done')
+  expect(await world.ending()).toMatchObject({ outcome: 'restored', exit: 5 })
+  expect(await world.rows(`select item from orders where item = 'half'`)).toEqual([])
+})
+
+test('where somebody came through the gate nothing is restored, and who decides is told that others may have written', async () => {
+  await migrating()
+  await world.rows(`insert into orders (key, item, written_by) values ('theirs', 'cake', 'somebody') returning key`)
+  const ending = await world.ending()
+  expect(ending).toMatchObject({ outcome: 'needs-operator', exit: 6 })
+  expect(ending.reason).toContain('of others came through the closed gate')
+  const evidence = await typed('recover', 'staging')
+  expect(evidence.text).toContain('open since the backup: others may have written')
+  expect(evidence.text).toContain('writes since the backup leave the live database')
+  const before = await world.snapshot()
+  expect(await world.ending(await world.start('recover', { recover: { choice: 'accept' } }))).toMatchObject({ exit: 0 })
+  expect(await world.rows(`select key from orders where key = 'theirs'`)).toHaveLength(1)
+  expect(differences(before, await world.snapshot()).filter((line) => !/consumer|service/.test(line))).toEqual([])
+})
