@@ -145,6 +145,7 @@ replays(
     waits,
     decides('approve', approve),
     ['confirmPlan', { same: false, summary: { ...both, stages: [CONTRACT] } }],
+    ['notify'],
     waits,
     decides('approve', approve),
     ['confirmPlan', { same: true }],
@@ -183,6 +184,7 @@ replays(
   [
     ...opening(summaryOf([EXPAND], { holdOnFailure: true })),
     ['pauseConsumers', fails('ConsumerNotQuiet')],
+    ['notify'],
     updates('retry'),
     ...STAGE,
     concludes('succeeded'),
