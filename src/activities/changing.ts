@@ -3,11 +3,11 @@ import { CancelledFailure, Context } from '@temporalio/activity'
 import type { Client } from 'pg'
 import { type FenceRequest, type Held, withFence } from '../adapters/journal/fence.js'
 import type { Journal } from '../adapters/journal/journal.js'
-import { findPlan, findRun, type RunRecord } from '../adapters/journal/runs.js'
+import { findPlan, findRun, isOnDatabaseOf, type RunRecord } from '../adapters/journal/runs.js'
 import { intend, recordGateSession, settle } from '../adapters/journal/steps.js'
 import { account } from '../adapters/postgres/account.js'
 import { openSession } from '../adapters/postgres/session.js'
-import type { Target } from '../adapters/postgres/target.js'
+import { describeTarget } from '../adapters/postgres/target.js'
 import { failure, knownFailure, messageOf } from '../domain/failures.js'
 import type { Fence } from '../domain/fence.js'
 import { carrierOf, environmentOf } from '../domain/names.js'
@@ -29,7 +29,7 @@ export interface Step {
   control: Client
   beat: Beat
   /** Runs `work` on a session of the attempt's own on the target; behind a closed gate the session is accounted for. */
-  onTarget: <T>(work: (session: Client) => Promise<T>, as?: { target?: Target; readOnly?: boolean }) => Promise<T>
+  onTarget: <T>(work: (session: Client) => Promise<T>) => Promise<T>
 }
 
 /** A changing step is made of these parts, and of nothing else: fence, observe, act, record. */
@@ -103,8 +103,8 @@ export function fenced<T>(
         signal: stop.signal,
         waiting: beat.signal,
         progress: beat.progress,
-        onSession: async (journal, pid, startedAt) => {
-          if (run.gate === 'closed') await recordGateSession(journal, runName, pid, startedAt)
+        onSession: async (journal, session) => {
+          if (run.gate === 'closed' && isOnDatabaseOf(run, session)) await recordGateSession(journal, runName, session)
         },
       }
       return await withFence(request, async (held) => {
@@ -145,7 +145,7 @@ async function stepOf(site: Site, run: RunRecord, stageNumber: number, held: Hel
     fence,
     control,
     beat,
-    onTarget: (work, as) => onTarget(step, held, work, as),
+    onTarget: (work) => onTarget(step, held, work),
   }
   return step
 }
@@ -214,20 +214,16 @@ async function requireBinding(run: RunRecord, control: Client): Promise<void> {
 }
 
 async function onTarget<T>(
-  { site, fence }: Step,
+  { site, run, fence }: Step,
   { requireHeld }: Held,
   work: (session: Client) => Promise<T>,
-  as: { target?: Target; readOnly?: boolean } = {},
 ): Promise<T> {
-  const session = await openSession(as.target ?? site.target, {
-    applicationName: fence.applicationName,
-    statementTimeoutMs: 0,
-    ...(as.readOnly === undefined ? {} : { readOnly: as.readOnly }),
-  })
+  const session = await openSession(site.target, { applicationName: fence.applicationName, statementTimeoutMs: 0 })
   try {
     // Also a session that only looks: one of an attempt that woke up late must do nothing beside the next one's.
     await requireHeld()
-    await account(fence, session)
+    if (!isOnDatabaseOf(run, await account(fence, session)))
+      throw failure('DatabaseWrong', `${describeTarget(site.target)} is not the database the plan was made for`)
     return await work(session)
   } finally {
     await session.end().catch(() => {})

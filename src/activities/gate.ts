@@ -12,11 +12,13 @@ import {
 } from '../adapters/journal/steps.js'
 import {
   closeDatabase,
+  countsWrites,
   endSessions,
   isOpen,
+  otherSessions,
   reopenDatabase,
+  type SessionCount,
   sessionCount,
-  countsWrites,
   writeCount,
 } from '../adapters/postgres/gate.js'
 import { currentSnapshot, unexplainedXids } from '../adapters/postgres/unchanged.js'
@@ -26,13 +28,23 @@ const END_WITHIN_MS = 15_000
 
 /** Shuts everybody out, ends the sessions that are left and records the proof. The database stays closed to new sessions. */
 export async function closeGate(step: Step): Promise<number> {
-  const { site, run, control } = step
-  const ended = await shut(step)
-  const sessions = await sessionCount(control, run.database)
-  await recordGateClosed(site.journal, run.name, sessions)
-  run.gate = 'closed'
-  run.gateSessions = sessions
-  return ended
+  const { run, control } = step
+  for (let ended = 0; ; ) {
+    ended += await shut(step)
+    const count = await sessionCount(control, run.database)
+    // Whoever was on the way in when it was shut may be in the count already, and have all of the time before him.
+    if ((await otherSessions(control, run.database)).length > 0) continue
+    await begin(step, count)
+    run.gate = 'closed'
+    return ended
+  }
+}
+
+/** The count of sessions begins here: nobody is inside. */
+async function begin({ site, run }: Pick<Step, 'site' | 'run'>, count: SessionCount): Promise<void> {
+  await recordGateClosed(site.journal, run.name, count)
+  run.gateSessions = count.sessions
+  run.gateCountedSince = count.since
 }
 
 /** Lets nobody in any more and ends the sessions that are left; how many. That it was open is journaled first. */
@@ -54,18 +66,28 @@ export async function reopen({ site, run, control, fence }: Step): Promise<void>
   if (wasOpen && !(await isOpen(control, run.database))) await reopenDatabase(control, run.database, fence)
 }
 
-/** Why the gate cannot be taken as closed until now; undefined when it is proven. The database must be closed and empty of others. */
-export async function whyOpen({
-  site,
-  run,
-  control,
-}: Pick<Step, 'site' | 'run' | 'control'>): Promise<string | undefined> {
+/** Whether all sessions have ended, or some of ours are alive: the server may not have counted those yet. */
+type Inside = 'nobody' | 'ours'
+
+/**
+ * Why the gate cannot be taken as closed until now; undefined when it is proven. The database must be closed and empty of
+ * others. Where nobody is inside every session of ours must have been counted too: one that was not would stand for one of
+ * others. `named`: what the database is called now.
+ */
+export async function whyOpen(
+  { site, run, control }: Pick<Step, 'site' | 'run' | 'control'>,
+  inside: Inside,
+  named = run.database,
+): Promise<string | undefined> {
   if (run.gate !== 'closed' || run.gateSessions === undefined) return 'writers have been let in since the backup'
-  const now = await sessionCount(control, run.database)
-  if (now < run.gateSessions) return 'the server lost its session counter: it crashed or was reset'
-  const others = now - run.gateSessions - (await countGateSessions(site.journal, run.name))
-  return others > 0n
-    ? `${others} ${others === 1n ? 'session' : 'sessions'} of others came through the closed gate`
+  const now = await sessionCount(control, named)
+  const isSameCount = run.gateCountedSince === undefined || run.gateCountedSince === now.since
+  if (!isSameCount || now.sessions < run.gateSessions)
+    return 'the server lost its session counter: it crashed or was reset'
+  const others = now.sessions - run.gateSessions - (await countGateSessions(site.journal, run.name))
+  if (others > 0n) return `${others} ${others === 1n ? 'session' : 'sessions'} of others came through the closed gate`
+  return others < 0n && inside === 'nobody'
+    ? 'sessions of ours were not counted: others may have come instead'
     : undefined
 }
 
@@ -83,14 +105,13 @@ export async function takeStock(step: Step): Promise<void> {
   if (run.gate !== 'closed' || !(await explains(step))) return
   await allow(step, false)
   await endSessions(control, run.database, { withinMs: END_WITHIN_MS }, fence)
-  if ((await whyOpen(step)) !== undefined && !(await nobodyWroteSinceStock(step))) return
-  const sessions = await sessionCount(control, run.database)
+  const count = await sessionCount(control, run.database)
+  if ((await whyOpen(step, 'nobody')) !== undefined && !(await nobodyWroteSinceStock(step))) return
   await recordEvent(site.journal, run.name, STOCK, {
     snapshot: await currentSnapshot(control),
     writes: (await writeCount(control, run.database)).toString(),
   })
-  await recordGateClosed(site.journal, run.name, sessions)
-  run.gateSessions = sessions
+  await begin(step, count)
 }
 
 async function nobodyWroteSinceStock({ site, run, control }: Step): Promise<boolean> {
@@ -101,7 +122,7 @@ async function nobodyWroteSinceStock({ site, run, control }: Step): Promise<bool
   const isCounting =
     BigInt(writes) > 0n &&
     (await countsWrites(control)) &&
-    (await sessionCount(control, run.database)) >= (run.gateSessions ?? 0n)
+    (await sessionCount(control, run.database)).since === run.gateCountedSince
   if (isCounting && (await writeCount(control, run.database)) === BigInt(writes)) return true
   const until = await currentSnapshot(control)
   const own = await ownTransactions(site.journal, snapshot.split(':')[0] ?? '0')

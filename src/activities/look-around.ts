@@ -27,7 +27,7 @@ export async function lookAround(step: Step, capture: StateCapture, backups: rea
     const comparison = await compareWithCapture(step, session, capture)
     // Only behind the gate: once writers were let in they are not to be disturbed again.
     if (run.gate === 'closed' && !comparison.unchanged) await shutOthersOut(step, session)
-    const openBecause = plan.noRestoreBecause ?? (await whyOpen(step))
+    const openBecause = plan.noRestoreBecause ?? (await whyOpen(step, 'ours'))
     // Behind the closed gate the database is shut, to a tool that tells its own ledger too; there the ledger decides nothing.
     const ledger =
       openBecause === undefined ? undefined : await site.migrator.ledger(session, plan.tag).catch(() => undefined)

@@ -58,7 +58,15 @@ function missingRights({ user, database, isSuperuser, ...may }: DatabaseIdentity
     what: `does not own ${database}`,
     grant: `alter database ${quoteIdentifier(database)} owner to ${quoteIdentifier(user)};`,
   }
-  return [...(may.canCreateDatabase ? [] : [create]), ...(may.ownsDatabase ? [] : [own])]
+  const see = {
+    what: 'does not see who is in the database',
+    grant: `grant pg_read_all_stats to ${quoteIdentifier(user)};`,
+  }
+  return [
+    ...(may.canCreateDatabase ? [] : [create]),
+    ...(may.ownsDatabase ? [] : [own]),
+    ...(may.seesSessions ? [] : [see]),
+  ]
 }
 
 function rightsLine(identity: DatabaseIdentity): Line {

@@ -1,5 +1,6 @@
 import { findRun, openRunOf, type RunRecord } from '../adapters/journal/runs.js'
-import { priorStates } from '../adapters/journal/steps.js'
+import { gateSessions, priorStates } from '../adapters/journal/steps.js'
+import { otherSessions } from '../adapters/postgres/gate.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
 import { failure, messageOf } from '../domain/failures.js'
@@ -53,5 +54,14 @@ const whoCameIn = (site: Site, run: RunRecord): Promise<string | undefined> =>
   withSession(
     withDatabase(site.control, 'postgres'),
     { applicationName: 'headgate evidence', readOnly: true },
-    (control) => whyOpen({ site, run, control }),
+    async (control) => {
+      const known = await gateSessions(site.journal, run.name)
+      const others = (await otherSessions(control, run.database)).filter(
+        ({ pid, startedAt }) => !known.some((one) => one.pid === pid && one.startedAt === startedAt),
+      )
+      // Whoever is inside may have written, and is counted later.
+      return others.length > 0
+        ? `${others.map(({ pid, user, application }) => `pid ${pid} (${user}, ${application || 'unnamed'})`).join(', ')} is inside now`
+        : whyOpen({ site, run, control }, 'ours')
+    },
   ).catch(messageOf)

@@ -1,6 +1,7 @@
 import type { Client } from 'pg'
-import { openRunOf } from '../adapters/journal/runs.js'
+import { isOnDatabaseOf, openRunOf } from '../adapters/journal/runs.js'
 import { recordLook } from '../adapters/journal/steps.js'
+import { ownSession } from '../adapters/postgres/account.js'
 import { withSession } from '../adapters/postgres/session.js'
 import type { Target } from '../adapters/postgres/target.js'
 import type { Site } from './site.js'
@@ -17,12 +18,10 @@ export const lookInto = <T>(
 ): Promise<T> =>
   withSession(target, { applicationName, readOnly: true }, async (session) => {
     const run = await openRunOf(journal, configuration.project, configuration.environment)
-    if (run?.gate === 'closed' && run.gateSessions !== undefined && run.database === target.database) {
+    if (run?.gate === 'closed' && run.gateSessions !== undefined) {
       // Asked after the run was read: who is alive now came in after the count began.
-      const { rows } = await session.query<{ pid: number; at: string }>(
-        'select pid, backend_start::text as at from pg_stat_activity where pid = pg_backend_pid()',
-      )
-      if (rows[0]) await recordLook(journal, run.name, run.gateSessions, rows[0])
+      const own = await ownSession(session)
+      if (isOnDatabaseOf(run, own)) await recordLook(journal, run.name, run.gateSessions, own)
     }
     return work(session)
   })

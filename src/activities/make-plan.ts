@@ -29,6 +29,7 @@ export async function makePlan(
   // The control role's rights decide what backups and what way back there are.
   const identity = await lookInto(site, site.control, LOOKING, readIdentity)
   requirePrimary(identity)
+  await requireOneDatabase(site, identity)
   const ledger = scope === 'pending' ? await readLedger(site, request.tag) : await ledgerWithoutRelease(site, signal)
   const seen = { identity, ledger }
   const pending = scope === 'pending' ? pendingOf(migrations, seen.ledger) : []
@@ -96,6 +97,25 @@ const withoutSecrets = (migration: Migration, secrets: readonly string[]): Migra
 function requirePrimary(identity: DatabaseIdentity): void {
   if (identity.isStandby)
     throw failure('DatabaseWrong', `database ${identity.database} is on a standby: nothing can be migrated there`)
+}
+
+/** Several addresses of one database: what is migrated must be what is shut, and what is backed up. */
+async function requireOneDatabase(site: Site, control: DatabaseIdentity): Promise<void> {
+  const { url, urls } = site.configuration
+  const others = [
+    { what: 'url', address: url, target: site.target },
+    ...(urls.backup === undefined ? [] : [{ what: 'urls.backup', address: urls.backup, target: site.reader }]),
+  ]
+  for (const { what, address, target } of others) {
+    if (address === (urls.control ?? url)) continue
+    const found = await lookInto(site, target, LOOKING, readIdentity)
+    requirePrimary(found)
+    if (found.systemIdentifier === control.systemIdentifier && found.oid === control.oid) continue
+    throw failure(
+      'DatabaseWrong',
+      `${what} and ${urls.control === undefined ? 'url' : 'urls.control'} are not the same database`,
+    )
+  }
 }
 
 /** The pending set: files and ledger are compared as sets, so that edited, missing and out-of-order files are found here. */
@@ -179,25 +199,27 @@ const COUNTS_SESSIONS = 150_000
 export function whyNoSwap(identity: DatabaseIdentity): string | undefined {
   if (identity.serverVersionNum < COUNTS_SESSIONS)
     return `PostgreSQL ${identity.serverVersion} does not count sessions reliably: that the gate stayed closed could not be proven`
-  const [first] = standsInTheWay(identity)
+  const [first] = [...wouldNotFollow(identity), ...writesWithoutSession(identity)]
   if (first !== undefined || identity.isSuperuser) return first
+  if (!identity.seesSessions)
+    return `role ${identity.user} does not see who is in the database (grant pg_read_all_stats to ${identity.user})`
   if (!identity.canCreateDatabase)
     return `role ${identity.user} may not create databases (alter role ${identity.user} createdb)`
   return identity.ownsDatabase ? undefined : `role ${identity.user} does not own database ${identity.database}`
 }
 
-/** What would not follow a swap, and what writes although every session is shut out. */
-export function standsInTheWay(identity: DatabaseIdentity): string[] {
-  const { logicalSlots, subscriptions, preparedTransactions, backgroundWorkers } = identity
-  const named = (what: string, names: readonly string[]): string[] =>
-    names.length === 0 ? [] : [`${what} ${names.join(', ')}`]
-  return [
-    ...named('these logical replication slots would not follow a swap:', logicalSlots),
-    ...named('these subscriptions would not follow a swap:', subscriptions),
-    ...named('these prepared transactions would not follow a swap:', preparedTransactions),
-    ...named('these background workers may write without a session:', backgroundWorkers),
-  ]
-}
+/** What would stay with the database that is put aside. Prepared transactions would too: they come and go, and are looked for when it counts. */
+export const wouldNotFollow = ({ logicalSlots, subscriptions }: DatabaseIdentity): string[] => [
+  ...named('these logical replication slots would not follow a swap:', logicalSlots),
+  ...named('these subscriptions would not follow a swap:', subscriptions),
+]
+
+/** What writes although every session is shut out. */
+const writesWithoutSession = ({ backgroundWorkers }: DatabaseIdentity): string[] =>
+  named('these background workers may write without a session:', backgroundWorkers)
+
+const named = (what: string, names: readonly string[]): string[] =>
+  names.length === 0 ? [] : [`${what} ${names.join(', ')}`]
 
 /** Which backups are taken before a stage, and what stands in the way of the others. Throws `GuardFailed` when the one that was asked for is not possible. */
 export async function plannedBackups(

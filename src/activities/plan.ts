@@ -66,21 +66,30 @@ export const plan =
       })
     })
 
-/** Plans again after a wait. `same`: the approval stands. Else it is void and the new plan, already journaled, must be approved. */
+/**
+ * Plans again after the wait of stage `waiting`. `same`: the approval stands. Else it is void and the new plan, already
+ * journaled, must be approved. Throws `PlanStale` where the release has other stages now, or another image runs than the
+ * stages before it left.
+ */
 export const confirmPlan =
   (dependencies: Dependencies) =>
-  (runName: string, approvedDigest: string): Promise<{ same: true } | { same: false; summary: PlanSummary }> =>
+  (
+    runName: string,
+    approvedDigest: string,
+    waiting: number,
+  ): Promise<{ same: true } | { same: false; summary: PlanSummary }> =>
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
         const approved = await findPlan(site.journal, approvedDigest)
         const now = await planFor(site, { kind: run.kind, tag: run.tag, backup: approved.restores }, signal)
         requireSameTarget(approved, now, run.databaseOids)
-        const differences = stageDifferences(approved, now)
+        const differences = differencesOf(approved, now, waiting)
         // An earlier attempt of this very look may have replaced the plan already: what was approved decides, not what stands.
         if (differences.length === 0 && run.planDigest === approvedDigest) return { same: true }
         const left = now.stages.map((stage) => renumbered(stage, approved))
-        const replaced = withDone(approved, { ...now, stages: left })
+        requireInTurn(approved, { ...now, stages: left }, waiting)
+        const replaced = withDone(approved, { ...now, stages: left }, waiting)
         const digest = digestOf(replaced)
         await replacePlan(site.journal, runName, digest, replaced)
         await recordEvent(site.journal, runName, 'plan changed', { differences })
@@ -115,19 +124,58 @@ function requireSameTarget(approved: Plan, now: Plan, oids: readonly string[]): 
   if (!same) throw failure('DatabaseWrong', 'the database is not the one the plan was approved for')
 }
 
-/** What is left of the approved plan, compared with what would be done now: by version and checksum. */
-function stageDifferences(approved: Plan, now: Plan): string[] {
+/** What a person approved and would be done otherwise now: of the migrations that are left, by version and checksum, and around them. */
+function differencesOf(approved: Plan, now: Plan, waiting: number): string[] {
   const key = (plan: Plan): string[] =>
     plan.stages.flatMap(({ phase, migrations }) =>
       migrations.map(({ version, checksum }) => `${phase} ${version} ${checksum}`),
     )
   const applied = new Set(now.applied.map(({ version }) => version))
   const left = key(approved).filter((line) => !applied.has(line.split(' ')[1] ?? ''))
-  const fresh = key(now)
-  return [
-    ...left.filter((line) => !fresh.includes(line)).map((line) => `- ${line}`),
-    ...fresh.filter((line) => !left.includes(line)).map((line) => `+ ${line}`),
+  const before = [...left, ...around(approved, imagesBefore(approved, waiting))]
+  const fresh = [
+    ...key(now),
+    ...around(
+      now,
+      now.services.map(({ previous }) => previous),
+    ),
   ]
+  return [
+    ...before.filter((line) => !fresh.includes(line)).map((line) => `- ${line}`),
+    ...fresh.filter((line) => !before.includes(line)).map((line) => `+ ${line}`),
+  ]
+}
+
+/** What each service runs when the stage begins, in the plan's order. */
+const imagesBefore = ({ services, stages }: Plan, stage: number): (string | undefined)[] => {
+  const isOut = stages.some(({ deploysImage, number }) => deploysImage && number < stage)
+  return services.map(({ previous, next }) => (isOut ? (next ?? previous) : previous))
+}
+
+/** Who is paused and stopped, which images run, and what way back there is. */
+const around = (
+  { services, consumers, quiesces, backups, noRestoreBecause }: Plan,
+  images: readonly (string | undefined)[],
+): string[] => [
+  ...services.map(({ name }, index) => `service ${name} on ${images[index] ?? 'an unknown tag'}`),
+  ...consumers.map((name) => `pause ${name}`),
+  ...quiesces.map((name) => `stop ${name}`),
+  ...backups.map((kind) => `backup ${kind}`),
+  ...(noRestoreBecause === undefined ? [] : [`no automatic restore: ${noRestoreBecause}`]),
+]
+
+/** The stage that waited is the next one still, and the image of the stages before it runs. */
+function requireInTurn(approved: Plan, now: Plan, waiting: number): void {
+  const isOut = approved.stages.some(({ deploysImage, number }) => deploysImage && number < waiting)
+  const images = imagesBefore(approved, waiting)
+  const others = approved.services.flatMap(({ name }, index) => {
+    const runs = now.services.find((service) => service.name === name)?.previous
+    return isOut && runs !== images[index] ? [`${name} runs ${runs ?? 'an unknown tag'}, not ${images[index]}`] : []
+  })
+  if (others.length > 0)
+    throw failure('PlanStale', `another image runs than the one this run deployed: ${others.join(', ')}`)
+  if (now.stages[0]?.number !== waiting)
+    throw failure('PlanStale', 'the release has other stages now than the approved plan')
 }
 
 /** Keeps the numbers of the approved plan's stages, which steps and backups are journaled under. */
@@ -137,9 +185,8 @@ function renumbered(stage: Plan['stages'][number], approved: Plan): Plan['stages
 }
 
 /** What was done before the wait stays in the plan, and so does the image that ran before it: ways back are found there. */
-function withDone(approved: Plan, now: Plan): Plan {
-  const next = now.stages[0]?.number ?? Number.POSITIVE_INFINITY
-  const done = approved.stages.filter(({ number }) => number < next)
+function withDone(approved: Plan, now: Plan, waiting: number): Plan {
+  const done = approved.stages.filter(({ number }) => number < waiting)
   if (done.length === 0) return now
   const { from: _, ...rest } = now
   const versions = new Set(done.flatMap(({ migrations }) => migrations.map(({ version }) => version)))

@@ -1,5 +1,5 @@
 import { findPlan, findRun } from '../adapters/journal/runs.js'
-import { longTransactions } from '../adapters/postgres/activity.js'
+import { longPrepared, longTransactions } from '../adapters/postgres/activity.js'
 import { readIdentity } from '../adapters/postgres/identity.js'
 import { failure, messageOf } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
@@ -7,7 +7,7 @@ import type { Plan } from '../domain/plan.js'
 import { findValidBackup } from './find-backup.js'
 import { beating } from './heartbeat.js'
 import { lookInto } from './look-into.js'
-import { standsInTheWay } from './make-plan.js'
+import { wouldNotFollow } from './make-plan.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
 /** A transaction this old would make the migration wait, and readers wait behind it. */
@@ -38,13 +38,17 @@ export const preflight =
 
 async function databaseFindings(site: Site, plan: Plan): Promise<string[]> {
   return lookInto(site, site.control, 'headgate preflight', async (session) => {
-    const inTheWay = plan.restores === undefined ? [] : standsInTheWay(await readIdentity(session))
+    const inTheWay = plan.restores === undefined ? [] : wouldNotFollow(await readIdentity(session))
     const old = await longTransactions(session, plan.bound.database, LONG_TRANSACTION_MS)
+    const prepared = await longPrepared(session, plan.bound.database, LONG_TRANSACTION_MS)
     return [
       ...inTheWay.map((what) => `database ${plan.bound.database} cannot be swapped: ${what}`),
       ...old.map(
         ({ pid, user, applicationName, ageMs }) =>
           `pid ${pid} (${user}, ${applicationName || 'unnamed'}) is in a transaction for ${Math.round(ageMs / 1000)} s`,
+      ),
+      ...prepared.map(
+        ({ gid, user, ageMs }) => `${gid} (${user}) is a prepared transaction for ${Math.round(ageMs / 1000)} s`,
       ),
     ]
   })

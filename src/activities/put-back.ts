@@ -79,6 +79,8 @@ async function swapAny(step: Step, backups: readonly Manifest[]): Promise<PutBac
   try {
     return await swapIn(step, first, 'only if nobody wrote')
   } catch (error) {
+    // Others have written: whoever must decide must be able to look.
+    if (failedWith(error, 'NeedsOperator')) await reopen(step)
     if (!failedWith(error, 'BackupDamaged')) throw error
     await recordBackup(step.site.journal, first, 'damaged')
     if (others.length === 0) throw error

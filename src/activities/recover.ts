@@ -40,19 +40,20 @@ export const openRecovery =
       })
     })
 
-/** The step that shows that a stage of this phase was approved and begun. */
-const FIRST_STEP: Record<Plan['stages'][number]['phase'], StepName> = {
-  expand: 'migrate',
-  contract: 'migrate',
-  image: 'restart-services',
-  restore: 'quiesce-writers',
+/** Each of these steps shows that a stage of this phase was approved and begun. */
+const BEGINS: Record<Plan['stages'][number]['phase'], readonly StepName[]> = {
+  // Where the ledger had all of the stage already, nothing was migrated.
+  expand: ['migrate', 'verify'],
+  contract: ['migrate', 'verify'],
+  image: ['restart-services'],
+  restore: ['quiesce-writers'],
 }
 
 /** A stage that was never begun has perhaps no approval, no backup and no closed gate: it is not finished, but begun anew. */
 function requireBegun(plan: Plan, stopped: number, steps: readonly { step: string; stage: number }[]): void {
   const stage = plan.stages.find(({ number }) => number === stopped)
   if (!stage || (stage.phase === 'image' && !stage.approval)) return
-  if (steps.some(({ step, stage: at }) => step === FIRST_STEP[stage.phase] && at === stopped)) return
+  if (steps.some(({ step, stage: at }) => at === stopped && BEGINS[stage.phase].some((one) => one === step))) return
   throw failure(
     'GuardFailed',
     `stage ${stopped} was not begun: there is nothing to finish, choose accept and start the command again`,

@@ -34,23 +34,29 @@ export async function swapIn(
   if (replacementOid === undefined) throw failure('RestoreFailed', `database ${replacement} is not there`)
   // The last look before the point where it matters: nobody came in while the backup was brought beside.
   await shut(step)
-  const open = when === 'only if nobody wrote' ? await whyOpen(step) : undefined
-  if (open !== undefined) {
-    await recordGateOpen(site.journal, run.name)
-    throw failure('NeedsOperator', `a restore is forbidden: ${open}`)
-  }
+  const prove = when === 'only if nobody wrote' ? (named?: string) => requireClosed(step, named) : undefined
+  await prove?.()
   await recordOid(site.journal, run.name, replacementOid)
+  run.databaseOids.push(replacementOid)
   await swapDatabases(
     control,
     { live: run.database, replacement, quarantine, liveOid, replacementOid, properties: manifest.properties },
     fence,
+    prove,
   )
   // The restored database counts its sessions from here.
-  const sessions = await sessionCount(control, run.database)
-  await recordGateClosed(site.journal, run.name, sessions)
+  await recordGateClosed(site.journal, run.name, await sessionCount(control, run.database))
   // The clone is the live database now.
   if (manifest.kind === 'clone') await recordBackup(site.journal, manifest, 'dropped')
   return restored(await whatIsIn(step, manifest), quarantine)
+}
+
+/** Nobody but the run has written. Throws `NeedsOperator`; in the swap's own transaction nothing else is done about it. */
+async function requireClosed(step: Step, named?: string): Promise<void> {
+  const open = await whyOpen(step, 'nobody', named)
+  if (open === undefined) return
+  await recordGateOpen(step.site.journal, step.run.name)
+  throw failure('NeedsOperator', `a restore is forbidden: ${open}`)
 }
 
 /** What was put in place: the state of before the run, or the one that a person chose. */

@@ -3,6 +3,7 @@ import { priorStates } from '../adapters/journal/steps.js'
 import { isOpen } from '../adapters/postgres/gate.js'
 import { size } from '../domain/amounts.js'
 import type { Manifest } from '../domain/manifest.js'
+import { failure } from '../domain/failures.js'
 import { backupName } from '../domain/names.js'
 import { changing, type Step } from './changing.js'
 import { closeGate, reopen } from './gate.js'
@@ -29,6 +30,7 @@ export const takeBackup = (dependencies: Dependencies) =>
     act: async (step) => {
       // An earlier attempt may have let sessions in: the gate is closed and proven again before anything is copied.
       if (step.run.gate === 'closed') await closeGate(step)
+      else await requireOpen(step)
       const manifests = await takeAll(step, step.run.gate ?? 'open')
       // The engines prove that nobody came in while they read; the count of sessions starts anew from here.
       if (step.run.gate === 'closed') await closeGate(step)
@@ -36,6 +38,13 @@ export const takeBackup = (dependencies: Dependencies) =>
       return noteOf(manifests)
     },
   })
+
+/** Whom another run or a person shut out is not let in for a backup. */
+async function requireOpen(step: Step): Promise<void> {
+  await reopen(step)
+  if (await isOpen(step.control, step.run.database)) return
+  throw failure('GuardFailed', `database ${step.run.database} lets nobody in, and it was not this run that closed it`)
+}
 
 /** Takes each planned kind; the dump is taken from the clone where there is one. */
 export async function takeAll(step: Step, gate: Manifest['gate']): Promise<Manifest[]> {

@@ -23,7 +23,7 @@ export const verify = (dependencies: Dependencies) =>
         expectedVersion: stage?.target,
         ignoring: [],
         run: run.name,
-        onSession: (session: Client) => account(fence, session),
+        onSession: async (session: Client) => void (await account(fence, session)),
       }
       for (const check of site.verify) {
         fence.progress(`check ${check.name}`)

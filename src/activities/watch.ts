@@ -29,9 +29,9 @@ export async function watched<T>(
       let lookedAt = 0
       while (!stop.signal.aborted) {
         if (run.gate === 'closed') {
-          for (const { pid, startedAt } of await sessionsNamed(session, run.database, names)) {
-            const key = `${pid}/${startedAt}`
-            if (!seen.has(key)) await fence.recordSession(pid, startedAt)
+          for (const own of await sessionsNamed(session, run.database, names)) {
+            const key = `${own.pid}/${own.startedAt}`
+            if (!seen.has(key)) await fence.recordSession(own)
             seen.add(key)
           }
         }

@@ -1,3 +1,15 @@
+/** One session of ours, and which database it is on: a server of the same address may be another one. */
+export interface OwnSession {
+  pid: number
+  /** `backend_start` as ISO 8601 in UTC, to the microsecond. */
+  startedAt: string
+  systemIdentifier: string
+  /** Of the database. */
+  oid: string
+  /** On a server that follows another one: its sessions are not counted there. */
+  isStandby: boolean
+}
+
 /**
  * Proof that its holder may change a resource now. Every method of a port that changes anything takes one, and only
  * a fenced step has one: that is how the types make it impossible to write an effect without fencing it first.
@@ -22,9 +34,9 @@ export abstract class Fence {
   abstract recordProcess(pid: number, startTime: string): Promise<void>
   /**
    * Accounts for a session of ours on the database. Behind a closed gate every session counts: one that nobody accounts
-   * for makes the gate count as open, and no restore is automatic any more. `startedAt`: `backend_start` as text.
+   * for makes the gate count as open, and no restore is automatic any more. One on another database is nobody's business.
    */
-  async recordSession(_pid: number, _startedAt: string): Promise<void> {}
+  async recordSession(_session: OwnSession): Promise<void> {}
   /** Tells Temporal and the terminal how far the step is, in words. Never throws. */
   abstract progress(text: string): void
 

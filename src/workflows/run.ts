@@ -158,10 +158,12 @@ export class Run {
       } catch (error) {
         if (!this.#summary?.holdOnFailure || this.#steering.cancelled || failedWith(error, 'NeedsOperator')) throw error
         this.#table.note(step, `failed, held: ${messageOf(error)}`)
-        await this.#tellHeld(
-          `held after a failure, ${this.#whereBefore(step)}: ${messageOf(error)}; headgate retry ${this.name}`,
-        )
-        if (!(await this.#steering.retryAsked())) throw error
+        const why = `held after a failure, ${this.#whereBefore(step)}: ${messageOf(error)}; headgate retry ${this.name}`
+        // It is held whether anybody could be told or not, and a retry is heard meanwhile.
+        const told = this.#tellHeld(why).catch(() => {})
+        const isAsked = await this.#steering.retryAsked()
+        await told
+        if (!isAsked) throw error
       }
     }
   }
@@ -192,7 +194,7 @@ export class Run {
   /** One undo. Never cancelled, never held. */
   async undo(step: RunbookStep): Promise<void> {
     await this.#attempt(step)
-    if (step === 'redeploy-previous') this.#redeployed = this.#table.has('restart-services')
+    if (step === 'redeploy-previous') this.#redeployed = this.#table.has('restart-services', this.#stageNumber)
   }
 
   /** The cheapest sufficient way back for the database; which one it is, is found below by looking. */
@@ -280,7 +282,8 @@ export class Run {
       redeployed: this.#redeployed,
       database: this.#database,
     })
-    const paused = this.#table.has('pause-consumers') && !this.#table.has('resume-consumers')
+    const isInStage = (step: StepName): boolean => this.#table.has(step, this.#stageNumber)
+    const paused = isInStage('pause-consumers') && !isInStage('resume-consumers')
     return this.#end(
       endingOf({
         ...this.#configured(),
@@ -421,14 +424,17 @@ export class Run {
   /** Plans again after the wait. Where anything changed the approval is void: the new plan is shown, and asked for. */
   async #confirmed(): Promise<boolean> {
     const title = 'compare with the approved plan'
-    const again = await this.#activities('quick', title).confirmPlan(this.name, this.#summary?.digest ?? '')
+    const again = await this.#activities('quick', title).confirmPlan(
+      this.name,
+      this.#summary?.digest ?? '',
+      this.#stageNumber,
+    )
     if (again.same) return true
     this.#decisions.forget(this.#stageNumber)
     // The new plan has only what is left: the stage that waits is another one's place in it.
     const { stages } = again.summary
     const place = stages.findIndex(({ number }) => number === this.#stageNumber)
-    if (place < 0 || stages.slice(0, place).some(({ count }) => count > 0))
-      throw failure('PlanStale', 'the release has other stages now than the approved plan')
+    if (place < 0) throw failure('PlanStale', 'the release has other stages now than the approved plan')
     this.#stageIndex = place
     this.#summary = again.summary
     return false

@@ -17,8 +17,8 @@ export class StepTable {
     return this.#lines
   }
 
-  has(step: StepName): boolean {
-    return this.#lines.some((line) => line.step === step)
+  has(step: StepName, stage: number): boolean {
+    return this.#lines.some((line) => line.step === step && line.stage === stage)
   }
 
   /** Keeps a line while `work` runs. A wait that is entered anew replaces its line of before. */

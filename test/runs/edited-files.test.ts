@@ -79,3 +79,33 @@ test('a contract migration that is edited during the wait is asked for anew, and
   expect(await world.ending(await world.start('rollback', {}))).toMatchObject({ outcome: 'succeeded', exit: 0 })
   expect(await world.serving()).toBe('1')
 })
+
+const approveNow = async (): Promise<void> => {
+  const { digest } = await world.until(({ state }) => state === 'waiting')
+  await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+}
+
+test('an expand migration that comes before the contract that waits defers the release, and its previous image stays known', async () => {
+  await create({ ...EXPAND, ...CONTRACT })
+  await world.start()
+  await world.until(({ state }) => state === 'waiting')
+  await writeFile(file('0002b_more.sql'), 'alter table orders add column more text')
+  await approveNow()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'deferred', exit: 4, cause: 'guard' })
+  expect(ending.reason).toContain('other stages')
+  expect(await world.ending(await world.start('rollback', {}))).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect(await world.serving()).toBe('1')
+})
+
+test('a contract stage is not applied under another image than the one that was deployed before it', async () => {
+  await create({ ...EXPAND, ...CONTRACT })
+  await world.start()
+  await world.until(({ state }) => state === 'waiting')
+  await writeFile(join(world.folder, 'current'), '1\n')
+  await approveNow()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'deferred', exit: 4, cause: 'guard' })
+  expect(ending.reason).toContain('api runs 1, not 2')
+  expect(await contractStarted()).toEqual([])
+})

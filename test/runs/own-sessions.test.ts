@@ -1,8 +1,9 @@
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../support/checker.js'
 import { headgate } from '../support/command-line.js'
-import { withControl } from '../support/test-database.js'
-import { World } from '../support/world.js'
+import { targetUrl } from '../../src/adapters/postgres/target.js'
+import { serverTarget, withControl } from '../support/test-database.js'
+import { World, type WorldOptions } from '../support/world.js'
 
 let world: World
 afterEach(async () => {
@@ -18,8 +19,8 @@ const HALF = {
     create unique index concurrently on orders (item)`,
 }
 
-async function migrating(): Promise<void> {
-  world = await World.create({ migrations: HALF, writesLate: true })
+async function migrating(options: Partial<WorldOptions> = {}): Promise<void> {
+  world = await World.create({ migrations: HALF, writesLate: true, ...options })
   await world.startWorker()
   await world.start()
   await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
@@ -29,6 +30,9 @@ async function migrating(): Promise<void> {
     while ((await control.query(asleep, [world.database.name])).rowCount === 0);
   })
 }
+
+const theirs = (): Promise<unknown> =>
+  world.rows(`insert into orders (key, item, written_by) values ('theirs', 'cake', 'somebody') returning key`)
 
 const typed = (...words: string[]): ReturnType<typeof headgate> =>
   headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
@@ -46,7 +50,7 @@ test('whoever looks while the gate is closed does not cost the run its way back'
 
 test('where somebody came through the gate nothing is restored, and who decides is told that others may have written', async () => {
   await migrating()
-  await world.rows(`insert into orders (key, item, written_by) values ('theirs', 'cake', 'somebody') returning key`)
+  await theirs()
   const ending = await world.ending()
   expect(ending).toMatchObject({ outcome: 'needs-operator', exit: 6 })
   expect(ending.reason).toContain('of others came through the closed gate')
@@ -57,4 +61,28 @@ test('where somebody came through the gate nothing is restored, and who decides 
   expect(await world.ending(await world.start('recover', { recover: { choice: 'accept' } }))).toMatchObject({ exit: 0 })
   expect(await world.rows(`select key from orders where key = 'theirs'`)).toHaveLength(1)
   expect(differences(before, await world.snapshot()).filter((line) => !/consumer|service/.test(line))).toEqual([])
+})
+
+test('a database that writes its dates day first is put back as any other', async () => {
+  await migrating({
+    schema: `do $$ begin execute format('alter database %I set datestyle to "SQL, DMY"', current_database()); end $$`,
+  })
+  expect(await world.ending()).toMatchObject({ outcome: 'restored', exit: 5 })
+})
+
+test('a check on another database does not stand for somebody who came in', async () => {
+  await migrating({
+    migrations: { '0002_slow.sql': `update orders set item = 'half'; select pg_sleep(6)` },
+    environment: { urls: { verify: targetUrl(serverTarget()) } },
+    configuration: {
+      verify: [
+        { name: 'good', sql: 'select 1', expect: 1 },
+        { name: 'bad', sql: 'select 1', expect: 2 },
+      ],
+    },
+  })
+  await theirs()
+  expect(await world.ending()).toMatchObject({ outcome: 'needs-operator', exit: 6 })
+  expect(await world.rows(`select key from orders where key = 'theirs'`)).toHaveLength(1)
+  await world.ending(await world.start('recover', { recover: { choice: 'accept' } }))
 })

@@ -422,30 +422,29 @@ test('a plan that changed during the wait is shown, asked for again by its own d
 })
 
 test('a plan that got a stage before the one that waits is not carried out: the release is deferred', async () => {
-  const expand = {
-    number: 1,
-    phase: 'expand',
-    count: 1,
-    target: '0002b',
-    approval: false,
-    deploysImage: false,
-  } as const
-  const contract = {
-    number: 2,
-    phase: 'contract',
-    count: 1,
-    target: '0003',
-    approval: true,
-    deploysImage: false,
-  } as const
   const overrides: Script['overrides'] = {
-    confirmPlan: async () => ({ same: false, summary: summaryOf([expand, contract]) }),
+    confirmPlan: async () => {
+      throw failure('PlanStale', 'the release has other stages now than the approved plan')
+    },
   }
   await runs.running({ overrides }, async (handle, calls) => {
     await until(handle, ({ state }) => state === 'waiting')
     await runs.latest(handle).executeUpdate('approve', { args: [approve] })
     expect((await runs.endingOf(handle)).ending).toMatchObject({ outcome: 'deferred', cause: 'guard', exit: 4 })
     expect(calls.filter((call) => call === 'migrateStage')).toHaveLength(1)
+  })
+})
+
+test('where the second stage needs an operator its consumers are still paused, whatever the first resumed', async () => {
+  let verified = 0
+  const on = (activity: string): void => {
+    if (activity === 'verify' && ++verified === 2) throw failure('VerifyFailed', 'three orphans')
+    if (activity === 'putBack') throw failure('NeedsOperator', 'a contract statement may have committed')
+  }
+  await runs.running({ on }, async (handle) => {
+    await until(handle, ({ state }) => state === 'waiting')
+    await runs.latest(handle).executeUpdate('approve', { args: [approve] })
+    expect((await runs.endingOf(handle)).ending).toMatchObject({ outcome: 'needs-operator', consumers: 'still paused' })
   })
 })
 

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
 import { sessionsNamed } from '../postgres/activity.js'
-import { otherSessions, sessionCount } from '../postgres/gate.js'
+import { otherSessions, type SessionCount, sessionCount } from '../postgres/gate.js'
 import { quoteIdentifier } from '../postgres/session.js'
 
 const POLL_MS = 10
@@ -82,7 +82,7 @@ async function allow(control: Client, database: string, allowed: boolean, check:
 }
 
 /** Throws `BackupFailed` unless the database is closed and nobody is in it. Returns its session count, to prove later that nobody came. */
-export async function requireQuiet(control: Client, database: string, isOpen: boolean): Promise<bigint> {
+export async function requireQuiet(control: Client, database: string, isOpen: boolean): Promise<SessionCount> {
   if (isOpen) throw failure('BackupFailed', `database ${database} is not closed: others could write to it`)
   const sessions = await otherSessions(control, database)
   const { rows } = await control.query<{ gid: string }>('select gid from pg_prepared_xacts where database = $1', [
@@ -96,8 +96,13 @@ export async function requireQuiet(control: Client, database: string, isOpen: bo
   return sessionCount(control, database)
 }
 
-/** Throws `BackupFailed` when more than our `own` sessions were in the closed database since it had had `before`. All of ours have left. */
-export async function requireNobodyCame(control: Client, database: string, before: bigint, own: number): Promise<void> {
+/** Throws `BackupFailed` when others than our `own` sessions were in the closed database since it had had `before`. All of ours have left. */
+export async function requireNobodyCame(
+  control: Client,
+  database: string,
+  before: SessionCount,
+  own: number,
+): Promise<void> {
   for (const started = performance.now(); ; ) {
     const inside = await otherSessions(control, database)
     if (inside.length === 0) break
@@ -105,8 +110,12 @@ export async function requireNobodyCame(control: Client, database: string, befor
       throw failure('BackupFailed', `sessions of others came into ${database}`)
     await new Promise((resolve) => setTimeout(resolve, POLL_MS))
   }
-  const others = (await sessionCount(control, database)) - before - BigInt(own)
-  if (others <= 0n) return
+  const { sessions, since } = await sessionCount(control, database)
+  if (since !== before.since)
+    throw failure('BackupFailed', `the server lost its count of the sessions of ${database}: it crashed or was reset`)
+  const others = sessions - before.sessions - BigInt(own)
+  if (others === 0n) return
+  if (others < 0n) throw failure('BackupFailed', `sessions of ours in database ${database} were not counted`)
   throw failure(
     'BackupFailed',
     `${others} of others' sessions came into database ${database} while the backup was taken`,

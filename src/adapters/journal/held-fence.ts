@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
-import { Fence } from '../../domain/fence.js'
+import { Fence, type OwnSession } from '../../domain/fence.js'
 import { applicationName } from '../../domain/names.js'
 import { endOlderSessions } from '../postgres/gate.js'
 import { leave } from '../postgres/leave.js'
@@ -38,7 +38,7 @@ export interface FenceRequest {
   waiting: AbortSignal
   progress: (text: string) => void
   /** Keeps a session of ours on the database, where the gate is closed and sessions count. */
-  onSession: (journal: Journal, pid: number, startedAt: string) => Promise<void>
+  onSession: (journal: Journal, session: OwnSession) => Promise<void>
 }
 
 /** The fence of one attempt, from the moment its guard is connected. */
@@ -94,8 +94,8 @@ export class HeldFence extends Fence {
     await recordProcess(this.journal, this.#request.resource, this.epoch, hostname(), { pid, startTime })
   }
 
-  override async recordSession(pid: number, startedAt: string): Promise<void> {
-    await this.#request.onSession(this.journal, pid, startedAt)
+  override async recordSession(session: OwnSession): Promise<void> {
+    await this.#request.onSession(this.journal, session)
   }
 
   override progress(text: string): void {

@@ -1,6 +1,7 @@
 import { failure } from '../../domain/failures.js'
 import { Plan, type Requester, type RunKind } from '../../domain/plan.js'
 import type { Ending } from '../../domain/run.js'
+import type { OwnSession } from '../../domain/fence.js'
 import type { Journal } from './journal.js'
 
 export interface RunRecord {
@@ -24,6 +25,8 @@ export interface RunRecord {
   state: 'open' | 'ended'
   gate: 'closed' | 'open' | undefined
   gateSessions: bigint | undefined
+  /** Which count `gateSessions` is of; undefined where it is not known. */
+  gateCountedSince: string | undefined
   contractStarted: boolean
   outcome: string | undefined
   ending: Ending | undefined
@@ -50,12 +53,19 @@ interface RunRow {
   state: 'open' | 'ended'
   gate: 'closed' | 'open' | null
   gate_sessions: string | null
+  gate_counted_since: string | null
   contract_started_at: Date | null
   outcome: string | null
   ending: Ending | null
   started_at: Date
   ended_at: Date | null
 }
+
+/** Whether a session is in the run's database, and counted there. */
+export const isOnDatabaseOf = (
+  { systemIdentifier, databaseOids }: Pick<RunRecord, 'systemIdentifier' | 'databaseOids'>,
+  session: Pick<OwnSession, 'systemIdentifier' | 'oid' | 'isStandby'>,
+): boolean => !session.isStandby && session.systemIdentifier === systemIdentifier && databaseOids.includes(session.oid)
 
 const record = (row: RunRow): RunRecord => ({
   name: row.name,
@@ -76,6 +86,7 @@ const record = (row: RunRow): RunRecord => ({
   state: row.state,
   gate: row.gate ?? undefined,
   gateSessions: row.gate_sessions === null ? undefined : BigInt(row.gate_sessions),
+  gateCountedSince: row.gate_counted_since ?? undefined,
   contractStarted: row.contract_started_at !== null,
   outcome: row.outcome ?? undefined,
   ending: row.ending ?? undefined,
@@ -238,10 +249,18 @@ export async function replacePlan(journal: Journal, run: string, digest: string,
   })
 }
 
-/** Proven closed: nobody but the run writes. `sessions` is the database's session counter at that moment. */
-export async function recordGateClosed(journal: Journal, run: string, sessions: bigint): Promise<void> {
+/** Proven closed: nobody but the run writes. `count` is the database's count of sessions at that moment. */
+export async function recordGateClosed(
+  journal: Journal,
+  run: string,
+  { sessions, since }: { sessions: bigint; since: string },
+): Promise<void> {
   await journal.write(async (sql) => {
-    await sql(`update runs set gate = 'closed', gate_sessions = $2 where name = $1`, [run, sessions.toString()])
+    await sql(`update runs set gate = 'closed', gate_sessions = $2, gate_counted_since = $3 where name = $1`, [
+      run,
+      sessions.toString(),
+      since,
+    ])
     await sql('delete from gate_sessions where run = $1', [run])
   })
 }

@@ -1,3 +1,5 @@
+import type { OwnSession } from '../../domain/fence.js'
+import { inUtc } from '../postgres/activity.js'
 import type { Journal } from './journal.js'
 
 export interface StepRecord {
@@ -138,7 +140,11 @@ export async function systemIdentifierOf(journal: Journal): Promise<string> {
 }
 
 /** A session of ours on the target behind the closed gate. */
-export async function recordGateSession(journal: Journal, run: string, pid: number, startedAt: string): Promise<void> {
+export async function recordGateSession(
+  journal: Journal,
+  run: string,
+  { pid, startedAt }: Pick<OwnSession, 'pid' | 'startedAt'>,
+): Promise<void> {
   await journal.write((sql) =>
     sql('insert into gate_sessions values ($1, $2, $3) on conflict do nothing', [run, pid, startedAt]),
   )
@@ -149,16 +155,24 @@ export async function recordLook(
   journal: Journal,
   run: string,
   counted: bigint,
-  { pid, at }: { pid: number; at: string },
+  { pid, startedAt }: Pick<OwnSession, 'pid' | 'startedAt'>,
 ): Promise<void> {
   await journal.write((sql) =>
     sql(
+      // Locked: whoever begins to count anew meanwhile has this session in the new count already.
       `insert into gate_sessions select name, $3::int, $4::timestamptz from runs where name = $1 and gate = 'closed' and gate_sessions = $2
-       on conflict do nothing`,
-      [run, counted.toString(), pid, at],
+       for share on conflict do nothing`,
+      [run, counted.toString(), pid, startedAt],
     ),
   )
 }
+
+/** Those that were accounted for since the gate was proven closed. */
+export const gateSessions = (journal: Journal, run: string): Promise<Pick<OwnSession, 'pid' | 'startedAt'>[]> =>
+  journal.read(
+    `select backend_pid as pid, ${inUtc('backend_start')} as "startedAt" from gate_sessions where run = $1`,
+    [run],
+  )
 
 export async function countGateSessions(journal: Journal, run: string): Promise<bigint> {
   const [row] = await journal.read<{ n: string }>('select count(*) as n from gate_sessions where run = $1', [run])

@@ -2,6 +2,7 @@ import { text } from 'node:stream/consumers'
 import type { Client } from 'pg'
 import type { Umzug } from 'umzug'
 import { knownFailure, messageOf } from '../../domain/failures.js'
+import { ownSession } from '../postgres/account.js'
 import { openSession, type SessionOptions, sqlState } from '../postgres/session.js'
 import type { Target } from '../postgres/target.js'
 import { LockBudget } from './lock-budget.js'
@@ -20,7 +21,7 @@ async function main(): Promise<void> {
   const { lockTimeoutMs, statementTimeoutMs } = request
   const open = async (options: Omit<SessionOptions, 'applicationName'>): Promise<Client> => {
     const opened = await openSession(target, { applicationName, ...options })
-    await sayOpened(opened)
+    tell({ event: 'session', session: await ownSession(opened) })
     return opened
   }
   const session = await open({ lockTimeoutMs, statementTimeoutMs })
@@ -100,13 +101,6 @@ const targetOfEnvironment = (env: NodeJS.ProcessEnv): Target => ({
   sslmode: env.PGSSLMODE,
   sslrootcert: env.PGSSLROOTCERT,
 })
-
-async function sayOpened(session: Client): Promise<void> {
-  const { rows } = await session.query<{ pid: number; startedAt: string }>(
-    'select pid, backend_start::text as "startedAt" from pg_stat_activity where pid = pg_backend_pid()',
-  )
-  if (rows[0]) tell({ event: 'session', ...rows[0] })
-}
 
 const tell = (event: UmzugEvent): void => void process.stdout.write(`${JSON.stringify(event)}\n`)
 

@@ -73,7 +73,7 @@ async function runChild(
   const listen = (line: string): void => {
     const event = eventOf(line)
     if (event?.event === 'failed') failed = event
-    else if (event?.event === 'session') sessions.push(fence.recordSession(event.pid, event.startedAt))
+    else if (event?.event === 'session') sessions.push(fence.recordSession(event.session))
     else if (event) fence.progress(inWords(event))
   }
   const result = await runFenced(

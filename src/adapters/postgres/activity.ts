@@ -1,9 +1,16 @@
 import type { Client } from 'pg'
+import type { OwnSession } from '../../domain/fence.js'
 
-export interface OwnSession {
-  pid: number
-  startedAt: string
-}
+/** The start of a session as ISO 8601 in UTC, to the microsecond, whatever `DateStyle` a database or role has set. */
+export const inUtc = (column: string): string =>
+  `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')`
+
+/** Selects sessions as `OwnSession`. */
+export const OWN_SESSION = `
+select pid, ${inUtc('backend_start')} as "startedAt",
+       (select system_identifier::text from pg_control_system()) as "systemIdentifier", datid::text as "oid",
+       pg_is_in_recovery() as "isStandby"
+  from pg_stat_activity`
 
 /** Sessions on `database` under exactly one of these application names. */
 export async function sessionsNamed(
@@ -12,8 +19,7 @@ export async function sessionsNamed(
   applicationNames: readonly string[],
 ): Promise<OwnSession[]> {
   const { rows } = await session.query<OwnSession>(
-    `select pid, backend_start::text as "startedAt" from pg_stat_activity
-     where datname = $1 and application_name = any ($2) and backend_type = 'client backend'`,
+    `${OWN_SESSION} where datname = $1 and application_name = any ($2) and backend_type = 'client backend'`,
     [database, applicationNames],
   )
   return rows
@@ -52,6 +58,21 @@ export async function longTransactions(
     `select pid, usename as user, application_name as "applicationName", (extract(epoch from clock_timestamp() - xact_start) * 1000)::int as "ageMs"
      from pg_stat_activity where datname = $1 and pid <> pg_backend_pid() and backend_type = 'client backend'
        and xact_start < clock_timestamp() - make_interval(secs => $2::float8 / 1000) order by xact_start`,
+    [database, olderThanMs],
+  )
+  return rows
+}
+
+/** As `longTransactions`, of those that were prepared and wait for their commit: no session holds them, and none can be ended. */
+export async function longPrepared(
+  session: Client,
+  database: string,
+  olderThanMs: number,
+): Promise<{ gid: string; user: string; ageMs: number }[]> {
+  const { rows } = await session.query<{ gid: string; user: string; ageMs: number }>(
+    `select gid, owner::text as user, (extract(epoch from clock_timestamp() - prepared) * 1000)::int as "ageMs"
+     from pg_prepared_xacts where database = $1
+       and prepared < clock_timestamp() - make_interval(secs => $2::float8 / 1000) order by prepared`,
     [database, olderThanMs],
   )
   return rows

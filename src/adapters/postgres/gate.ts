@@ -2,6 +2,7 @@ import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import { parseApplicationName } from '../../domain/names.js'
+import { inUtc } from './activity.js'
 import { quoteIdentifier } from './session.js'
 
 /** One session of the cluster, as `pg_stat_activity` shows it to anybody. */
@@ -9,6 +10,8 @@ export interface OtherSession {
   pid: number
   user: string
   application: string
+  /** As `OwnSession` has it; empty where it is hidden. */
+  startedAt: string
 }
 
 const POLL_MS = 10
@@ -23,33 +26,44 @@ export async function otherSessions(control: Client, database: string): Promise<
   return sessionsWhere(control, 'datname = $1', [database])
 }
 
+/** How many sessions a database has had. */
+export interface SessionCount {
+  sessions: bigint
+  /** When the server began to count, as text: a crash, or a person's reset, begins anew, and the two counts tell nothing of each other. */
+  since: string
+}
+
 /**
- * How many sessions the database has had; grows with each, certainly once it has ended (a living one may not have told
- * yet). A server's crash resets it. Throws `StateUnexpected` for an unknown database.
+ * Counts each session of the database, certainly once it has ended (a living one may not have told yet). Throws
+ * `StateUnexpected` for an unknown database.
  */
-export const sessionCount = (control: Client, database: string): Promise<bigint> =>
-  counter(control, database, 'sessions')
+export async function sessionCount(control: Client, database: string): Promise<SessionCount> {
+  // After a crash the server forgets what it knows of each database, and says so where it knows only of itself.
+  const { rows } = await control.query<{ sessions: string; since: string }>(
+    `select d.sessions::text as sessions,
+            concat_ws(' ', extract(epoch from d.stats_reset), extract(epoch from s.stats_reset)) as since
+       from pg_stat_database d, pg_stat_bgwriter s where d.datname = $1`,
+    [database],
+  )
+  if (!rows[0]) throw unknownDatabase(database)
+  return { sessions: BigInt(rows[0].sessions), since: rows[0].since }
+}
 
 /**
  * How many rows have been written in the database, those of its catalogs among them: every change there is but a sequence's.
  * Exact once all sessions have ended (from PostgreSQL 15 on). A server's crash resets it. Throws `StateUnexpected` for an
  * unknown database.
  */
-export const writeCount = (control: Client, database: string): Promise<bigint> =>
-  counter(control, database, 'tup_inserted + tup_updated + tup_deleted')
-
-async function counter(
-  control: Client,
-  database: string,
-  what: 'sessions' | 'tup_inserted + tup_updated + tup_deleted',
-): Promise<bigint> {
+export async function writeCount(control: Client, database: string): Promise<bigint> {
   const { rows } = await control.query<{ count: string }>(
-    `select (${what})::text as count from pg_stat_database where datname = $1`,
+    'select (tup_inserted + tup_updated + tup_deleted)::text as count from pg_stat_database where datname = $1',
     [database],
   )
-  if (!rows[0]) throw failure('StateUnexpected', `there is no database ${database}`)
+  if (!rows[0]) throw unknownDatabase(database)
   return BigInt(rows[0].count)
 }
+
+const unknownDatabase = (database: string): Error => failure('StateUnexpected', `there is no database ${database}`)
 
 /** Whether no role and no database is exempt from the counting of `writeCount`. */
 export async function countsWrites(control: Client): Promise<boolean> {
@@ -66,7 +80,7 @@ export async function isOpen(control: Client, database: string): Promise<boolean
     'select datallowconn as open from pg_database where datname = $1',
     [database],
   )
-  if (!rows[0]) throw failure('StateUnexpected', `there is no database ${database}`)
+  if (!rows[0]) throw unknownDatabase(database)
   return rows[0].open
 }
 
@@ -181,7 +195,7 @@ const notQuiet = (left: OtherSession[], where: string, refusal: unknown): Error 
 
 async function sessionsWhere(control: Client, where: string, values: unknown[] = []): Promise<OtherSession[]> {
   const { rows } = await control.query<OtherSession>(
-    `select pid, usename::text as "user", application_name as "application"
+    `select pid, usename::text as "user", application_name as "application", coalesce(${inUtc('backend_start')}, '') as "startedAt"
        from pg_stat_activity where usesysid is not null and pid <> pg_backend_pid() and ${where} order by pid`,
     values,
   )

@@ -17,8 +17,8 @@ export interface DatabaseIdentity {
   canCreateDatabase: boolean
   /** The owner itself or a member of it. */
   ownsDatabase: boolean
-  /** Global ids of prepared transactions of this database. */
-  preparedTransactions: string[]
+  /** Whether it sees of every session who it is: of what it does not see it cannot tell that it is not there. */
+  seesSessions: boolean
   /** Names of logical replication slots of this database: they follow the oid, not the name. */
   logicalSlots: string[]
   subscriptions: string[]
@@ -38,7 +38,7 @@ select system_identifier::text as "systemIdentifier",
        rolsuper as "isSuperuser",
        rolcreatedb or rolsuper as "canCreateDatabase",
        pg_has_role(current_user, datdba, 'usage') as "ownsDatabase",
-       array(select gid::text from pg_prepared_xacts where database = datname order by 1) as "preparedTransactions",
+       pg_has_role(current_user, 'pg_read_all_stats', 'usage') as "seesSessions",
        array(select slot_name::text from pg_replication_slots s where s.database = datname order by 1) as "logicalSlots",
        array(select subname::text from pg_subscription where subdbid = d.oid order by 1) as "subscriptions",
        array(select distinct backend_type from pg_stat_activity

@@ -1,5 +1,5 @@
 import type { Client } from 'pg'
-import { failure, messageOf } from '../../domain/failures.js'
+import { failedWith, failure, messageOf } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import { exactProperties } from './database-properties.js'
 import { closeDatabase, endSessions } from './gate.js'
@@ -65,6 +65,7 @@ export async function swapDatabases(
   control: Client,
   swap: Swap & { properties: readonly string[] },
   fence: Fence,
+  prove: Prove = async () => {},
 ): Promise<void> {
   if ((await observeSwap(control, swap)) === 'after') return
   await refuseWhatFollows(control, swap.live)
@@ -76,8 +77,9 @@ export async function swapDatabases(
       await refuseWhatFollows(control, database)
     }
     try {
-      return await exchange(control, swap, fence)
+      return await exchange(control, swap, fence, prove)
     } catch (error) {
+      if (failedWith(error, 'NeedsOperator')) throw error
       const isPassing = [OBJECT_IN_USE, LOCK_NOT_AVAILABLE].includes(sqlState(error))
       if (isPassing && attempt < TRIES && !fence.signal.aborted) continue
       const code = sqlState(error) === NO_RIGHTS ? 'RightsMissing' : 'RestoreFailed'
@@ -86,22 +88,33 @@ export async function swapDatabases(
   }
 }
 
-async function exchange(control: Client, swap: Swap & { properties: readonly string[] }, fence: Fence): Promise<void> {
+/** Asked once the old database has its new name, and nobody can come into it: what it throws keeps everything as it was. */
+export type Prove = (quarantine: string) => Promise<void>
+
+async function exchange(
+  control: Client,
+  swap: Swap & { properties: readonly string[] },
+  fence: Fence,
+  prove: Prove,
+): Promise<void> {
   const [live, replacement, quarantine] = [swap.live, swap.replacement, swap.quarantine].map(quoteIdentifier)
   const properties = await exactProperties(control, swap.properties, swap.replacement, swap.live)
   try {
+    const run = async (sql: string): Promise<void> => {
+      await fence.check()
+      await control.query(sql)
+    }
+    await run('begin')
+    await run(`alter database ${live} rename to ${quarantine}`)
+    await prove(swap.quarantine)
     for (const sql of [
-      'begin',
-      `alter database ${live} rename to ${quarantine}`,
       `alter database ${replacement} rename to ${live}`,
       ...properties,
       `alter database ${quarantine} allow_connections false`,
       `alter database ${live} allow_connections true`,
       'commit',
-    ]) {
-      await fence.check()
-      await control.query(sql)
-    }
+    ])
+      await run(sql)
   } catch (error) {
     await control.query('rollback').catch(() => {})
     throw error

@@ -7,12 +7,15 @@ import {
   isOpen,
   otherSessions,
   reopenDatabase,
+  type SessionCount,
   sessionCount,
   writeCount,
 } from '../../../src/adapters/postgres/gate.js'
 import { openSession, withSession } from '../../../src/adapters/postgres/session.js'
 import { applicationName } from '../../../src/domain/names.js'
 import { failedWith, messageOf } from '../../../src/domain/failures.js'
+import type { Target } from '../../../src/adapters/postgres/target.js'
+import { startPostgres } from '../../support/postgres-server.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { createDatabase, openControl, serverTarget, type TestDatabase } from '../../support/test-database.js'
 
@@ -57,10 +60,28 @@ test('a closed database lets nobody in, ends who is inside, and opens again', as
 })
 
 test('the count of sessions grows by one for each that has come and gone', async () => {
-  const before = await sessionCount(control, app.name)
+  const { sessions: before, since } = await sessionCount(control, app.name)
   await withSession(app.target, { applicationName: 'one' }, async () => {})
   await endSessions(control, app.name, { withinMs: 5_000 }, fence)
-  await expect.poll(() => sessionCount(control, app.name)).toBe(before + 1n)
+  await expect.poll(() => sessionCount(control, app.name)).toEqual({ sessions: before + 1n, since })
+})
+
+test('a count of sessions that begins anew after a crash is another count, however far it has come', async () => {
+  const server = await startPostgres()
+  const crashing: Target = { ...serverTarget(), port: server.port }
+  const count = (): Promise<SessionCount> =>
+    withSession(crashing, { applicationName: 'count' }, (session) => sessionCount(session, 'template1'))
+  try {
+    const before = await count()
+    expect(await count()).toEqual(before)
+    const victim = await openSession(crashing, { applicationName: 'victim' })
+    const { rows } = await victim.query<{ pid: number }>('select pg_backend_pid() as pid')
+    process.kill(rows[0]?.pid ?? 0, 'SIGKILL')
+    await expect.poll(() => count().catch(() => before), { timeout: 30_000 }).not.toEqual(before)
+    expect((await count()).since).not.toBe(before.since)
+  } finally {
+    await server.stop()
+  }
 })
 
 test('the count of writes tells rows, schema and large objects, and no reader', async () => {

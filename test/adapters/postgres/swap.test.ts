@@ -5,7 +5,7 @@ import { propertyStatements } from '../../../src/adapters/postgres/database-prop
 import { isOpen, reopenDatabase } from '../../../src/adapters/postgres/gate.js'
 import { openSession, withSession } from '../../../src/adapters/postgres/session.js'
 import { databaseOid, observeSwap, swapDatabases } from '../../../src/adapters/postgres/swap.js'
-import { failedWith } from '../../../src/domain/failures.js'
+import { failedWith, failure } from '../../../src/domain/failures.js'
 import { cloneName, quarantineName } from '../../../src/domain/names.js'
 import { OpenFence } from '../../support/open-fence.js'
 import {
@@ -89,6 +89,16 @@ test('a swap whose session dies between any two statements leaves before, and is
   await reopenDatabase(control, swap.quarantine, fence)
   const written = { ...app.target, database: swap.quarantine }
   expect(await withSession(written, { applicationName: 'test' }, stateOf)).toBe('after')
+})
+
+test('a proof that fails once the old database has its new name keeps everything as it was', async () => {
+  const swap = await prepared()
+  const proving = swapDatabases(control, swap, fence, async (quarantine) => {
+    const { rows } = await control.query('select 1 from pg_database where datname = $1', [quarantine])
+    throw failure('NeedsOperator', `somebody came into ${rows.length === 1 ? 'the one put aside' : 'nowhere'}`)
+  })
+  await expect(proving).rejects.toThrow('somebody came into the one put aside')
+  expect(await observeSwap(control, swap)).toBe('before')
 })
 
 test('clients that reconnect without pause do not hinder a swap', async () => {
