@@ -1,10 +1,12 @@
 import { hostname } from 'node:os'
+import { openRunOf } from '../adapters/journal/runs.js'
 import { type DatabaseIdentity, readIdentity } from '../adapters/postgres/identity.js'
 import { quoteIdentifier } from '../adapters/postgres/session.js'
 import type { Target } from '../adapters/postgres/target.js'
 import { messageOf } from '../domain/failures.js'
 import type { LookAnswers } from '../domain/look.js'
-import { plannedBackups, whyNoRestore, whyNoSwap } from './make-plan.js'
+import { lostBecause } from './lost.js'
+import { isPerRelease, plannedBackups, whyNoRestore, whyNoSwap } from './make-plan.js'
 import { lookInto } from './look-into.js'
 import type { Answer } from './looking.js'
 import type { Site } from './site.js'
@@ -31,11 +33,11 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
     lines.push({ what: 'control role', ok: false, found: messageOf(error) })
     return undefined
   })
-  if (control) lines.push(rightsLine(control), ...(await wayBackLines(site, control)))
+  if (control) lines.push(rightsLine(control), ...(await wayBackLines(site, control, signal)))
+  const open = await openRunLine(site)
+  if (open) lines.push(open)
   await look('migrator', async () => (await site.migrator.describe(tag ?? '')).join(', '))
-  const { migrator } = site.configuration
-  const needsTag = JSON.stringify(migrator).includes('{tag}')
-  if (tag !== undefined || !needsTag)
+  if (tag !== undefined || !isPerRelease(site))
     await look(
       'migrations',
       async () => `${(await site.migrator.migrations(tag ?? '')).length} files${tag === undefined ? '' : ` of ${tag}`}`,
@@ -43,8 +45,22 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
   for (const consumer of site.consumers)
     await look(`consumer ${consumer.name}`, async () => (await consumer.state(signal)).state)
   for (const { service } of site.services)
-    await look(`service ${service.name}`, async () => `runs ${(await service.current(signal)) ?? 'an unknown tag'}`)
+    await look(`service ${service.name}`, async () => {
+      const tag = (await service.current(signal)) ?? 'an unknown tag'
+      const isRunning = await service.isRunning(signal)
+      if (isRunning === undefined) return `on ${tag}; without \`status\` nobody can tell whether it runs`
+      return isRunning ? `runs ${tag}` : `stopped, on ${tag}`
+    })
   return { host: hostname(), lines, grants: control ? missingRights(control).map(({ grant }) => grant) : [] }
+}
+
+/** A run that nobody carries any more, or that waits for an operator, keeps every other one from beginning. */
+async function openRunLine({ journal, configuration }: Site): Promise<Line | undefined> {
+  const run = await openRunOf(journal, configuration.project, configuration.environment)
+  if (!run) return undefined
+  const why = run.outcome ?? (await lostBecause(journal, run))
+  if (why === undefined) return { what: 'open run', ok: true, found: `${run.name} is under way` }
+  return { what: 'open run', ok: false, found: `${run.name}: ${why}; headgate recover ${run.name}` }
 }
 
 const identityOf = (site: Site, target: Target): Promise<DatabaseIdentity> =>
@@ -76,16 +92,17 @@ function rightsLine(identity: DatabaseIdentity): Line {
   return { what: 'rights', ok: true, found: `role ${user} may create databases, and rename ${database}` }
 }
 
-async function wayBackLines(site: Site, identity: DatabaseIdentity): Promise<Line[]> {
+async function wayBackLines(site: Site, identity: DatabaseIdentity, signal: AbortSignal): Promise<Line[]> {
   const openBecause = whyNoRestore(site) ?? whyNoSwap(identity)
   try {
     const { kinds, reasons } = await plannedBackups(site, identity, openBecause)
     const why = openBecause ?? (kinds.length === 0 ? 'there is no backup' : undefined)
+    const tools = await Promise.all(kinds.map((kind) => site.backups[kind].describe?.(signal) ?? []))
     return [
       {
         what: 'backups',
         ok: reasons.length === 0,
-        found: [kinds.join(' and '), ...reasons].filter(Boolean).join('; '),
+        found: [[kinds.join(' and '), ...tools.flat()].filter(Boolean).join(', '), ...reasons].join('; '),
       },
       {
         what: 'automatic restore',

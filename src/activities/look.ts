@@ -7,7 +7,7 @@ import { lookDoctor } from './look-doctor.js'
 import { lookEvidence } from './look-evidence.js'
 import { lookInto } from './look-into.js'
 import { type Answer, looking } from './looking.js'
-import { makePlan } from './make-plan.js'
+import { makePlan, mismatches, requireTag } from './make-plan.js'
 import { digestOf } from './plan.js'
 import type { Dependencies } from './site.js'
 
@@ -20,6 +20,7 @@ const lookPlan: Answer<'plan'> = async (site, { tag }, signal) => {
 }
 
 const lookInfo: Answer<'info'> = async (site, { tag }) => {
+  requireTag(site, tag)
   const migrations = await site.migrator.migrations(tag ?? '')
   const ledger = await lookInto(site, site.target, 'headgate info', (session) => site.migrator.ledger(session, tag))
   const applied = new Set(ledger.applied.map(({ version }) => version))
@@ -27,6 +28,7 @@ const lookInfo: Answer<'info'> = async (site, { tag }) => {
   return {
     database: site.target.database,
     ...(ledger.dirty === undefined ? {} : { dirty: ledger.dirty }),
+    problems: mismatches(migrations, ledger),
     migrations: [
       ...ledger.applied
         .filter(({ version }) => !files.has(version))

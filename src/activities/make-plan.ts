@@ -24,6 +24,7 @@ export async function makePlan(
   scope: 'pending' | 'nothing pending' = 'pending',
 ): Promise<Plan> {
   const { configuration, migrator } = site
+  if (scope === 'pending') requireTag(site, request.tag)
   const found = scope === 'pending' ? await migrator.migrations(request.tag ?? '') : []
   const migrations = found.map((migration) => withoutSecrets(migration, site.secrets))
   // The control role's rights decide what backups and what way back there are.
@@ -76,6 +77,15 @@ export async function makePlan(
   }
 }
 
+/** Throws `UsageInvalid` where the migrations are found by the release's tag, and none was given. */
+export function requireTag(site: Site, tag: string | undefined): void {
+  if (tag === undefined && isPerRelease(site))
+    throw failure('UsageInvalid', 'which release? its migrations are found by its tag: add --tag TAG')
+}
+
+export const isPerRelease = ({ configuration }: Site): boolean =>
+  JSON.stringify(configuration.migrator).includes('{tag}')
+
 const readLedger = (site: Site, tag: string | undefined): Promise<Ledger> =>
   lookInto(site, site.target, LOOKING, (session) => site.migrator.ledger(session, tag))
 
@@ -118,13 +128,21 @@ async function requireOneDatabase(site: Site, control: DatabaseIdentity): Promis
   }
 }
 
-/** The pending set: files and ledger are compared as sets, so that edited, missing and out-of-order files are found here. */
+/** The pending set. Throws `StateUnexpected`, and `PlanInvalid` where files and ledger do not fit. */
 function pendingOf(migrations: readonly Migration[], ledger: Ledger): PlannedMigration[] {
   if (ledger.dirty !== undefined)
     throw failure(
       'StateUnexpected',
       `the ledger marks ${ledger.dirty} as half done: look at the database, then repair the ledger`,
     )
+  const problems = mismatches(migrations, ledger)
+  if (problems.length > 0) throw failure('PlanInvalid', problems.join('; '))
+  const applied = new Set(ledger.applied.map(({ version }) => version))
+  return migrations.filter(({ version }) => !applied.has(version))
+}
+
+/** Files and ledger compared as sets: what was edited, what is missing, what is out of order. */
+export function mismatches(migrations: readonly Migration[], ledger: Ledger): string[] {
   const files = new Map(migrations.map((migration) => [migration.version, migration]))
   const problems: string[] = []
   for (const { version, checksum } of ledger.applied) {
@@ -134,13 +152,11 @@ function pendingOf(migrations: readonly Migration[], ledger: Ledger): PlannedMig
       problems.push(`${version} was edited after it was applied`)
   }
   const applied = new Set(ledger.applied.map(({ version }) => version))
-  const pending = migrations.filter(({ version }) => !applied.has(version))
   const newestApplied = migrations.findLastIndex(({ version }) => applied.has(version))
   for (const { version } of migrations.slice(0, Math.max(0, newestApplied))) {
     if (!applied.has(version)) problems.push(`${version} is pending, but a later migration is applied already`)
   }
-  if (problems.length > 0) throw failure('PlanInvalid', problems.join('; '))
-  return pending
+  return problems
 }
 
 /** In a protected environment only signed approvals count: without a list of signers the wait could never end well. */

@@ -6,6 +6,7 @@ import { failure } from '../domain/failures.js'
 import { environmentOf, runName } from '../domain/names.js'
 import type { Plan, PlanSummary, Requester, RunKind } from '../domain/plan.js'
 import { beating } from './heartbeat.js'
+import { lostBecause } from './lost.js'
 import { planFor } from './plan-kinds.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
@@ -103,8 +104,12 @@ export const confirmPlan =
 
 /** The row in the journal is the lock, taken when the run is opened; asked here so that the first answer names the other run. */
 async function requireNoneOpen(site: Site, { kind, project, environment, workflowRunId }: OpenRequest): Promise<void> {
-  if (kind === 'backup') return
   const open = await openRunOf(site.journal, project, environment)
+  if (kind === 'backup') {
+    // It would wait for that run's turn to be over, and nobody ends it.
+    const why = open && (await lostBecause(site.journal, open))
+    if (open === undefined || why === undefined) return
+  }
   if (open && open.workflowRunId !== workflowRunId)
     throw failure('RunOpen', `run ${open.name} is open on ${environment}`, undefined, {
       hint: `headgate recover ${open.name} shows what is known of it, and asks what to do`,

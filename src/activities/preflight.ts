@@ -64,7 +64,10 @@ async function backupFindings(site: Site, plan: Plan, signal: AbortSignal): Prom
     const manifest = await findValidBackup(site, plan.restores)
     return site.backups[manifest.kind].verify(manifest, signal).then(() => [], found)
   }
-  return plan.backups.includes('dump') ? site.store.prepare().then(() => [], found) : []
+  const findings = plan.backups.includes('dump') ? await site.store.prepare().then(() => [], found) : []
+  for (const kind of plan.backups)
+    findings.push(...((await site.backups[kind].describe?.(signal).then(() => [], found)) ?? []))
+  return findings
 }
 
 async function serviceFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {

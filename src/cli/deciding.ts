@@ -40,7 +40,8 @@ export async function decide(
       'ApprovalRefused',
       `the plan of ${state.run} is ${state.digest.slice(0, 12)} now, not ${asked.slice(0, 12)}`,
     )
-  for (const text of decisionLines(state)) context.terminal.note(text)
+  const report = await look(engine, place, { command: 'report', run: state.run }).catch(() => undefined)
+  for (const text of decisionLines(state, report?.migrations ?? [])) context.terminal.note(text)
   if (decision === 'approve' && asked === undefined && !options.yes) await confirm(context, state)
   const message = await messageOf(context, place, state, decision, options)
   const answer = await tell(handle, decision, message)

@@ -17,7 +17,7 @@ export async function run(context: Context, command: Command): Promise<number> {
   const tag = tagOf(command.opts<{ tag?: string }>().tag)
   const place = await context.place(environment)
   const info = await look(await context.engine(), place, { command: 'info', ...(tag === undefined ? {} : { tag }) })
-  for (const text of infoLines(environment, info)) context.terminal.say(text)
+  for (const text of infoLines(environment, tag, info)) context.terminal.say(text)
   context.terminal.answer({ schema: 'headgate/info/1', environment, ...info })
   return EXIT.done
 }

@@ -2,7 +2,11 @@ import { moment, size } from '../domain/amounts.js'
 import type { LookAnswers } from '../domain/look.js'
 import { duration, line, plural, table } from './output-words.js'
 
-export function infoLines(environment: string, { database, dirty, migrations }: LookAnswers['info']): string[] {
+export function infoLines(
+  environment: string,
+  tag: string | undefined,
+  { database, dirty, migrations, problems }: LookAnswers['info'],
+): string[] {
   const pending = migrations.filter(({ state }) => state === 'pending').length
   return [
     ...migrations.map(
@@ -10,8 +14,11 @@ export function infoLines(environment: string, { database, dirty, migrations }: 
         `${line(version)}/${state}: ${line(name)}${phase === 'contract' ? ' (contract)' : ''}`,
     ),
     ...(dirty === undefined ? [] : [`the ledger marks ${line(dirty)} as half done`]),
+    ...(problems ?? []).map((problem) => `no: ${line(problem)}`),
     `${line(database)}: ${plural(migrations.length - pending, 'migration')} installed, ${pending} pending`,
-    pending === 0 ? `next  headgate history ${environment}` : `next  headgate plan ${environment}`,
+    pending === 0
+      ? `next  headgate history ${environment}`
+      : `next  headgate plan ${environment}${tag === undefined ? '' : ` --tag ${tag}`}`,
   ]
 }
 
@@ -90,8 +97,8 @@ export const isInTheWay = ({ what, ok }: LookAnswers['doctor']['lines'][number])
 export function doctorLines({ host, lines, grants }: LookAnswers['doctor']): string[] {
   const mark = (found: (typeof lines)[number]): string => (found.ok ? 'ok' : isInTheWay(found) ? 'no' : '--')
   return [
+    `on ${line(host)}:`,
     ...lines.map((found) => `  ${mark(found)}  ${line(found.what).padEnd(20)}  ${line(found.found)}`),
-    `  on  ${line(host)}`,
     ...(grants.length > 0
       ? ['', 'What is missing, for a superuser to grant:', ...grants.map((grant) => `  ${grant}`)]
       : []),

@@ -7,7 +7,7 @@ const SQL_LINES = 40
 
 /** The plan on one page: what, how, which way back, who must agree, what to type. */
 export function planPage(plan: Plan, digest: string): string[] {
-  const { project, environment, tag, stages, bound, from } = plan
+  const { services, project, environment, tag, stages, bound, from } = plan
   const target = stages.findLast((stage) => stage.target !== undefined)?.target
   const head = `plan of ${project} ${environment}${tag === undefined ? '' : `, tag ${tag}`}`
   const where = `  database   ${line(bound.database)}, at ${line(from ?? 'no version')}${target === undefined ? '' : ` → ${line(target)}`}`
@@ -15,7 +15,7 @@ export function planPage(plan: Plan, digest: string): string[] {
     return [
       head,
       where,
-      '  nothing to do: nothing is pending, and the services run this release',
+      `  nothing to do: nothing is pending${services.length === 0 ? '' : ', and the services run this release'}`,
       `  next       headgate info ${environment}`,
     ]
   return [

@@ -1,8 +1,9 @@
 import { moment } from '../domain/amounts.js'
+import type { Progress } from '../client/progress.js'
 import type { Standing } from '../client/standing.js'
 import type { Report } from '../domain/report.js'
 import type { Ending } from '../domain/run.js'
-import { summary, stepLine } from './output-run.js'
+import { progressText, stepLine, summary } from './output-run.js'
 import { duration, line, shortDigest } from './output-words.js'
 
 /** One run in the words of `-o json`. */
@@ -21,12 +22,17 @@ export interface StatusAnswer {
   outcome?: string
   exit?: number
   reason?: string
+  /** Asked for, and not yet in force. */
+  hold?: string
+  attempt?: number
+  progress?: string
+  lastFailure?: string
   code?: string
   hint?: string
   next?: string
 }
 
-export function statusAnswer(environment: string, { state, ending, stuck }: Standing): StatusAnswer {
+export function statusAnswer(environment: string, { state, ending, stuck, progress }: Standing): StatusAnswer {
   const ended = ending === undefined ? {} : endedAnswer(ending)
   if (!state)
     return {
@@ -35,7 +41,7 @@ export function statusAnswer(environment: string, { state, ending, stuck }: Stan
       ...ended,
       ...(stuck === undefined ? {} : { why: stuck }),
     }
-  const { run, tag, database, digest, step, stage, waiting, deadline } = state
+  const { run, tag, database, digest, step, stage, waiting, deadline, hold } = state
   return {
     environment,
     run,
@@ -47,9 +53,17 @@ export function statusAnswer(environment: string, { state, ending, stuck }: Stan
     digest,
     ...(waiting === undefined ? {} : { waiting }),
     ...(deadline === undefined ? {} : { deadline: new Date(deadline).toISOString() }),
+    ...(hold === undefined ? {} : { hold }),
+    ...(progress === undefined ? {} : progressAnswer(progress)),
     ...ended,
   }
 }
+
+const progressAnswer = ({ text, attempt, lastFailure }: Progress) => ({
+  attempt,
+  ...(text === '' ? {} : { progress: text }),
+  ...(lastFailure === undefined ? {} : { lastFailure }),
+})
 
 const endedAnswer = ({ run, outcome, exit, reason, code, hint, next }: Ending) => ({
   ...{ run, outcome, exit, reason },
@@ -58,10 +72,10 @@ const endedAnswer = ({ run, outcome, exit, reason, code, hint, next }: Ending) =
   next,
 })
 
-export function statusLines(environment: string, { state, ending, stuck }: Standing, now: number): string[] {
+export function statusLines(environment: string, { state, ending, stuck, progress }: Standing, now: number): string[] {
   if (stuck !== undefined) return [`${environment}: stuck`, `  ${line(stuck)}`]
   if (!state) return ending ? [`${environment}: ended`, ...summary(ending).slice(1)] : [environment]
-  const { run, tag, database, digest, waiting, deadline } = state
+  const { run, tag, database, digest, waiting, deadline, hold } = state
   const running = state.lines.at(-1)
   const head = line(
     `${run || environment}${tag === undefined ? '' : `, tag ${tag}`}${database === '' ? '' : `, database ${database}`}${digest === '' ? '' : `, plan ${shortDigest(digest)}`}`,
@@ -71,7 +85,16 @@ export function statusLines(environment: string, { state, ending, stuck }: Stand
   const call = waiting === undefined ? [] : ['', `  next  ${waiting}`]
   const until = deadline === undefined ? '' : ` until ${moment(deadline)}`
   const since = running && running.endedAt === undefined ? ` for ${duration(now - running.startedAt)}` : ''
-  return [head, ...steps, '', `  ${state.state} at ${state.step}${since}${until}`, ...call]
+  const isBetween = state.state === 'held' && running?.state === 'done'
+  const said = progress === undefined ? '' : progressText(progress)
+  return [
+    head,
+    ...steps,
+    '',
+    `  ${state.state} ${isBetween ? 'after' : 'at'} ${state.step}${since}${until}${said === '' ? '' : `, ${said}`}`,
+    ...(hold === undefined ? [] : [`  ${line(hold)}`]),
+    ...call,
+  ]
 }
 
 export const nothingRan = (environment: string): { lines: string[]; answer: StatusAnswer } => ({

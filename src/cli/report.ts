@@ -9,7 +9,7 @@ import { reportLines } from './report-text.js'
 export function define(command: Command): void {
   command
     .description('What a run did, step by step, from the journal.')
-    .argument('<run>', 'a run, like production-20261120-103015')
+    .argument('<run>', 'a run, like production-20261120-103015; of an environment, the newest')
     .addOption(
       new Option(
         '-o, --output <format>',
@@ -20,12 +20,10 @@ export function define(command: Command): void {
 
 export async function run(context: Context, command: Command): Promise<number> {
   const place = await context.placeOf(command.args[0] ?? '')
-  if (place.run === undefined)
-    throw failure(
-      'UsageInvalid',
-      `name a run of ${place.environment}: headgate history ${place.environment} lists them`,
-    )
-  const report = await look(await context.engine(), place, { command: 'report', run: place.run })
+  const engine = await context.engine()
+  const run = place.run ?? (await look(engine, place, { command: 'history' })).runs[0]?.run
+  if (run === undefined) throw failure('RunUnknown', `${place.environment} had no runs so far`)
+  const report = await look(engine, place, { command: 'report', run })
   const { terminal } = context
   const { output = terminal.isTty ? 'text' : 'markdown' } = command.opts<{ output?: string }>()
   terminal.answer({ schema: 'headgate/report/1', ...report })

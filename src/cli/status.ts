@@ -6,6 +6,7 @@ import { listEnvironments, type Place } from '../client/runs.js'
 import { type Standing, standingOf } from '../client/standing.js'
 import { failure } from '../domain/failures.js'
 import { EXIT } from '../domain/outcome.js'
+import type { LookAnswers } from '../domain/look.js'
 import type { Report } from '../domain/report.js'
 import type { Context } from './context.js'
 import { endedBefore, nothingRan, type StatusAnswer, statusAnswer, statusLines } from './output-status.js'
@@ -44,31 +45,59 @@ async function statusOf(context: Context, name: string): Promise<{ lines: string
   const engine = await context.engine()
   const standing = await standingOf(engine, place)
   if (standing && (place.run === undefined || runOf(standing) === place.run)) {
-    const since = await recoveredSince(engine, place, standing)
-    if (since) return endedBefore(since)
-    return {
-      lines: statusLines(place.environment, standing, Date.now()),
-      answer: statusAnswer(place.environment, standing),
-    }
+    const journaled = standing.ending === undefined ? undefined : await knownBetter(engine, place, standing)
+    if (journaled) return 'lines' in journaled ? journaled : endedBefore(journaled)
+    return shown(place, standing)
   }
-  const run = place.run ?? (await newestInJournal(engine, place))
+  const run = place.run ?? (await runsInJournal(engine, place))[0]?.run
   if (run === undefined) return nothingRan(place.environment)
   return endedBefore(await look(engine, place, { command: 'report', run }))
 }
 
+type Shown = ReturnType<typeof endedBefore>
+
+/**
+ * What the journal knows better than the newest workflow, which has ended: a run that is still open, one that is being
+ * recovered or was, and the newest one where the workflow became no run (it was refused). Undefined where no worker tells.
+ */
+async function knownBetter(
+  engine: Engine,
+  place: Place & { run?: string },
+  standing: Standing,
+): Promise<Report | Shown | undefined> {
+  if (place.run !== undefined) return recoveredSince(engine, place, standing)
+  const runs = await runsInJournal(engine, place)
+  const open = runs.find(({ state, kind }) => state === 'open' && kind !== 'backup')
+  if (open !== undefined) {
+    const recovery = await standingOf(engine, place, 'recover').catch(() => undefined)
+    if (recovery?.state?.run === open.run && recovery.ending === undefined) return shown(place, recovery)
+    if (open.run !== runOf(standing)) return reportOf(engine, place, open.run)
+  }
+  const [newest] = runs
+  if (runOf(standing) === '' && newest !== undefined) return reportOf(engine, place, newest.run)
+  return recoveredSince(engine, place, standing)
+}
+
+const reportOf = (engine: Engine, place: Place, run: string): Promise<Report | undefined> =>
+  look(engine, place, { command: 'report', run }).catch(() => undefined)
+
+const shown = ({ environment }: Place, standing: Standing): Shown => ({
+  lines: statusLines(environment, standing, Date.now()),
+  answer: statusAnswer(environment, standing),
+})
+
 /** A recovery ends a run in the journal: its own workflow does not know of it. */
 async function recoveredSince(engine: Engine, place: Place, standing: Standing): Promise<Report | undefined> {
   if (standing.ending?.outcome !== 'needs-operator' || runOf(standing) === '') return undefined
-  const report = await look(engine, place, { command: 'report', run: runOf(standing) }).catch(() => undefined)
+  const report = await reportOf(engine, place, runOf(standing))
   const { outcome, acceptedBy } = report?.ending ?? {}
   const isOver = outcome !== undefined && (outcome !== 'needs-operator' || acceptedBy !== undefined)
   return isOver ? report : undefined
 }
 
-/** Of a Temporal that knows nothing of it any more; undefined where no worker could tell. */
-async function newestInJournal(engine: Engine, place: Place): Promise<string | undefined> {
-  const history = await look(engine, place, { command: 'history' }).catch(() => undefined)
-  return history?.runs[0]?.run
+/** Newest first, also those of a Temporal that knows nothing of them any more; none where no worker could tell. */
+async function runsInJournal(engine: Engine, place: Place): Promise<LookAnswers['history']['runs']> {
+  return (await look(engine, place, { command: 'history' }).catch(() => undefined))?.runs ?? []
 }
 
 const runOf = ({ state, ending }: Standing): string => state?.run ?? ending?.run ?? ''

@@ -1,3 +1,4 @@
+import { look } from '../client/look.js'
 import { handleOf, requireWorker, stateOf, tell } from '../client/runs.js'
 import type { SteeringMessage } from '../domain/approval.js'
 import { failure } from '../domain/failures.js'
@@ -27,8 +28,21 @@ export async function openRun(
       'RunUnknown',
       `${place.run} is not open: the newest run of ${place.environment} is ${state.run || 'not planned yet'}`,
     )
-  if (state.ending)
-    throw failure('RunUnknown', `no run is open on ${place.environment}: ${state.run} ended, ${state.ending.outcome}`)
+  if (state.ending) {
+    const { runs } = await look(engine, place, { command: 'history' })
+    const open = runs.find((one) => one.state === 'open' && one.kind !== 'backup')
+    if (open)
+      throw failure(
+        'RunUnknown',
+        `run ${open.run} is open on ${place.environment}, but no workflow carries it`,
+        undefined,
+        {
+          hint: `headgate recover ${open.run} shows what is known of it, and asks what to do`,
+        },
+      )
+    const last = state.run === '' ? '' : `: ${state.run} ended, ${state.ending.outcome}`
+    throw failure('RunUnknown', `no run is open on ${place.environment}${last}`)
+  }
   return { handle, state }
 }
 

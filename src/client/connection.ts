@@ -1,6 +1,7 @@
+import { accessSync, constants } from 'node:fs'
 import { Client, Connection } from '@temporalio/client'
 import { loadClientConnectConfig } from '@temporalio/envconfig'
-import { failure, messageOf } from '../domain/failures.js'
+import { failure, knownFailure, messageOf } from '../domain/failures.js'
 
 export interface Engine {
   client: Client
@@ -10,10 +11,12 @@ export interface Engine {
 }
 
 const CONNECT_TIMEOUT_MS = 5_000
+/** gRPC's status code. */
+const NOT_FOUND = 5
 
 /** Connects to Temporal as envconfig says (address, TLS, API key, profiles). `address` wins. Throws `TemporalUnreachable`. */
 export async function connectEngine(address?: string): Promise<Engine> {
-  const { connectionOptions, namespace = 'default' } = loadClientConnectConfig()
+  const { connectionOptions, namespace = 'default' } = temporalSettings()
   const merged = {
     ...connectionOptions,
     ...(address === undefined ? {} : { address }),
@@ -22,10 +25,40 @@ export async function connectEngine(address?: string): Promise<Engine> {
   const where = merged.address ?? 'localhost:7233'
   try {
     const connection = await Connection.connect(merged)
+    await requireNamespace(connection.workflowService, namespace, where)
     return { client: new Client({ connection, namespace }), address: where, namespace, close: () => connection.close() }
   } catch (error) {
+    if (knownFailure(error)) throw error
     throw failure('TemporalUnreachable', `cannot reach Temporal at ${where}: ${messageOf(error)}`, error)
   }
+}
+
+/** What variables and profiles say of Temporal. Throws `ConfigurationInvalid`. */
+export function temporalSettings(): ReturnType<typeof loadClientConnectConfig> {
+  const file = process.env.TEMPORAL_CONFIG_FILE
+  try {
+    if (file) accessSync(file, constants.R_OK)
+    return loadClientConnectConfig()
+  } catch (error) {
+    const set = Object.keys(process.env).filter((name) => name.startsWith('TEMPORAL_'))
+    throw failure('ConfigurationInvalid', `the settings of Temporal cannot be used: ${messageOf(error)}`, error, {
+      hint: `look at ${set.sort().join(', ') || 'temporal.toml'}`,
+    })
+  }
+}
+
+/** Throws `TemporalUnreachable` where the server says that it has no such namespace. */
+export async function requireNamespace(
+  service: Pick<Connection['workflowService'], 'describeNamespace'>,
+  namespace: string,
+  where: string,
+): Promise<void> {
+  const answer = await service.describeNamespace({ namespace }).catch((error: unknown) => error)
+  const isMissing = answer instanceof Error && 'code' in answer && answer.code === NOT_FOUND
+  if (!isMissing) return
+  throw failure('TemporalUnreachable', `Temporal at ${where} has no namespace ${namespace}`, answer, {
+    hint: 'set TEMPORAL_NAMESPACE to one that it has',
+  })
 }
 
 /** Connects to a dev server of this machine, whatever variables and profiles say of other servers. Throws `TemporalUnreachable`. */
@@ -40,4 +73,4 @@ export async function connectLocal(address: string): Promise<Engine> {
 }
 
 /** Whether a variable or a profile says where Temporal is; if not, a dev server of this machine may be used. */
-export const isTemporalConfigured = (): boolean => loadClientConnectConfig().connectionOptions.address !== undefined
+export const isTemporalConfigured = (): boolean => temporalSettings().connectionOptions.address !== undefined

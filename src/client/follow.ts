@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { WorkflowHandle } from '@temporalio/client'
 import type { Ending, RunState, StepLine } from '../domain/run.js'
@@ -47,6 +48,8 @@ export async function* follow(
   const seen = new Seen()
   const stop = new AbortController()
   const either = AbortSignal.any([signal, stop.signal])
+  // Each call that is asked again while a run lasts listens to it.
+  setMaxListeners(0, either)
   const execution = client.workflow.getHandle(handle.workflowId, executionId)
   // A question left open would be asked again once the connection is closed, and that throws where nobody catches it.
   const closed = client.withAbortSignal(either, () => endingWhenClosed(execution, () => seen.run, either))

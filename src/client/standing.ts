@@ -1,15 +1,19 @@
 import { ServiceError, WorkflowNotFoundError } from '@temporalio/client'
 import { failure, messageOf } from '../domain/failures.js'
+import type { RunKind } from '../domain/plan.js'
 import type { Ending, RunState } from '../domain/run.js'
 import type { Engine } from './connection.js'
 import { endingWhenClosed } from './ended.js'
-import { type Place, requireWorker, workflowIdOf } from './runs.js'
+import { type Progress, progressOf } from './progress.js'
+import { type Place, workflowIdOf } from './runs.js'
 
 /** Where the newest run of an environment stands. */
 export interface Standing {
   /** What the run itself says; absent where no worker could answer. */
   state?: RunState
   ending?: Ending
+  /** What the step says that runs now, and whether it is tried again. */
+  progress?: Progress
   /** Why it makes no progress: its workflow tasks fail. */
   stuck?: string
   /** The execution that was looked at. */
@@ -21,9 +25,13 @@ const ANSWER_MS = 5_000
 const FAILED_TASKS = 2
 
 /** Undefined where Temporal knows no run. Throws `WorkerMissing` for an open run whose worker is away. */
-export async function standingOf(engine: Engine, place: Place): Promise<Standing | undefined> {
+export async function standingOf(
+  engine: Engine,
+  place: Place,
+  kind: RunKind = 'deploy',
+): Promise<Standing | undefined> {
   const { client } = engine
-  const newest = client.workflow.getHandle(workflowIdOf('deploy', place))
+  const newest = client.workflow.getHandle(workflowIdOf(kind, place))
   const described = await newest.describe().catch((error: unknown) => {
     if (error instanceof WorkflowNotFoundError) return undefined
     throw error
@@ -42,14 +50,18 @@ export async function standingOf(engine: Engine, place: Place): Promise<Standing
     const closed = () => endingWhenClosed(handle, () => run, AbortSignal.timeout(ANSWER_MS))
     return { ...told, ending: told.state?.ending ?? (await closed()), executionId }
   }
-  if ('state' in asked)
-    return { state: asked.state, executionId, ...(asked.state.ending ? { ending: asked.state.ending } : {}) }
+  if ('state' in asked) {
+    const { ending } = asked.state
+    if (ending) return { state: asked.state, executionId, ending }
+    const progress = await progressOf(engine, newest)
+    return { state: asked.state, executionId, ...(progress === undefined ? {} : { progress }) }
+  }
   const attempts = described.raw.pendingWorkflowTask?.attempt ?? 0
   if (attempts > FAILED_TASKS)
     return { stuck: `its workflow task failed ${attempts - 1} times: ${asked.why}`, executionId }
-  await requireWorker(engine, place)
+  const { HeadgateStep: [step] = [] } = described.searchAttributes
   throw failure(
     'WorkerMissing',
-    `${run === '' ? 'a run' : `run ${run}`} is open on ${place.environment}, but no worker answers`,
+    `${run === '' ? 'a run' : `run ${run}`} is open on ${place.environment}${typeof step === 'string' ? `, at ${step}` : ''}, but no worker answers`,
   )
 }

@@ -89,6 +89,7 @@ export const SUCCEEDED: Record<RunKind, { database: string; services: string }> 
 }
 
 const NONE = 'none are configured'
+const NOT_TOUCHED = 'not touched'
 
 function consumersAfter(outcome: Outcome, paused: boolean, isAccepted: boolean): string {
   if (outcome !== 'needs-operator' || isAccepted) return 'as before the run'
@@ -104,7 +105,7 @@ export function endingOf(facts: {
   database?: string | undefined
   services?: string | undefined
   paused?: boolean
-  /** Whether any service, any consumer is configured; else nothing is said of them. */
+  /** Whether any service is configured, and any consumer paused by such a run; else nothing is said of them. */
   serves?: boolean
   pauses?: boolean
   next?: string
@@ -122,7 +123,7 @@ export function endingOf(facts: {
     reason,
     database: facts.database ?? DATABASE[outcome],
     services: facts.serves === false ? NONE : (facts.services ?? SERVICES[outcome]),
-    consumers: facts.pauses === false ? NONE : consumersAfter(outcome, facts.paused === true, !isOpen),
+    consumers: facts.pauses === false ? NOT_TOUCHED : consumersAfter(outcome, facts.paused === true, !isOpen),
     next: facts.next ?? (isOpen ? `headgate recover ${run}` : `headgate report ${run}`),
     ...(failure === undefined ? {} : { code: FAILURES[failure.code].code, hint: hintOf(failure) }),
     ...(acceptedBy === undefined ? {} : { acceptedBy }),

@@ -65,7 +65,7 @@ export const FAILURES = {
     code: 'E111',
     retryable: false,
     cause: 'fault',
-    hint: 'start `headgate worker` beside the database (on your own machine: `headgate dev`); one that runs says what it serves',
+    hint: 'see that project and environment are right, and start `headgate worker` beside the database (on your own machine: `headgate dev`); one that runs says what it serves',
   },
   JournalUnavailable: {
     code: 'E120',
@@ -113,7 +113,7 @@ export const FAILURES = {
     code: 'E131',
     retryable: false,
     cause: 'guard',
-    hint: 'put right what the message names in the release`s migrations, then plan again',
+    hint: "put right what the message names in the release's migrations, then plan again",
   },
   GuardFailed: {
     code: 'E132',
@@ -127,13 +127,13 @@ export const FAILURES = {
     cause: 'guard',
     hint: 'let that run end: `headgate status` says where it is, what it waits for, and what to type',
   },
+  PreviousUnknown: { code: 'E134', retryable: false, cause: 'guard', hint: 'make the service tell its current tag' },
   RunTaken: {
     code: 'E135',
     retryable: false,
     cause: 'guard',
     hint: 'see what became of the run with `headgate report`: this workflow does nothing more for it',
   },
-  PreviousUnknown: { code: 'E134', retryable: false, cause: 'guard', hint: 'make the service tell its current tag' },
   FenceLost: { code: 'E140', retryable: true, cause: 'fault', hint: 'a later attempt has taken over; nothing to do' },
   ConsumerNotQuiet: { code: 'E201', retryable: false, cause: 'fault', hint: 'find out why the consumer does not stop' },
   ConsumerNotMoving: {
@@ -153,7 +153,7 @@ export const FAILURES = {
     code: 'E204',
     retryable: true,
     cause: 'fault',
-    hint: 'put right what the message names (space, rights, pg_dump`s version), then try again',
+    hint: "put right what the message names (space, rights, pg_dump's version), then try again",
   },
   BackupDamaged: {
     code: 'E205',
@@ -185,20 +185,20 @@ export const FAILURES = {
     retryable: false,
     hiccup: true,
     cause: 'fault',
-    hint: 'look at the service`s log, then deploy again',
+    hint: "look at the service's log, then deploy again",
   },
   NotReady: {
     code: 'E221',
     retryable: false,
     hiccup: true,
     cause: 'fault',
-    hint: 'look at the service`s log, then deploy again',
+    hint: "look at the service's log, then deploy again",
   },
   SmokeFailed: {
     code: 'E222',
     retryable: false,
     cause: 'fault',
-    hint: 'look at the answer in the report and at the service`s log, then deploy again',
+    hint: "look at the answer in the report and at the service's log, then deploy again",
   },
   RestoreForbidden: {
     code: 'E230',

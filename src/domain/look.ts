@@ -35,6 +35,8 @@ export interface LookAnswers {
   info: {
     database: string
     dirty?: string
+    /** What does not fit between ledger and files: edited, missing, out of order. */
+    problems?: string[]
     migrations: { version: string; name: string; phase: 'expand' | 'contract'; state: 'installed' | 'pending' }[]
   }
   database: { database: string; protected: boolean }

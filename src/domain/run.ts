@@ -119,6 +119,8 @@ export const RunState = z.strictObject({
   /** The one command to type, when it waits for a person. */
   waiting: z.string().optional(),
   deadline: z.number().optional(),
+  /** A hold that was asked for and is not in force yet, in words. */
+  hold: z.string().optional(),
   lines: z.array(StepLine),
   ending: Ending.optional(),
 })

@@ -7,9 +7,9 @@ import {
   ActivityResetError,
   Client,
 } from '@temporalio/client'
-import { loadClientConnectConfig } from '@temporalio/envconfig'
 import { DefaultLogger, type LogLevel, NativeConnection, Runtime, Worker } from '@temporalio/worker'
 import { tell } from '../activities/conclude.js'
+import { requireNamespace, temporalSettings } from '../client/connection.js'
 import { createActivities } from '../activities/index.js'
 import { environmentNames, projectName, readConfigurationFile, type Settings } from '../adapters/configuration/index.js'
 import { failure, messageOf } from '../domain/failures.js'
@@ -167,10 +167,16 @@ function installRuntime(level: LogLevel): void {
     shutdownSignals: [],
     logger: new DefaultLogger(level, ({ level, message, meta }) => {
       if (message === 'Activity failed' || message === 'Workflow task failed') return
-      process.stderr.write(`${level} ${message}${meta?.error ? `: ${messageOf(meta.error)}` : ''}\n`)
+      const at = new Date().toISOString()
+      const of = typeof meta?.workflowId === 'string' ? ` ${meta.workflowId}` : ''
+      process.stderr.write(`${at} ${level}${of} ${message}${meta?.error ? `: ${reasonOf(meta.error)}` : ''}\n`)
     }),
   })
 }
+
+/** The innermost: an activity that failed says no more than that it did. */
+const reasonOf = (error: unknown): string =>
+  error instanceof Error && error.cause instanceof Error ? reasonOf(error.cause) : messageOf(error)
 
 /** Names the Temporal that is connected: one that never knew a run cannot tell that its workflow is gone. */
 async function engineOf({ workflowService }: NativeConnection, namespace: string): Promise<string> {
@@ -179,18 +185,23 @@ async function engineOf({ workflowService }: NativeConnection, namespace: string
 }
 
 async function connect(address: string | undefined): Promise<{ connection: NativeConnection; namespace: string }> {
-  const { connectionOptions, namespace } = loadClientConnectConfig()
+  const { connectionOptions, namespace = 'default' } = temporalSettings()
   const merged = { ...connectionOptions, ...(address === undefined ? {} : { address }) }
+  const where = merged.address ?? 'localhost:7233'
+  const connection = await NativeConnection.connect(merged).catch((error: unknown) => {
+    throw failure('TemporalUnreachable', `cannot reach Temporal at ${where}: ${innermost(messageOf(error))}`, error)
+  })
   try {
-    return { connection: await NativeConnection.connect(merged), namespace: namespace ?? 'default' }
+    await requireNamespace(connection.workflowService, namespace, where)
+    return { connection, namespace }
   } catch (error) {
-    throw failure(
-      'TemporalUnreachable',
-      `cannot reach Temporal at ${merged.address ?? 'localhost:7233'}: ${messageOf(error)}`,
-      error,
-    )
+    await connection.close().catch(() => {})
+    throw error
   }
 }
+
+/** What the operating system said, out of the words of all that it passed. */
+const innermost = (text: string): string => /message: "([^"]+)"/.exec(text)?.[1] ?? text
 
 /** An environment whose references do not resolve yet is served all the same: its runs say what is missing. */
 async function queueOf(

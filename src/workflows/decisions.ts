@@ -88,7 +88,7 @@ export class Decisions {
     const question = this.#question()
     if (!question) return refuse('the run does not wait for an approval now')
     const { data } = DecisionMessage.safeParse(message)
-    if (!data) return refuse('send { "by": "your name", "digest": "the plan`s digest" }')
+    if (!data) return refuse(`send { "by": "your name", "digest": "the plan's digest" }`)
     const { run, digest, stage, expires } = data
     if (run !== undefined && run !== question.run) refuse(`this is run ${question.run}, not ${run}`)
     if (stage !== undefined && stage !== question.stage) refuse(`stage ${question.stage} waits, not ${stage}`)

@@ -249,7 +249,7 @@ export class Run {
           ? {
               database: 'unchanged, nothing pending',
               services: 'as before',
-              next: `headgate info ${this.#input.environment}`,
+              next: `headgate info ${this.#input.environment}${this.#tagOption()}`,
             }
           : {}),
       }),
@@ -329,9 +329,13 @@ export class Run {
 
   /** Where there is no run to report: what shows how things stand. */
   #lookAgain(): string {
-    const { environment, tag } = this.#input
+    const { environment } = this.#input
     if (this.#kind !== 'deploy' && this.#kind !== 'migrate') return `headgate status ${environment}`
-    return `headgate plan ${environment}${tag === undefined ? '' : ` --tag ${tag}`}`
+    return `headgate plan ${environment}${this.#tagOption()}`
+  }
+
+  #tagOption(): string {
+    return this.#input.tag === undefined ? '' : ` --tag ${this.#input.tag}`
   }
 
   /** The clone has served once the database is proven and its dump is kept. Housekeeping never changes an outcome. */
@@ -469,6 +473,7 @@ export class Run {
       stage: this.#stageNumber,
       ...(waiting === undefined ? {} : { waiting }),
       ...(awaiting === 'approval' && this.#deadline !== undefined ? { deadline: this.#deadline } : {}),
+      ...(this.#steering.holdToCome === undefined ? {} : { hold: this.#steering.holdToCome }),
       lines,
       ...(this.#ending ? { ending: this.#ending } : {}),
     }

@@ -39,6 +39,13 @@ export class Steering {
     return this.#held?.now === true ? this.#held.by : undefined
   }
 
+  /** A hold that was asked for and is not in force yet, in words. */
+  get holdToCome(): string | undefined {
+    if (this.#held === undefined || this.awaiting === 'hold') return undefined
+    const { by, now } = this.#held
+    return `a hold${by === '' ? '' : ` by ${by}`} is noted: ${now ? 'before the next step' : 'at the next point where the gate is open'}`
+  }
+
   get cancelled(): { by: string; native: boolean } | undefined {
     return this.#cancel
   }

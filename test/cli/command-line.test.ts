@@ -110,7 +110,6 @@ test.each<[string, string[], string]>([
   ['a project that is no name', ['status', 'staging', '--project', 'Shop!'], '--project: a name is'],
   ['no project and no file', ['status', 'staging'], 'which project?'],
   ['an output that is none', ['status', '-o', 'xml'], 'xml'],
-  ['a report of no run', ['report', 'staging', '--project', 'shop'], 'name a run of staging'],
   [
     'two ways to recover',
     ['recover', 'staging', '--finish', '--accept', '--project', 'shop'],

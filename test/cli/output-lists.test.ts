@@ -9,10 +9,10 @@ const LINES = [
 
 test('where nothing is missing the doctor prints no SQL', () => {
   expect(doctorLines({ host: 'db1', lines: LINES, grants: [] })).toEqual([
+    'on db1:',
     '  ok  worker                polls headgate-shop-staging',
     '  ok  journal               in database headgate',
     '  ok  rights                postgres may make databases, and shop is its own',
-    '  on  db1',
   ])
 })
 
@@ -22,9 +22,9 @@ test('what only narrows what a run can do is told apart from what stands in its 
     { what: 'backups', ok: false, found: 'no clone: the gate cannot be closed' },
   ]
   expect(doctorLines({ host: 'db1', lines, grants: [] })).toEqual([
+    'on db1:',
     '  no  migrations            there are no migrations in migrations',
     '  --  backups               no clone: the gate cannot be closed',
-    '  on  db1',
   ])
 })
 

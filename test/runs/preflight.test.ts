@@ -1,6 +1,7 @@
-import { readdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
+import { headgate } from '../support/command-line.js'
 import { World, type WorldOptions } from '../support/world.js'
 
 let world: World
@@ -23,6 +24,24 @@ test('a folder for dumps that cannot be written to is found before anybody is pa
   const ending = await world.ending()
   expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'aborted', exit: 4, cause: 'guard' })
   expect(ending.reason).toContain('/dev/null/backups')
+  expect(pausesAsked()).toBe(0)
+  expect(await world.serving()).toBe('1')
+})
+
+test('a machine without pg_dump is found before anybody is paused, and doctor says so', async () => {
+  world = await World.create({ migrations: EXPAND })
+  const bin = join(world.folder, 'path')
+  await mkdir(bin)
+  for (const program of ['sh', 'cat', 'touch', 'rm', 'test', 'echo'])
+    await symlink(`/usr/bin/${program}`, join(bin, program))
+  await world.startWorker({ PATH: bin })
+  const doctor = await headgate(['doctor', 'staging', '--tag', '2'], world.folder, { TEMPORAL_ADDRESS: world.address })
+  expect(doctor.text).toMatch(/no {2}backup .*pg_dump/)
+  expect(doctor.exit).toBe(1)
+  await world.start()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'aborted', exit: 4, cause: 'guard' })
+  expect(ending.reason).toContain('pg_dump')
   expect(pausesAsked()).toBe(0)
   expect(await world.serving()).toBe('1')
 })

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../support/checker.js'
+import { headgate } from '../support/command-line.js'
 import { withControl } from '../support/test-database.js'
 import { World, type WorldOptions } from '../support/world.js'
 
@@ -27,6 +28,9 @@ async function stranded(): Promise<string> {
 
 const recovered = async (name: string, choice: string): ReturnType<World['ending']> =>
   world.ending(await world.start('recover', { recover: { run: name, choice } }))
+
+const typed = (...words: string[]): ReturnType<typeof headgate> =>
+  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
 
 const SLOW = { '0002_slow.sql': 'alter table orders add column note text; select pg_sleep(60)' }
 const HALF = {
@@ -56,6 +60,28 @@ test('a run that was terminated while it migrated is told of within seconds, and
   expect(world.consumer.state).toBe('paused')
   expect(await recovered(name, 'accept')).toMatchObject({ outcome: 'rolled-back', exit: 0 })
   expect(differences(before, await world.snapshot())).toEqual([])
+})
+
+test('it leads the status whatever was refused after it, doctor names it, and no backup waits for it', async () => {
+  await run({ migrations: SLOW })
+  await world.start()
+  await migrating()
+  const name = await stranded()
+  expect(await typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 4 })
+  const status = await typed('status', 'staging', '--exit-status')
+  expect(status.exit).toBe(6)
+  expect(status.text).toContain(name)
+  expect(status.text).toContain(`headgate recover ${name}`)
+  expect((await typed('cancel', 'staging')).text).toContain(`headgate recover ${name}`)
+  expect((await typed('doctor', 'staging')).text).toMatch(new RegExp(`no  open run .*${name}`))
+  const backup = await typed('backup', 'staging')
+  expect(backup.text).toContain(`run ${name} is open`)
+  expect(backup.exit).toBe(4)
+  expect(await recovered(name, 'accept')).toMatchObject({ exit: 0 })
+  expect((await typed('rollback', 'staging')).exit).not.toBe(0)
+  const after = await typed('status', 'staging', '--exit-status')
+  expect(after.text).toContain(`${name}: ended`)
+  expect(after.text).not.toContain('headgate recover')
 })
 
 test('one that had committed a part is put back when a person says so', async () => {

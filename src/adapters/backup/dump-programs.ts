@@ -23,17 +23,17 @@ const PROGRESS_MS = 2_000
 /** The first major version whose server notices by itself that its client is gone. */
 const CHECKS_CONNECTION = 14
 
-/** Throws `BackupFailed` (`pg_restore`: `RestoreFailed`) naming both versions unless the program is at least as new as the server. */
+/** The program's name and version. Throws `BackupFailed` (`pg_restore`: `RestoreFailed`) naming both versions unless it is at least as new as the server, `ToolMissing`. */
 export async function requireVersion(
   programs: DumpPrograms,
   name: 'pg_dump' | 'pg_restore',
   server: { serverMajor: number; serverVersion: string },
   signal: AbortSignal,
-): Promise<void> {
+): Promise<string> {
   const command = [pathOf(programs, name), '--version']
   const { stdout } = await runProgram({ name: `${name} --version`, command, timeoutMs: VERSION_WITHIN_MS }, signal)
   const version = /\) (\d+)(\S*)/.exec(stdout)
-  if (version && Number(version[1]) >= server.serverMajor) return
+  if (version && Number(version[1]) >= server.serverMajor) return `${name} ${version[1]}${version[2]}`
   const found = version ? `${version[1]}${version[2]}` : 'of an unknown version'
   const code = name === 'pg_dump' ? 'BackupFailed' : 'RestoreFailed'
   throw failure(code, `${name} is ${found}, older than the server: ${server.serverVersion}`)

@@ -36,6 +36,16 @@ export function createDumpEngine(options: DumpOptions): BackupEngine {
     take: (request, fence) =>
       withControl(controlTarget, fence.applicationName, (control) => take(options, control, request, fence)),
     verify: (manifest, signal) => verify(options, manifest, signal),
+    describe: async (signal) => {
+      const facts = await withControl(controlTarget, 'headgate tools', (control) =>
+        requireFacts(control, target.database),
+      )
+      // Both: what was dumped and cannot be restored is no way back.
+      return [
+        await requireVersion(options, 'pg_dump', facts, signal),
+        await requireVersion(options, 'pg_restore', facts, signal),
+      ]
+    },
     async restoreBeside(manifest, beside, fence, { elsewhere = false } = {}) {
       if (!elsewhere) requireDatabase(manifest, target.database)
       await verifyBytes(options, manifest, fence.signal)

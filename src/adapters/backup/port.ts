@@ -41,6 +41,8 @@ export interface BackupEngine {
    * the live database is not touched.
    */
   restoreBeside(manifest: Manifest, beside: string, fence: Fence, options?: { elsewhere?: boolean }): Promise<string>
+  /** The tools it needs, by name and version. Throws `ToolMissing` or what says which one is too old. Absent where it needs none. */
+  describe?(signal: AbortSignal): Promise<string[]>
   /** Removes the backup for good. Twice is once. Absent where no run does so: dumps stay until a person prunes them. */
   drop?(manifest: Manifest, fence: Fence): Promise<void>
   /** The manifest with a hash of each table's rows, where `take` leaves them out: it takes seconds per GB. */

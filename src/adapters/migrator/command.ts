@@ -139,7 +139,7 @@ class Answer {
     try {
       return JSON.parse(this.#text)
     } catch (error) {
-      throw failure('PlanInvalid', 'the migrator`s status is not JSON', error)
+      throw failure('PlanInvalid', "the migrator's status is not JSON", error)
     }
   }
 }

@@ -63,6 +63,6 @@ const OWN_PROCESSES = [
 /** Reads the identity of the session's own database. Needs no rights beyond connecting. */
 export async function readIdentity(session: Client): Promise<DatabaseIdentity> {
   const { rows } = await session.query<DatabaseIdentity>(IDENTITY, [OWN_PROCESSES])
-  if (!rows[0]) throw failure('StateUnexpected', 'the session`s own database is not in pg_database')
+  if (!rows[0]) throw failure('StateUnexpected', "the session's own database is not in pg_database")
   return rows[0]
 }

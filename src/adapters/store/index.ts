@@ -18,6 +18,6 @@ export function createStore(url: string): BackupStore {
   try {
     return create(parsed)
   } catch (error) {
-    throw failure('ConfigurationInvalid', 'the store`s url is no absolute path on this host', error)
+    throw failure('ConfigurationInvalid', "the store's url is no absolute path on this host", error)
   }
 }

@@ -12,7 +12,7 @@ const POLL_MS = 300
 export async function untilOrdersCome({ shop }: Ground, signal: AbortSignal): Promise<void> {
   const deadline = performance.now() + WITHIN_MS
   while ((await shop.look(signal)).acknowledged < ENOUGH) {
-    if (performance.now() > deadline) throw failure('Unexpected', 'the shop`s client was told of no orders')
+    if (performance.now() > deadline) throw failure('Unexpected', "the shop's client was told of no orders")
     await pause(POLL_MS, undefined, { signal })
   }
 }

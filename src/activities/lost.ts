@@ -1,0 +1,13 @@
+import type { Journal } from '../adapters/journal/journal.js'
+import type { RunRecord } from '../adapters/journal/runs.js'
+import { listEvents } from '../adapters/journal/steps.js'
+
+/** Why nobody carries the run any more, as the reconciler found it; undefined where somebody does, or it waits for a person. */
+export async function lostBecause(journal: Journal, run: RunRecord): Promise<string | undefined> {
+  if (run.outcome !== undefined) return undefined
+  const events = await listEvents(journal, run.name)
+  const told = events.findLast(
+    ({ type, body }) => (type === 'gone' || type === 'stuck') && body.carrier === run.carrier,
+  )
+  return told && String(told.body.why)
+}
