@@ -11,15 +11,21 @@ const FIRST_SESSIONS_MS = 2
 const FIRST_MS = 5_000
 const BLOCKERS_MS = 250
 
-/** Runs `work` while a second session watches: accounts for the tool's sessions behind the closed gate, and names who blocks us. */
+/**
+ * Runs `work` while a second session watches: accounts for the tool's sessions behind the closed gate, and names who blocks us.
+ * It begins when the watch has had its first look: a tool that only tells of its ledger may be gone within milliseconds.
+ */
 export async function watched<T>(
   step: Step,
   work: () => Promise<T>,
   onBlocked: (blocked: Blocked[]) => void = () => {},
 ): Promise<T> {
   const { site, run, fence } = step
-  const begun = performance.now()
   const stop = new AbortController()
+  let looks = (): void => {}
+  const firstLook = new Promise<void>((resolve) => {
+    looks = resolve
+  })
   const watching = withSession(
     withDatabase(site.control, 'postgres'),
     { applicationName: fence.applicationName },
@@ -27,6 +33,7 @@ export async function watched<T>(
       const names = [fence.applicationName, STATUS_SESSION]
       const seen = new Set<string>()
       let lookedAt = 0
+      const begun = performance.now()
       while (!stop.signal.aborted) {
         if (run.gate === 'closed') {
           for (const own of await sessionsNamed(session, run.database, names)) {
@@ -39,11 +46,15 @@ export async function watched<T>(
           lookedAt = performance.now()
           onBlocked(await blockedSessions(session, run.database, fence.applicationName))
         }
+        looks()
         const isFirst = performance.now() - begun < FIRST_MS
         await new Promise((resolve) => setTimeout(resolve, isFirst ? FIRST_SESSIONS_MS : SESSIONS_MS))
       }
     },
-  ).catch(() => {})
+  )
+    .catch(() => {})
+    .finally(looks)
+  await firstLook
   try {
     return await work()
   } finally {
