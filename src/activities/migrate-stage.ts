@@ -11,6 +11,7 @@ import { type ChangingActivity, changing, type Step } from './changing.js'
 import { reopen } from './gate.js'
 import type { Dependencies } from './site.js'
 import { hasCommitted, hasLeftSomething } from './stage-committed.js'
+import { vouched } from './vouch.js'
 import { asked, watched } from './watch.js'
 
 const BACKOFF_MS = 500
@@ -128,6 +129,7 @@ async function upWithinBudget(step: Step): Promise<void> {
               lockTimeoutMs: timeout,
               lockBudgetMs: Math.max(timeout, Math.round(deadline - performance.now())),
               statementTimeoutMs: statementTimeout,
+              asking: (work) => vouched(step, work),
             },
             site.target,
             fence,

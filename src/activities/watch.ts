@@ -3,6 +3,7 @@ import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
 import { STATUS_SESSION } from '../domain/names.js'
 import type { Step } from './changing.js'
+import { vouched } from './vouch.js'
 
 /** Short sessions of a tool are seen at this pace; one that is missed makes the gate count as open, never as closed. */
 const SESSIONS_MS = 20
@@ -18,7 +19,7 @@ const BLOCKERS_MS = 250
 export async function watched<T>(
   step: Step,
   work: () => Promise<T>,
-  onBlocked: (blocked: Blocked[]) => void = () => {},
+  onBlocked?: (blocked: Blocked[]) => void,
 ): Promise<T> {
   const { site, run, fence } = step
   const stop = new AbortController()
@@ -31,18 +32,18 @@ export async function watched<T>(
     { applicationName: fence.applicationName },
     async (session) => {
       const names = [fence.applicationName, STATUS_SESSION]
-      const seen = new Set<string>()
+      const seen = new Map<string, Promise<void>>()
       let lookedAt = 0
       const begun = performance.now()
       while (!stop.signal.aborted) {
         if (run.gate === 'closed') {
           for (const own of await sessionsNamed(session, run.database, names)) {
             const key = `${own.pid}/${own.startedAt}`
-            if (!seen.has(key)) await fence.recordSession(own)
-            seen.add(key)
+            // Not waited for: the next session may be gone by then.
+            if (!seen.has(key)) seen.set(key, fence.recordSession(own))
           }
         }
-        if (performance.now() - lookedAt > BLOCKERS_MS) {
+        if (onBlocked && performance.now() - lookedAt > BLOCKERS_MS) {
           lookedAt = performance.now()
           onBlocked(await blockedSessions(session, run.database, fence.applicationName))
         }
@@ -50,6 +51,7 @@ export async function watched<T>(
         const isFirst = performance.now() - begun < FIRST_MS
         await new Promise((resolve) => setTimeout(resolve, isFirst ? FIRST_SESSIONS_MS : SESSIONS_MS))
       }
+      await Promise.all(seen.values())
     },
   )
     .catch(() => {})
@@ -65,4 +67,6 @@ export async function watched<T>(
 
 /** Asks the migrator behind the gate: what a tool opens that tells of its ledger itself is accounted for. */
 export const asked = <T>(step: Step, work: () => Promise<T>): Promise<T> =>
-  step.site.migrator.ledgerTable === undefined && step.run.gate === 'closed' ? watched(step, work) : work()
+  step.site.migrator.ledgerTable === undefined && step.run.gate === 'closed'
+    ? vouched(step, () => watched(step, work))
+    : work()

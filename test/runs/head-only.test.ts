@@ -27,7 +27,7 @@ afterEach(async () => {
 })
 
 /** A company whose tool cannot stop before head. */
-async function headOnlyWorld(migrations: ToolMigration[], writesLate = false): Promise<void> {
+async function headOnlyWorld(migrations: ToolMigration[], writesLate = false, status: string[] = []): Promise<void> {
   const file = 'releases/{tag}/migrations.json'
   world = await World.create({
     migrations: {},
@@ -36,7 +36,7 @@ async function headOnlyWorld(migrations: ToolMigration[], writesLate = false): P
     configuration: {
       migrator: {
         kind: 'command',
-        status: [process.execPath, TOOL, 'status', file],
+        status: [...status, process.execPath, TOOL, 'status', file],
         up: [process.execPath, TOOL, 'up', file],
       },
     },
@@ -90,6 +90,16 @@ test('where a later migration fails a contract statement may have committed: a p
 
 test('where an expand migration fails after another has committed the database is put back: the sessions of the tool are known', async () => {
   await headOnlyWorld([NOTE, { version: '3', sql: 'select 1 / 0' }], true)
+  const before = await world.snapshot()
+  await world.start()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'restored', exit: 5 })
+  expect(differences(before, await world.snapshot())).toEqual([])
+})
+
+test('sessions in which it only tells of its ledger are known to have written nothing, also where nobody saw them', async () => {
+  // Nameless, they are nobody's that the watch looks for.
+  await headOnlyWorld([NOTE, { version: '3', sql: 'select 1 / 0' }], true, ['/usr/bin/env', '-u', 'PGAPPNAME'])
   const before = await world.snapshot()
   await world.start()
   const ending = await world.ending()

@@ -167,6 +167,16 @@ export async function recordLook(
   )
 }
 
+/** Sessions that nobody saw, and of which it is proven that they wrote nothing: each stands for one that was counted. */
+export async function recordVouched(journal: Journal, run: string, sessions: number): Promise<void> {
+  await journal.write((sql) =>
+    sql('insert into gate_sessions select $1, -n, clock_timestamp() from generate_series(1, $2::int) n', [
+      run,
+      sessions,
+    ]),
+  )
+}
+
 /** Those that were accounted for since the gate was proven closed. */
 export const gateSessions = (journal: Journal, run: string): Promise<Pick<OwnSession, 'pid' | 'startedAt'>[]> =>
   journal.read(

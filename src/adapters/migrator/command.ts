@@ -103,7 +103,8 @@ export function commandMigrator(configuration: CommandConfiguration, context: Mi
     migrations: async (tag) => migrationsOf(await ask(tag, context.target), down !== undefined),
     ledger: async (session, tag = lastTag) => ledgerOf(await ask(tag, at(session, context.target))),
     up: async (request, target, fence) => {
-      const now = await ask(request.tag, target, fence.signal)
+      const { asking = (work) => work() } = request
+      const now = await asking(() => ask(request.tag, target, fence.signal))
       const question = {
         files: migrationsOf(now, false),
         ledger: ledgerOf(now),

@@ -22,6 +22,8 @@ export interface UpRequest {
   /** All tries for a lock together. */
   lockBudgetMs: number
   statementTimeoutMs: number
+  /** Runs what only tells of the ledger and opens sessions of its own: behind a closed gate they are accounted for. */
+  asking?: <T>(work: () => Promise<T>) => Promise<T>
 }
 
 /** The tool that owns the schema history. It never decides what is pending: the plan did. */

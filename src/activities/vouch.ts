@@ -1,0 +1,63 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { countGateSessions, gateSessions, recordVouched } from '../adapters/journal/steps.js'
+import { countsWrites, otherSessions, sessionCount, writeCount } from '../adapters/postgres/gate.js'
+import type { Step } from './changing.js'
+
+/** A tool that has ended may have a session that is still on its way out. */
+const GONE_WITHIN_MS = 2_000
+const POLL_MS = 20
+
+/**
+ * Runs `work`, which only looks, behind the closed gate. A tool's session may be gone before it was seen: where every one
+ * before was accounted for, nobody but ours is inside afterwards and no row has been written meanwhile, those that came and
+ * went unseen are accounted for as well. Whoever they were, they changed nothing.
+ */
+export async function vouched<T>(step: Step, work: () => Promise<T>): Promise<T> {
+  const before = await proven(step).catch(() => undefined)
+  try {
+    return await work()
+  } finally {
+    // What cannot be vouched for makes the gate count as open, never as closed.
+    if (before) await vouch(step, before).catch(() => {})
+  }
+}
+
+interface Proven {
+  writes: bigint
+  since: string
+}
+
+/** What has been written until now, where it is proven that all of it was ours. */
+async function proven(step: Step): Promise<Proven | undefined> {
+  const { run, control } = step
+  if (run.gate !== 'closed' || !(await countsWrites(control))) return undefined
+  // In this order: whoever wrote before the first look is still inside, or is counted by the last one.
+  const writes = await writeCount(control, run.database)
+  if (await hasStrangers(step)) return undefined
+  const { since } = await sessionCount(control, run.database)
+  return (await unaccounted(step)) === 0n ? { writes, since } : undefined
+}
+
+async function vouch(step: Step, before: Proven): Promise<void> {
+  const { site, run, control } = step
+  for (const started = performance.now(); await hasStrangers(step); await pause(POLL_MS))
+    if (performance.now() - started > GONE_WITHIN_MS) return
+  // In this order: whoever is counted is still inside, or all that he wrote is.
+  const others = await unaccounted(step)
+  const isSame = (await sessionCount(control, run.database)).since === before.since
+  if (others <= 0n || !isSame || (await hasStrangers(step))) return
+  if ((await writeCount(control, run.database)) !== before.writes) return
+  await recordVouched(site.journal, run.name, Number(others))
+}
+
+async function unaccounted({ site, run, control }: Step): Promise<bigint> {
+  const { sessions } = await sessionCount(control, run.database)
+  return sessions - (run.gateSessions ?? 0n) - (await countGateSessions(site.journal, run.name))
+}
+
+/** Whether anybody is inside who was not accounted for. */
+async function hasStrangers({ site, run, control }: Step): Promise<boolean> {
+  const inside = await otherSessions(control, run.database)
+  const known = await gateSessions(site.journal, run.name)
+  return inside.some(({ pid, startedAt }) => !known.some((one) => one.pid === pid && one.startedAt === startedAt))
+}
