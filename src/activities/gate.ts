@@ -104,14 +104,20 @@ export async function takeStock(step: Step): Promise<void> {
   const { site, run, control, fence } = step
   if (run.gate !== 'closed' || !(await explains(step))) return
   await allow(step, false)
-  await endSessions(control, run.database, { withinMs: END_WITHIN_MS }, fence)
-  const count = await sessionCount(control, run.database)
-  if ((await whyOpen(step, 'nobody')) !== undefined && !(await nobodyWroteSinceStock(step))) return
-  await recordEvent(site.journal, run.name, STOCK, {
-    snapshot: await currentSnapshot(control),
-    writes: (await writeCount(control, run.database)).toString(),
-  })
-  await begin(step, count)
+  for (;;) {
+    await endSessions(control, run.database, { withinMs: END_WITHIN_MS }, fence)
+    // In this order: whoever was on the way in when it was shut is in the count before anything of his is in the stock.
+    const stock = {
+      snapshot: await currentSnapshot(control),
+      writes: (await writeCount(control, run.database)).toString(),
+    }
+    const count = await sessionCount(control, run.database)
+    if ((await otherSessions(control, run.database)).length > 0) continue
+    if ((await whyOpen(step, 'nobody')) !== undefined && !(await nobodyWroteSinceStock(step))) return
+    await recordEvent(site.journal, run.name, STOCK, stock)
+    await begin(step, count)
+    return
+  }
 }
 
 async function nobodyWroteSinceStock({ site, run, control }: Step): Promise<boolean> {

@@ -34,7 +34,7 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
     return undefined
   })
   if (control) lines.push(rightsLine(control), ...(await wayBackLines(site, control, signal)))
-  const open = await openRunLine(site)
+  const open = await openRunLine(site).catch(() => undefined)
   if (open) lines.push(open)
   await look('migrator', async () => (await site.migrator.describe(tag ?? '')).join(', '))
   if (tag !== undefined || !isPerRelease(site))

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { isOnDatabaseOf, openRunOf } from '../adapters/journal/runs.js'
 import { recordLook } from '../adapters/journal/steps.js'
-import { ownSession } from '../adapters/postgres/account.js'
+import { beCounted, ownSession } from '../adapters/postgres/account.js'
 import { withSession } from '../adapters/postgres/session.js'
 import type { Target } from '../adapters/postgres/target.js'
 import type { Site } from './site.js'
@@ -22,6 +22,7 @@ export const lookInto = <T>(
       // Asked after the run was read: who is alive now came in after the count began.
       const own = await ownSession(session)
       if (isOnDatabaseOf(run, own)) await recordLook(journal, run.name, run.gateSessions, own)
+      await beCounted(session)
     }
     return work(session)
   })

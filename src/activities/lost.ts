@@ -6,8 +6,6 @@ import { listEvents } from '../adapters/journal/steps.js'
 export async function lostBecause(journal: Journal, run: RunRecord): Promise<string | undefined> {
   if (run.outcome !== undefined) return undefined
   const events = await listEvents(journal, run.name)
-  const told = events.findLast(
-    ({ type, body }) => (type === 'gone' || type === 'stuck') && body.carrier === run.carrier,
-  )
+  const told = events.findLast(({ type, body }) => type === 'gone' && body.carrier === run.carrier)
   return told && String(told.body.why)
 }

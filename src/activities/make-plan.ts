@@ -109,17 +109,18 @@ function requirePrimary(identity: DatabaseIdentity): void {
     throw failure('DatabaseWrong', `database ${identity.database} is on a standby: nothing can be migrated there`)
 }
 
-/** Several addresses of one database: what is migrated must be what is shut, and what is backed up. */
+/** Several addresses of one database: what is migrated must be what is shut, what is backed up, and what is verified. */
 async function requireOneDatabase(site: Site, control: DatabaseIdentity): Promise<void> {
   const { url, urls } = site.configuration
   const others = [
     { what: 'url', address: url, target: site.target },
     ...(urls.backup === undefined ? [] : [{ what: 'urls.backup', address: urls.backup, target: site.reader }]),
+    ...(urls.verify === undefined ? [] : [{ what: 'urls.verify', address: urls.verify, target: site.verifier }]),
   ]
   for (const { what, address, target } of others) {
     if (address === (urls.control ?? url)) continue
     const found = await lookInto(site, target, LOOKING, readIdentity)
-    requirePrimary(found)
+    if (found.isStandby) throw failure('DatabaseWrong', `${what} leads to a standby`)
     if (found.systemIdentifier === control.systemIdentifier && found.oid === control.oid) continue
     throw failure(
       'DatabaseWrong',

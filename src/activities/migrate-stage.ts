@@ -120,7 +120,7 @@ async function upWithinBudget(step: Step): Promise<void> {
     try {
       await watched(
         step,
-        () =>
+        ({ settled }) =>
           site.migrator.up(
             {
               tag: plan.tag ?? '',
@@ -129,7 +129,7 @@ async function upWithinBudget(step: Step): Promise<void> {
               lockTimeoutMs: timeout,
               lockBudgetMs: Math.max(timeout, Math.round(deadline - performance.now())),
               statementTimeoutMs: statementTimeout,
-              asking: (work) => vouched(step, work),
+              asking: (work) => vouched(step, work, settled),
             },
             site.target,
             fence,

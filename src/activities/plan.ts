@@ -88,16 +88,15 @@ export const confirmPlan =
         const differences = differencesOf(approved, now, waiting)
         // An earlier attempt of this very look may have replaced the plan already: what was approved decides, not what stands.
         if (differences.length === 0 && run.planDigest === approvedDigest) return { same: true }
-        const left = now.stages.map((stage) => renumbered(stage, approved))
-        requireInTurn(approved, { ...now, stages: left }, waiting)
-        const replaced = withDone(approved, { ...now, stages: left }, waiting)
+        const left = leftOf(approved, now, waiting)
+        const replaced = withDone(approved, left, waiting)
         const digest = digestOf(replaced)
         await replacePlan(site.journal, runName, digest, replaced)
         await recordEvent(site.journal, runName, 'plan changed', { differences })
         const searchAttributes = await dependencies.searchAttributes()
         return {
           same: false,
-          summary: summaryOf(runName, digest, { ...replaced, stages: left }, site, searchAttributes),
+          summary: summaryOf(runName, digest, { ...replaced, stages: left.stages }, site, searchAttributes),
         }
       }),
     )
@@ -137,50 +136,60 @@ function differencesOf(approved: Plan, now: Plan, waiting: number): string[] {
     )
   const applied = new Set(now.applied.map(({ version }) => version))
   const left = key(approved).filter((line) => !applied.has(line.split(' ')[1] ?? ''))
-  const before = [...left, ...around(approved, imagesBefore(approved, waiting))]
-  const fresh = [
-    ...key(now),
-    ...around(
-      now,
-      now.services.map(({ previous }) => previous),
-    ),
-  ]
+  const before = [...left, ...around(approved)]
+  const fresh = [...key(now), ...around(now)]
   return [
     ...before.filter((line) => !fresh.includes(line)).map((line) => `- ${line}`),
     ...fresh.filter((line) => !before.includes(line)).map((line) => `+ ${line}`),
+    ...otherImages(approved, now, waiting),
   ]
 }
 
-/** What each service runs when the stage begins, in the plan's order. */
-const imagesBefore = ({ services, stages }: Plan, stage: number): (string | undefined)[] => {
-  const isOut = stages.some(({ deploysImage, number }) => deploysImage && number < stage)
-  return services.map(({ previous, next }) => (isOut ? (next ?? previous) : previous))
-}
-
-/** Who is paused and stopped, which images run, and what way back there is. */
-const around = (
-  { services, consumers, quiesces, backups, noRestoreBecause }: Plan,
-  images: readonly (string | undefined)[],
-): string[] => [
-  ...services.map(({ name }, index) => `service ${name} on ${images[index] ?? 'an unknown tag'}`),
+/** Who is paused and stopped, and what way back there is. */
+const around = ({ services, consumers, quiesces, backups, noRestoreBecause }: Plan): string[] => [
+  ...services.map(({ name }) => `service ${name}`),
   ...consumers.map((name) => `pause ${name}`),
   ...quiesces.map((name) => `stop ${name}`),
   ...backups.map((kind) => `backup ${kind}`),
   ...(noRestoreBecause === undefined ? [] : [`no automatic restore: ${noRestoreBecause}`]),
 ]
 
-/** The stage that waited is the next one still, and the image of the stages before it runs. */
-function requireInTurn(approved: Plan, now: Plan, waiting: number): void {
-  const isOut = approved.stages.some(({ deploysImage, number }) => deploysImage && number < waiting)
-  const images = imagesBefore(approved, waiting)
-  const others = approved.services.flatMap(({ name }, index) => {
-    const runs = now.services.find((service) => service.name === name)?.previous
-    return isOut && runs !== images[index] ? [`${name} runs ${runs ?? 'an unknown tag'}, not ${images[index]}`] : []
+/** Whether the image went out in a stage before this one. */
+const isOutBefore = ({ stages }: Plan, stage: number): boolean =>
+  stages.some(({ deploysImage, number }) => deploysImage && number < stage)
+
+/** Services that run another image than the stages before `waiting` left. One that never tells its tag is believed. */
+function otherImages(approved: Plan, now: Plan, waiting: number): string[] {
+  const isOut = isOutBefore(approved, waiting)
+  return approved.services.flatMap(({ name, previous, next }) => {
+    const service = now.services.find((one) => one.name === name)
+    if (!service || (previous === undefined && service.previous === undefined)) return []
+    const left = isOut ? (next ?? previous) : previous
+    return service.previous === left
+      ? []
+      : [`${name} runs ${service.previous ?? 'an unknown tag'}, not ${left ?? 'an unknown tag'}`]
   })
+}
+
+/**
+ * What is left of the release when the stage `waiting` of the approved plan is next, under that plan's numbers. Throws
+ * `PlanStale` where it is not the next one, or another image runs than the one that was deployed before it.
+ */
+function leftOf(approved: Plan, now: Plan, waiting: number): Plan {
+  const isOut = isOutBefore(approved, waiting)
+  const others = isOut ? otherImages(approved, now, waiting) : []
   if (others.length > 0)
     throw failure('PlanStale', `another image runs than the one this run deployed: ${others.join(', ')}`)
-  if (now.stages[0]?.number !== waiting)
+  // A service that never tells its tag would be deployed again for ever.
+  const services = isOut ? now.services.map(({ next: _, ...service }) => service) : now.services
+  const stages = now.stages
+    .filter(({ phase }) => !isOut || phase !== 'image')
+    .map((stage) => renumbered(isOut ? { ...stage, deploysImage: false } : stage, approved))
+  const isNext = stages[0]?.phase === approved.stages.find(({ number }) => number === waiting)?.phase
+  const numbers = new Set(stages.map(({ number }) => number))
+  if (!isNext || stages[0]?.number !== waiting || numbers.size !== stages.length)
     throw failure('PlanStale', 'the release has other stages now than the approved plan')
+  return { ...now, services, stages }
 }
 
 /** Keeps the numbers of the approved plan's stages, which steps and backups are journaled under. */

@@ -1,6 +1,6 @@
 import { proveCheck } from '../adapters/check/prove.js'
 import { findPlan, findRun, openRunOf, type RunRecord, takeOverRun } from '../adapters/journal/runs.js'
-import { listSteps } from '../adapters/journal/steps.js'
+import { listSteps, type StepRecord } from '../adapters/journal/steps.js'
 import { type AfterRecovery, outcomeOfRecovery } from '../domain/ending.js'
 import { failure } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
@@ -42,18 +42,21 @@ export const openRecovery =
 
 /** Each of these steps shows that a stage of this phase was approved and begun. */
 const BEGINS: Record<Plan['stages'][number]['phase'], readonly StepName[]> = {
-  // Where the ledger had all of the stage already, nothing was migrated.
-  expand: ['migrate', 'verify'],
-  contract: ['migrate', 'verify'],
+  // Behind a closed gate and a backup; where the ledger had all of the stage already, nothing was migrated.
+  expand: ['backup', 'migrate', 'verify'],
+  contract: ['backup', 'migrate', 'verify'],
   image: ['restart-services'],
   restore: ['quiesce-writers'],
 }
 
 /** A stage that was never begun has perhaps no approval, no backup and no closed gate: it is not finished, but begun anew. */
-function requireBegun(plan: Plan, stopped: number, steps: readonly { step: string; stage: number }[]): void {
+function requireBegun(plan: Plan, stopped: number, steps: readonly StepRecord[]): void {
   const stage = plan.stages.find(({ number }) => number === stopped)
   if (!stage || (stage.phase === 'image' && !stage.approval)) return
-  if (steps.some(({ step, stage: at }) => at === stopped && BEGINS[stage.phase].some((one) => one === step))) return
+  const begins = new Set<string>(BEGINS[stage.phase])
+  const isBegun = ({ step, stage: at, state }: StepRecord): boolean =>
+    at === stopped && begins.has(step) && (step !== 'backup' || state === 'done')
+  if (steps.some(isBegun)) return
   throw failure(
     'GuardFailed',
     `stage ${stopped} was not begun: there is nothing to finish, choose accept and start the command again`,

@@ -20,6 +20,8 @@ export interface Site {
   control: Target
   /** The role that reads everything. */
   reader: Target
+  /** The role of the checks on the database. */
+  verifier: Target
   journal: Journal
   migrator: Migrator
   /** In the order they are paused. */

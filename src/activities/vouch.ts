@@ -10,15 +10,26 @@ const POLL_MS = 20
 /**
  * Runs `work`, which only looks, behind the closed gate. A tool's session may be gone before it was seen: where every one
  * before was accounted for, nobody but ours is inside afterwards and no row has been written meanwhile, those that came and
- * went unseen are accounted for as well. Whoever they were, they changed nothing.
+ * went unseen are accounted for as well. Whoever they were, they changed nothing (a number that one drew from a sequence is
+ * in no row). `settled`: whoever watches has journaled those that it saw.
  */
-export async function vouched<T>(step: Step, work: () => Promise<T>): Promise<T> {
+export async function vouched<T>(
+  step: Step,
+  work: () => Promise<T>,
+  settled: () => Promise<void> = async () => {},
+): Promise<T> {
   const before = await proven(step).catch(() => undefined)
   try {
     return await work()
   } finally {
     // What cannot be vouched for makes the gate count as open, never as closed.
-    if (before) await vouch(step, before).catch(() => {})
+    if (before)
+      await settled()
+        .then(
+          () => vouch(step, before),
+          () => {},
+        )
+        .catch(() => {})
   }
 }
 
@@ -42,12 +53,11 @@ async function vouch(step: Step, before: Proven): Promise<void> {
   const { site, run, control } = step
   for (const started = performance.now(); await hasStrangers(step); await pause(POLL_MS))
     if (performance.now() - started > GONE_WITHIN_MS) return
-  // In this order: whoever is counted is still inside, or all that he wrote is.
-  const others = await unaccounted(step)
-  const isSame = (await sessionCount(control, run.database)).since === before.since
-  if (others <= 0n || !isSame || (await hasStrangers(step))) return
+  // In this order: whoever is counted is still inside, or journaled, or all that he wrote is counted too.
+  const { sessions, since } = await sessionCount(control, run.database)
+  if (since !== before.since || (await hasStrangers(step))) return
   if ((await writeCount(control, run.database)) !== before.writes) return
-  await recordVouched(site.journal, run.name, Number(others))
+  await recordVouched(site.journal, run.name, sessions)
 }
 
 async function unaccounted({ site, run, control }: Step): Promise<bigint> {

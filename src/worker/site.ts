@@ -49,7 +49,8 @@ export async function siteOf(settings: Settings, journals: Journals, environment
   const directory = dirname(resolve(settings.config))
   const logDirectory = join(settings.home, 'logs', configuration.project, environment)
   const context = { directory, secrets }
-  const checks = { target: parseTarget(urls.verify ?? url), applicationName: 'headgate check', secrets }
+  const verifier = parseTarget(urls.verify ?? url)
+  const checks = { target: verifier, applicationName: 'headgate check', secrets }
   const { to, jobs } = configuration.backup === false ? { to: undefined, jobs: 1 } : configuration.backup
   const storeUrl = to ?? pathToFileURL(join(settings.home, 'backups')).href
   const store = createStore(storeUrl)
@@ -58,6 +59,7 @@ export async function siteOf(settings: Settings, journals: Journals, environment
     target,
     control,
     reader,
+    verifier,
     journal: await journals.of(configuration),
     migrator: createMigrator(configuration.migrator, { logDirectory, secrets, target }),
     consumers: (pause ?? Object.keys(consumers)).flatMap((name) => {

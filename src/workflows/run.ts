@@ -160,10 +160,8 @@ export class Run {
         this.#table.note(step, `failed, held: ${messageOf(error)}`)
         const why = `held after a failure, ${this.#whereBefore(step)}: ${messageOf(error)}; headgate retry ${this.name}`
         // It is held whether anybody could be told or not, and a retry is heard meanwhile.
-        const told = this.#tellHeld(why).catch(() => {})
-        const isAsked = await this.#steering.retryAsked()
-        await told
-        if (!isAsked) throw error
+        void this.#tellHeld(why).catch(() => {})
+        if (!(await this.#steering.retryAsked())) throw error
       }
     }
   }

@@ -70,19 +70,10 @@ test('a database that writes its dates day first is put back as any other', asyn
   expect(await world.ending()).toMatchObject({ outcome: 'restored', exit: 5 })
 })
 
-test('a check on another database does not stand for somebody who came in', async () => {
-  await migrating({
-    migrations: { '0002_slow.sql': `update orders set item = 'half'; select pg_sleep(6)` },
-    environment: { urls: { verify: targetUrl(serverTarget()) } },
-    configuration: {
-      verify: [
-        { name: 'good', sql: 'select 1', expect: 1 },
-        { name: 'bad', sql: 'select 1', expect: 2 },
-      ],
-    },
-  })
-  await theirs()
-  // Kept, not put back: the way back would take theirs away.
-  expect(await world.ending()).toMatchObject({ outcome: 'rolled-back', exit: 5 })
-  expect(await world.rows(`select key from orders where key = 'theirs'`)).toHaveLength(1)
+test('checks on another database than the one that is migrated are refused when the run is planned', async () => {
+  world = await World.create({ migrations: HALF, environment: { urls: { verify: targetUrl(serverTarget()) } } })
+  await world.startWorker()
+  const answer = await typed('deploy', 'staging', '--tag', '2')
+  expect(answer.exit).toBe(4)
+  expect(answer.text).toContain('urls.verify and url are not the same database')
 })

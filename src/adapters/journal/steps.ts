@@ -167,14 +167,21 @@ export async function recordLook(
   )
 }
 
-/** Sessions that nobody saw, and of which it is proven that they wrote nothing: each stands for one that was counted. */
-export async function recordVouched(journal: Journal, run: string, sessions: number): Promise<void> {
-  await journal.write((sql) =>
-    sql('insert into gate_sessions select $1, -n, clock_timestamp() from generate_series(1, $2::int) n', [
-      run,
-      sessions,
-    ]),
-  )
+/**
+ * Accounts for all that came until the database had had `sessions`: those that nobody journaled are proven to have written
+ * nothing. Whoever is journaled meanwhile is not counted twice.
+ */
+export async function recordVouched(journal: Journal, run: string, sessions: bigint): Promise<void> {
+  await journal.write(async (sql) => {
+    // Locked: a look that is journaled meanwhile waits.
+    await sql('select name from runs where name = $1 for update', [run])
+    await sql(
+      `insert into gate_sessions select name, -n, clock_timestamp()
+         from runs, generate_series(1, $2::bigint - gate_sessions - (select count(*) from gate_sessions where run = $1)) n
+        where name = $1 and gate = 'closed'`,
+      [run, sessions.toString()],
+    )
+  })
 }
 
 /** Those that were accounted for since the gate was proven closed. */

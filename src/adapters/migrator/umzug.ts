@@ -73,7 +73,7 @@ async function runChild(
   const listen = (line: string): void => {
     const event = eventOf(line)
     if (event?.event === 'failed') failed = event
-    else if (event?.event === 'session') sessions.push(fence.recordSession(event.session))
+    else if (event?.event === 'session') sessions.push(fence.recordSession(event.session).catch(() => {}))
     else if (event) fence.progress(inWords(event))
   }
   const result = await runFenced(
@@ -88,7 +88,7 @@ async function runChild(
     },
     fence,
   )
-  await Promise.allSettled(sessions)
+  await Promise.all(sessions)
   if (failed) throw toldFailure(failed, secrets)
   return ended(result)
 }
