@@ -184,7 +184,7 @@ test.each([
   ['consumer stock', { consumers: {} }],
   ['service api', { services: {} }],
 ])(
-  'nothing is different where %s was taken out of headgate.yaml during the wait for approval',
+  'nothing is different where %s was taken out of headgate.yaml: during the wait the plan is asked for again, after the approval the run ends',
   async (what, changes) => {
     await quietWorld({ migrations: WELL, configuration: { approval: { before: ['expand'] } } })
     const before = await world.snapshot()
@@ -193,6 +193,15 @@ test.each([
     const { digest } = await world.until(({ state }) => state === 'waiting')
     await world.configure(changes)
     await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+    const again = await world.until((state) => state.state === 'waiting' && state.digest !== digest)
+    await world.configure({})
+    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest: again.digest }] })
+    const asBefore = await world.until((state) => state.state === 'waiting' && state.digest !== again.digest)
+    await world.handle.executeUpdate('hold', { args: [{ by: 'ben', now: true }] })
+    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest: asBefore.digest }] })
+    await world.until(({ state }) => state === 'held')
+    await world.configure(changes)
+    await world.handle.executeUpdate('continue', { args: [{ by: 'ben' }] })
     const ending = await world.ending()
     expect(ending).toMatchObject({ outcome: 'aborted', exit: 4 })
     expect(ending.reason).toBe(`the plan has ${what}, headgate.yaml has not any more`)
