@@ -2,6 +2,7 @@ import type { Client } from 'pg'
 import { recordGateClosed } from '../adapters/journal/runs.js'
 import {
   countGateSessions,
+  gateSessions,
   listEvents,
   ownTransactions,
   priorStates,
@@ -15,6 +16,7 @@ import {
   countsWrites,
   endSessions,
   isOpen,
+  type OtherSession,
   otherSessions,
   reopenDatabase,
   type SessionCount,
@@ -89,6 +91,17 @@ export async function whyOpen(
   return others < 0n && inside === 'nobody'
     ? 'sessions of ours were not counted: others may have come instead'
     : undefined
+}
+
+/** Who is inside and was not accounted for. */
+export async function strangers({
+  site,
+  run,
+  control,
+}: Pick<Step, 'site' | 'run' | 'control'>): Promise<OtherSession[]> {
+  const inside = await otherSessions(control, run.database)
+  const known = await gateSessions(site.journal, run.name)
+  return inside.filter(({ pid, startedAt }) => !known.some((one) => one.pid === pid && one.startedAt === startedAt))
 }
 
 /** What the newest stock was taken at: an event of the journal. */

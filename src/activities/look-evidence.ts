@@ -1,10 +1,9 @@
 import { findRun, openRunOf, type RunRecord } from '../adapters/journal/runs.js'
-import { gateSessions, priorStates } from '../adapters/journal/steps.js'
-import { otherSessions } from '../adapters/postgres/gate.js'
+import { priorStates } from '../adapters/journal/steps.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
 import { failure, messageOf } from '../domain/failures.js'
-import { whyOpen } from './gate.js'
+import { strangers, whyOpen } from './gate.js'
 import { reportOf } from './journaled-report.js'
 import { lookInto } from './look-into.js'
 import type { Answer } from './looking.js'
@@ -55,10 +54,7 @@ const whoCameIn = (site: Site, run: RunRecord): Promise<string | undefined> =>
     withDatabase(site.control, 'postgres'),
     { applicationName: 'headgate evidence', readOnly: true },
     async (control) => {
-      const known = await gateSessions(site.journal, run.name)
-      const others = (await otherSessions(control, run.database)).filter(
-        ({ pid, startedAt }) => !known.some((one) => one.pid === pid && one.startedAt === startedAt),
-      )
+      const others = await strangers({ site, run, control })
       // Whoever is inside may have written, and is counted later.
       return others.length > 0
         ? `${others.map(({ pid, user, application }) => `pid ${pid} (${user}, ${application || 'unnamed'})`).join(', ')} is inside now`

@@ -104,15 +104,12 @@ export const confirmPlan =
 /** The row in the journal is the lock, taken when the run is opened; asked here so that the first answer names the other run. */
 async function requireNoneOpen(site: Site, { kind, project, environment, workflowRunId }: OpenRequest): Promise<void> {
   const open = await openRunOf(site.journal, project, environment)
-  if (kind === 'backup') {
-    // It would wait for that run's turn to be over, and nobody ends it.
-    const why = open && (await lostBecause(site.journal, open))
-    if (open === undefined || why === undefined) return
-  }
-  if (open && open.workflowRunId !== workflowRunId)
-    throw failure('RunOpen', `run ${open.name} is open on ${environment}`, undefined, {
-      hint: `headgate recover ${open.name} shows what is known of it, and asks what to do`,
-    })
+  if (!open || open.workflowRunId === workflowRunId) return
+  // Beside another run it waits for its turn; that of one which nobody carries is never over.
+  if (kind === 'backup' && (await lostBecause(site.journal, open)) === undefined) return
+  throw failure('RunOpen', `run ${open.name} is open on ${environment}`, undefined, {
+    hint: `headgate recover ${open.name} shows what is known of it, and asks what to do`,
+  })
 }
 
 export function requireProject(dependencies: Dependencies, project: string): void {

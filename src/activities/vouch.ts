@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { countGateSessions, gateSessions, recordVouched } from '../adapters/journal/steps.js'
-import { countsWrites, otherSessions, sessionCount, writeCount } from '../adapters/postgres/gate.js'
+import { recordVouched } from '../adapters/journal/steps.js'
+import { countsWrites, sessionCount, writeCount } from '../adapters/postgres/gate.js'
 import type { Step } from './changing.js'
+import { strangers, whyOpen } from './gate.js'
 
 /** A tool that has ended may have a session that is still on its way out. */
 const GONE_WITHIN_MS = 2_000
@@ -25,10 +26,7 @@ export async function vouched<T>(
     // What cannot be vouched for makes the gate count as open, never as closed.
     if (before)
       await settled()
-        .then(
-          () => vouch(step, before),
-          () => {},
-        )
+        .then(() => vouch(step, before))
         .catch(() => {})
   }
 }
@@ -42,32 +40,20 @@ interface Proven {
 async function proven(step: Step): Promise<Proven | undefined> {
   const { run, control } = step
   if (run.gate !== 'closed' || !(await countsWrites(control))) return undefined
+  const { since } = await sessionCount(control, run.database)
   // In this order: whoever wrote before the first look is still inside, or is counted by the last one.
   const writes = await writeCount(control, run.database)
-  if (await hasStrangers(step)) return undefined
-  const { since } = await sessionCount(control, run.database)
-  return (await unaccounted(step)) === 0n ? { writes, since } : undefined
+  if ((await strangers(step)).length > 0) return undefined
+  return (await whyOpen(step, 'nobody')) === undefined ? { writes, since } : undefined
 }
 
 async function vouch(step: Step, before: Proven): Promise<void> {
   const { site, run, control } = step
-  for (const started = performance.now(); await hasStrangers(step); await pause(POLL_MS))
+  for (const started = performance.now(); (await strangers(step)).length > 0; await pause(POLL_MS))
     if (performance.now() - started > GONE_WITHIN_MS) return
   // In this order: whoever is counted is still inside, or journaled, or all that he wrote is counted too.
   const { sessions, since } = await sessionCount(control, run.database)
-  if (since !== before.since || (await hasStrangers(step))) return
+  if (since !== before.since || (await strangers(step)).length > 0) return
   if ((await writeCount(control, run.database)) !== before.writes) return
   await recordVouched(site.journal, run.name, sessions)
-}
-
-async function unaccounted({ site, run, control }: Step): Promise<bigint> {
-  const { sessions } = await sessionCount(control, run.database)
-  return sessions - (run.gateSessions ?? 0n) - (await countGateSessions(site.journal, run.name))
-}
-
-/** Whether anybody is inside who was not accounted for. */
-async function hasStrangers({ site, run, control }: Step): Promise<boolean> {
-  const inside = await otherSessions(control, run.database)
-  const known = await gateSessions(site.journal, run.name)
-  return inside.some(({ pid, startedAt }) => !known.some((one) => one.pid === pid && one.startedAt === startedAt))
 }

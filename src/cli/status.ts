@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { environmentNames, projectName } from '../adapters/configuration/index.js'
-import { look } from '../client/look.js'
+import { look, openRunAmong } from '../client/look.js'
 import type { Engine } from '../client/connection.js'
 import { listEnvironments, type Place } from '../client/runs.js'
 import { type Standing, standingOf } from '../client/standing.js'
@@ -46,8 +46,7 @@ async function statusOf(context: Context, name: string): Promise<{ lines: string
   const standing = await standingOf(engine, place)
   if (standing && (place.run === undefined || runOf(standing) === place.run)) {
     const journaled = standing.ending === undefined ? undefined : await knownBetter(engine, place, standing)
-    if (journaled) return 'lines' in journaled ? journaled : endedBefore(journaled)
-    return shown(place, standing)
+    return journaled ?? shown(place, standing)
   }
   const run = place.run ?? (await runsInJournal(engine, place))[0]?.run
   if (run === undefined) return nothingRan(place.environment)
@@ -64,22 +63,27 @@ async function knownBetter(
   engine: Engine,
   place: Place & { run?: string },
   standing: Standing,
-): Promise<Report | Shown | undefined> {
+): Promise<Shown | undefined> {
   if (place.run !== undefined) return recoveredSince(engine, place, standing)
   const runs = await runsInJournal(engine, place)
-  const open = runs.find(({ state, kind }) => state === 'open' && kind !== 'backup')
+  const open = openRunAmong(runs)
   if (open !== undefined) {
     const recovery = await standingOf(engine, place, 'recover').catch(() => undefined)
     if (recovery?.state?.run === open.run && recovery.ending === undefined) return shown(place, recovery)
-    if (open.run !== runOf(standing)) return reportOf(engine, place, open.run)
+    if (open.run !== runOf(standing)) return ended(engine, place, open.run)
   }
   const [newest] = runs
-  if (runOf(standing) === '' && newest !== undefined) return reportOf(engine, place, newest.run)
+  if (runOf(standing) === '' && newest !== undefined) return ended(engine, place, newest.run)
   return recoveredSince(engine, place, standing)
 }
 
 const reportOf = (engine: Engine, place: Place, run: string): Promise<Report | undefined> =>
   look(engine, place, { command: 'report', run }).catch(() => undefined)
+
+const ended = async (engine: Engine, place: Place, run: string): Promise<Shown | undefined> => {
+  const report = await reportOf(engine, place, run)
+  return report && endedBefore(report)
+}
 
 const shown = ({ environment }: Place, standing: Standing): Shown => ({
   lines: statusLines(environment, standing, Date.now()),
@@ -87,12 +91,12 @@ const shown = ({ environment }: Place, standing: Standing): Shown => ({
 })
 
 /** A recovery ends a run in the journal: its own workflow does not know of it. */
-async function recoveredSince(engine: Engine, place: Place, standing: Standing): Promise<Report | undefined> {
+async function recoveredSince(engine: Engine, place: Place, standing: Standing): Promise<Shown | undefined> {
   if (standing.ending?.outcome !== 'needs-operator' || runOf(standing) === '') return undefined
   const report = await reportOf(engine, place, runOf(standing))
   const { outcome, acceptedBy } = report?.ending ?? {}
   const isOver = outcome !== undefined && (outcome !== 'needs-operator' || acceptedBy !== undefined)
-  return isOver ? report : undefined
+  return report && isOver ? endedBefore(report) : undefined
 }
 
 /** Newest first, also those of a Temporal that knows nothing of them any more; none where no worker could tell. */

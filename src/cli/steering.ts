@@ -1,4 +1,4 @@
-import { look } from '../client/look.js'
+import { look, openRunAmong } from '../client/look.js'
 import { handleOf, requireWorker, stateOf, tell } from '../client/runs.js'
 import type { SteeringMessage } from '../domain/approval.js'
 import { failure } from '../domain/failures.js'
@@ -30,7 +30,7 @@ export async function openRun(
     )
   if (state.ending) {
     const { runs } = await look(engine, place, { command: 'history' })
-    const open = runs.find((one) => one.state === 'open' && one.kind !== 'backup')
+    const open = openRunAmong(runs)
     if (open)
       throw failure(
         'RunUnknown',

@@ -43,6 +43,12 @@ export async function look<C extends LookCommand>(
   }
 }
 
+/** The run that keeps others from beginning; a backup keeps nobody. */
+export const openRunAmong = (
+  runs: LookAnswers['history']['runs'],
+): LookAnswers['history']['runs'][number] | undefined =>
+  runs.find(({ state, kind }) => state === 'open' && kind !== 'backup')
+
 /** Resolves when nobody has taken the question up; then nobody will answer it later either. Else it never settles. */
 function neglected(handle: WorkflowHandle<never>, signal: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {

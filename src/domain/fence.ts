@@ -1,14 +1,17 @@
+import { z } from 'zod'
+
 /** One session of ours, and which database it is on: a server of the same address may be another one. */
-export interface OwnSession {
-  pid: number
+export const OwnSession = z.strictObject({
+  pid: z.number(),
   /** `backend_start` as ISO 8601 in UTC, to the microsecond. */
-  startedAt: string
-  systemIdentifier: string
+  startedAt: z.string(),
+  systemIdentifier: z.string(),
   /** Of the database. */
-  oid: string
+  oid: z.string(),
   /** On a server that follows another one: its sessions are not counted there. */
-  isStandby: boolean
-}
+  isStandby: z.boolean(),
+})
+export type OwnSession = z.infer<typeof OwnSession>
 
 /**
  * Proof that its holder may change a resource now. Every method of a port that changes anything takes one, and only

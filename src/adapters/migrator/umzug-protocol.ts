@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { OwnSession } from '../../domain/fence.js'
 
 const File = z.strictObject({
   version: z.string(),
@@ -29,16 +30,7 @@ export type UmzugRequest = z.infer<typeof UmzugRequest>
 /** What the child says, one JSON line each. */
 export const UmzugEvent = z.discriminatedUnion('event', [
   /** A session it has opened, before it is used: behind a closed gate each is accounted for. */
-  z.strictObject({
-    event: z.literal('session'),
-    session: z.strictObject({
-      pid: z.number(),
-      startedAt: z.string(),
-      systemIdentifier: z.string(),
-      oid: z.string(),
-      isStandby: z.boolean(),
-    }),
-  }),
+  z.strictObject({ event: z.literal('session'), session: OwnSession }),
   z.strictObject({ event: z.literal('started'), version: z.string() }),
   z.strictObject({ event: z.literal('finished'), version: z.string() }),
   z.strictObject({ event: z.literal('waiting'), version: z.string(), blockers: z.array(z.string()) }),
