@@ -1,10 +1,9 @@
 import { setTimeout } from 'node:timers/promises'
+import { withDeadline } from '../process/deadline.js'
 import type { Check, CheckContext, CheckResult } from './port.js'
 
 const FIRST_WAIT_MS = 50
 const LONGEST_WAIT_MS = 2_000
-/** The longest a timer of Node can be. */
-const LONGEST_MS = 2_147_483_647
 
 export interface CheckProof {
   signal: AbortSignal
@@ -19,7 +18,7 @@ export interface CheckProof {
 export async function proveCheck(check: Check, context: CheckContext, proof: CheckProof): Promise<CheckResult> {
   const { signal, onSample } = proof
   if (check.withinMs === 0) return check.run(context, signal)
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(Math.min(check.withinMs, LONGEST_MS))])
+  const bounded = withDeadline(signal, check.withinMs)
   let last: CheckResult = { name: check.name, ok: false, found: 'no answer' }
   let wait = FIRST_WAIT_MS
   for (let inARow = 0; !bounded.aborted; ) {

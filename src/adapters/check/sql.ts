@@ -2,6 +2,7 @@ import { type Client, type CustomTypesConfig, Query, type QueryArrayConfig } fro
 import type { VerifyCheck } from '../../domain/configuration.js'
 import { excerpt } from '../../domain/excerpt.js'
 import { messageOf } from '../../domain/failures.js'
+import { withDeadline } from '../process/deadline.js'
 import { sqlState, whileAllowed, withSession } from '../postgres/session.js'
 import type { Check, CheckSetting } from './port.js'
 
@@ -19,7 +20,7 @@ export function sql(configuration: VerifyCheck, { target, applicationName, secre
     withinMs: 0,
     successes: 1,
     async run(context, signal) {
-      const bounded = AbortSignal.any([signal, AbortSignal.timeout(timeout + GRACE_MS)])
+      const bounded = withDeadline(signal, timeout + GRACE_MS)
       try {
         const answer = await withSession(target, options, async (session) => {
           await context.onSession?.(session)

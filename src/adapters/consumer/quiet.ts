@@ -1,5 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import { failedWith, failure, messageOf } from '../../domain/failures.js'
+import { withDeadline } from '../process/deadline.js'
 import type { Consumer, ConsumerState } from './port.js'
 import { describeState } from './state.js'
 
@@ -15,8 +16,6 @@ const FIRST_WAIT_MS = 50
 const LONGEST_WAIT_MS = 1_000
 /** Between the two samples that prove quiet, where there is time: who works slowly does nothing for a moment, too. */
 const QUIET_MS = 500
-/** The longest a timer of Node can be. */
-const LONGEST_MS = 2_147_483_647
 
 /**
  * Waits until two samples in a row say `paused` with nothing in flight, and nothing was processed between them. Changes
@@ -65,7 +64,7 @@ async function sampleUntil(
   /** At least so long after a sample until the next. */
   waitAfter: (now: ConsumerState) => number = () => 0,
 ): Promise<{ state?: ConsumerState; seen: string }> {
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(Math.min(withinMs, LONGEST_MS))])
+  const bounded = withDeadline(signal, withinMs)
   let before: ConsumerState | undefined
   let seen = 'no answer'
   for (let wait = FIRST_WAIT_MS; !bounded.aborted; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {

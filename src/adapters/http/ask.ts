@@ -1,4 +1,5 @@
 import { excerpt } from '../../domain/excerpt.js'
+import { withDeadline } from '../process/deadline.js'
 import { leadsAstray } from './address.js'
 
 /** One request to a URL of the configuration. */
@@ -31,14 +32,12 @@ export class HttpUnanswered extends Error {
 }
 
 const BODY_BYTES = 65_536
-/** The longest a timer of Node can be. */
-const LONGEST_MS = 2_147_483_647
 /** A header this short is no secret, and replacing it would make messages unreadable. */
 const SECRET_LENGTH = 6
 
 /** Asks once. Throws `HttpUnanswered`, and the signal's reason when that aborts. */
 export async function ask(request: HttpRequest, signal: AbortSignal): Promise<HttpAnswer> {
-  const bounded = AbortSignal.any([signal, AbortSignal.timeout(Math.min(request.timeoutMs, LONGEST_MS))])
+  const bounded = withDeadline(signal, request.timeoutMs)
   const fail = (error: unknown): never => {
     signal.throwIfAborted()
     throw bounded.aborted ? new HttpUnanswered(`no answer within ${request.timeoutMs} ms`) : unanswered(error)

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import { excerpt } from '../../domain/excerpt.js'
 import { messageOf } from '../../domain/failures.js'
+import { withDeadline } from '../process/deadline.js'
 import type { Notice, Notifier } from './port.js'
 
 /** For one try. A notifier that does not keep to it is left behind. */
@@ -35,7 +36,7 @@ async function tell(notifier: Notifier, notice: Notice, signal: AbortSignal): Pr
 async function tryOnce(notifier: Notifier, notice: Notice, signal: AbortSignal): Promise<string | undefined> {
   const done = new AbortController()
   const late = setTimeout(TRY_MS, `no end within ${TRY_MS} ms`, { signal: AbortSignal.any([signal, done.signal]) })
-  const sent = (async () => notifier.send(notice, AbortSignal.any([signal, AbortSignal.timeout(TRY_MS)])))()
+  const sent = (async () => notifier.send(notice, withDeadline(signal, TRY_MS)))()
   return Promise.race([
     sent.then(() => undefined, messageOf),
     late.catch(() => 'not told: the step was ended'),
