@@ -10,5 +10,7 @@ export default defineConfig({
     reporters: ['default', new ClosingLineReporter()],
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    // Most of a run's time is waiting.
+    maxWorkers: 2,
   },
 })

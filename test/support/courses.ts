@@ -1,17 +1,21 @@
+import { appendFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
 import { targetUrl } from '../../src/adapters/postgres/target.js'
 import { serverTarget } from './test-database.js'
-import { World } from './world.js'
+import { World, type WorldOptions } from './world.js'
 
 /** How long what a step waits for takes, so that it can be hit. */
-const SLOW_MS = 400
+const SLOW_MS = Number(process.env.SLOW_MS ?? 400)
 
 /** What a run goes through, and how it ends when nothing disturbs it. */
 export interface Course {
   /** Of the undisturbed run. */
   outcome: string
   migrations: Record<string, string>
+  /** Where nothing is said, whatever is best: a clone. */
+  backup?: 'dump'
   /** A check that fails once the new image runs. */
   smokeFails?: boolean
   serves: string
@@ -22,19 +26,19 @@ export interface Course {
 export const TWO_STAGES: Course = {
   outcome: 'succeeded',
   migrations: {
-    '0002_note.sql': audited('0002', 'alter table orders add column note text'),
+    '0002_note.sql': audited('0002_note', 'alter table orders add column note text'),
     '0003_index.sql': '-- headgate:no-transaction\ncreate index concurrently orders_by_item on orders (item)',
-    '0004_item.contract.sql': audited('0004', 'alter table orders alter column item drop not null'),
+    '0004_item.contract.sql': audited('0004_item', 'alter table orders alter column item drop not null'),
   },
   serves: '2',
-  effects: ['0002', '0004'],
+  effects: ['0002_note', '0004_item'],
 }
 
 export const HALF_COMMITTED: Course = {
   outcome: 'restored',
   migrations: {
     '0002_half.sql': `-- headgate:no-transaction
-      insert into audit values ('0002');
+      insert into audit values ('0002_half');
       update orders set item = 'half';
       create unique index concurrently on orders (item)`,
   },
@@ -44,10 +48,10 @@ export const HALF_COMMITTED: Course = {
 
 export const SMOKE_FAILS: Course = {
   outcome: 'rolled-back',
-  migrations: { '0002_note.sql': audited('0002', 'alter table orders add column note text') },
+  migrations: { '0002_note.sql': audited('0002_note', 'alter table orders add column note text') },
   smokeFails: true,
   serves: '1',
-  effects: ['0002'],
+  effects: ['0002_note'],
 }
 
 function audited(version: string, sql: string): string {
@@ -55,12 +59,13 @@ function audited(version: string, sql: string): string {
 }
 
 /** A world in which every step of the course takes long enough to be hit. */
-export async function worldOf(course: Course): Promise<World> {
+export async function worldOf(course: Course, options: Partial<WorldOptions> = {}): Promise<World> {
   const world = await World.create({
     migrations: course.migrations,
-    schema: 'create table audit (what text)',
+    schema: 'create table audit (what text not null, at timestamptz not null default clock_timestamp())',
     heartbeatMs: 2_000,
     consumerAnswersAfterMs: 100,
+    ...options,
   })
   const slow = `sleep ${SLOW_MS / 1000}`
   await world.script('deploy', `${slow}; echo "$1" > current; touch running`)
@@ -70,6 +75,7 @@ export async function worldOf(course: Course): Promise<World> {
   const healthy = { name: 'health', http: `${world.consumer.server.url}/health` }
   const nobody = { name: 'nobody home', http: 'http://127.0.0.1:4/health', within: '1s' }
   await world.configure({
+    ...(course.backup ? { backup: { kind: course.backup, to: `file://${world.folder}/backups` } } : {}),
     verify: [{ name: 'slow', sql: sleeps, expect: 1 }],
     smoke: [healthy, healthy, healthy, ...(course.smokeFails ? [nobody] : [])],
   })
@@ -115,10 +121,12 @@ async function connected(): Promise<Client> {
 export async function approving(world: World, isOver: () => boolean): Promise<void> {
   while (!isOver()) {
     const state = await world.handle.query<{ state: string; digest: string }>('state').catch(() => undefined)
-    if (state?.state === 'waiting')
+    if (state?.state === 'waiting') {
+      appendFileSync(join(world.folder, 'approvals.txt'), `${new Date().toISOString()}\n`)
       await world.handle
         .executeUpdate('approve', { args: [{ by: 'ben', digest: state.digest }] })
         .catch(() => undefined)
+    }
     await pause(200)
   }
 }

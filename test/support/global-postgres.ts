@@ -3,13 +3,17 @@ import { startPostgres } from './postgres-server.js'
 
 declare module 'vitest' {
   export interface ProvidedContext {
-    postgresPort: number
+    /** One for each file that runs beside another: transaction ids are the cluster's, and what is proven by them would fail beside others. */
+    postgresPorts: number[]
   }
 }
 
-/** One PostgreSQL for the whole run of vitest. */
+/** The PostgreSQL servers of the whole run of vitest. */
 export default async function globalPostgres(project: TestProject): Promise<() => Promise<void>> {
-  const server = await startPostgres()
-  project.provide('postgresPort', server.port)
-  return server.stop
+  const servers = await Promise.all(Array.from({ length: project.vitest.config.maxWorkers }, () => startPostgres()))
+  project.provide(
+    'postgresPorts',
+    servers.map(({ port }) => port),
+  )
+  return async () => void (await Promise.all(servers.map(({ stop }) => stop())))
 }

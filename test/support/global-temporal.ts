@@ -13,18 +13,24 @@ declare module 'vitest' {
   }
 }
 
-/** One Temporal for the whole run of vitest, for those that need one: tests of pure code do not wait for it. */
+/** A Temporal for each file that runs beside another, for those that need one: tests of pure code do not wait for it. */
 export default async function globalTemporal(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'headgate-temporal-'))
-  let started: Promise<TemporalServer> | undefined
-  const start = async (): Promise<TemporalServer> => {
-    const executable = await findTemporal(cacheFolder(), (doing) => console.log(`temporal: ${doing}`))
-    return startTemporal({ executable, logFile: join(folder, 'server.log'), headless: true })
+  const started = new Map<string, Promise<TemporalServer>>()
+  let found: Promise<string> | undefined
+  const start = async (place: string): Promise<TemporalServer> => {
+    found ??= findTemporal(cacheFolder(), (doing) => console.log(`temporal: ${doing}`))
+    return startTemporal({
+      executable: await found,
+      logFile: join(folder, `server${place.replace('/', '-')}.log`),
+      headless: true,
+    })
   }
 
-  const starter = createServer((_, response) => {
-    started ??= start()
-    started.then(
+  const starter = createServer(({ url = '' }, response) => {
+    const starting = started.get(url) ?? start(url)
+    started.set(url, starting)
+    starting.then(
       (server) => response.end(server.address),
       (error: unknown) => response.writeHead(500).end(String(error)),
     )
@@ -36,7 +42,7 @@ export default async function globalTemporal(project: TestProject): Promise<() =
   return async () => {
     starter.closeAllConnections()
     starter.close()
-    await (await started?.catch(() => undefined))?.kill()
+    for (const starting of started.values()) await (await starting.catch(() => undefined))?.kill()
     await rm(folder, { recursive: true, force: true })
   }
 }

@@ -65,13 +65,14 @@ export function noopActivities(script: Script = {}): { activities: Partial<Activ
       calls.push('openRecovery')
       return summary
     },
-    observeRecovered: async (run, _stage, choice) => {
+    observeRecovered: async (run, _stage, { way }) => {
       calls.push('observeRecovered')
       return {
         outcome: 'rolled-back',
-        reason: `${choice} was chosen in ${run}`,
+        reason: `${way} was chosen in ${run}`,
         database: 'at 0002',
         services: 'api on 1',
+        isOpen: false,
       }
     },
     conclude: async (_run, ending, { cancelWorkflow }) => {

@@ -5,7 +5,7 @@ import { NativeConnection, Worker, type WorkflowBundleWithSourceMap } from '@tem
 import type { Ending, RunState } from '../../src/domain/run.js'
 import { bundleOf } from './bundle.js'
 import { noopActivities, type Script } from './noop-activities.js'
-import { temporalAddress } from './temporal.js'
+import { temporalAddress } from './ground.js'
 
 let started = 0
 

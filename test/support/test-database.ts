@@ -1,12 +1,12 @@
 import type { Client } from 'pg'
-import { inject } from 'vitest'
 import { openSession, quoteIdentifier, withSession } from '../../src/adapters/postgres/session.js'
 import { type Target, targetUrl, withDatabase } from '../../src/adapters/postgres/target.js'
+import { postgresPort } from './ground.js'
 
-/** The server of this run of vitest, as its superuser. */
+/** The server that this file stands on, as its superuser. */
 export const serverTarget = (database = 'postgres'): Target => ({
   host: '127.0.0.1',
-  port: inject('postgresPort'),
+  port: postgresPort(),
   database,
   user: 'postgres',
   password: undefined,

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { elsewhere } from './checker.js'
+import { elsewhere } from '../checker/connect.js'
 import { serverBinaries } from './server-binaries.js'
 import type { World } from './world.js'
 

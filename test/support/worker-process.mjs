@@ -4,6 +4,12 @@ import { startWorker } from '../../dist/worker/worker.js'
 
 const [config, home, address] = process.argv.slice(2)
 const settings = readSettings({ ...process.env, HEADGATE_HOME: home }, { config })
-const worker = await startWorker({ settings, address, onLine: (line) => console.log(line) })
+const buildId = process.env.BUILD_ID
+const worker = await startWorker({
+  settings,
+  address,
+  ...(buildId ? { buildId } : {}),
+  onLine: (line) => console.log(line),
+})
 process.once('SIGTERM', worker.stop)
 await worker.ended

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { appendFileSync, existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -16,10 +16,11 @@ import { withSession } from '../../src/adapters/postgres/session.js'
 import { withDatabase } from '../../src/adapters/postgres/target.js'
 import type { Fingerprint } from '../../src/domain/manifest.js'
 import type { Ending, RunState } from '../../src/domain/run.js'
-import { type Snapshot, snapshotOf } from './checker.js'
+import { type Snapshot, snapshotOf } from '../checker/snapshot.js'
 import { type HttpServer, json, startHttpServer } from './http-server.js'
-import { type LeftOvers, leftOvers } from './left-overs.js'
-import { temporalAddress } from './temporal.js'
+import { type LeftOvers, leftOvers } from '../checker/left-overs.js'
+import { temporalAddress } from './ground.js'
+import { pgDump } from './server-binaries.js'
 import { createDatabase, type TestDatabase, withControl } from './test-database.js'
 
 const WORKER = fileURLToPath(new URL('./worker-process.mjs', import.meta.url))
@@ -44,6 +45,10 @@ export interface WorldOptions {
   schema?: string
   /** Nobody writes until `startWriters`: then the database can be compared with itself, byte for byte. */
   writesLate?: boolean
+  /** Between two writes of the service, and of the consumer; each has a connection of its own. Default 20 ms. */
+  writeEveryMs?: number
+  /** A second consumer, which somebody has paused long ago. */
+  withSleeper?: boolean
   /** Other environments of the same project, as they stand in the file. */
   environments?: Record<string, unknown>
 }
@@ -63,6 +68,8 @@ export class World {
   readonly heartbeatMs: number
   /** Orders whose COMMIT was heard of. */
   readonly acknowledged: string[] = []
+  /** What the sleeping consumer says of itself. */
+  readonly sleeper: { state: 'running' | 'paused' }
   readonly consumer: { state: 'running' | 'paused'; processed: number; server: HttpServer }
   readonly workers: ChildProcess[] = []
   readonly #options: WorldOptions
@@ -71,7 +78,7 @@ export class World {
   output = ''
 
   private constructor(
-    parts: Pick<World, 'folder' | 'database' | 'temporal' | 'address' | 'consumer'>,
+    parts: Pick<World, 'folder' | 'database' | 'temporal' | 'address' | 'consumer' | 'sleeper'>,
     options: WorldOptions,
   ) {
     this.folder = parts.folder
@@ -79,6 +86,7 @@ export class World {
     this.temporal = parts.temporal
     this.address = parts.address
     this.consumer = parts.consumer
+    this.sleeper = parts.sleeper
     this.heartbeatMs = options.heartbeatMs ?? 3_000
     this.project = `w${process.pid}-${worlds++}`
     this.#options = options
@@ -89,7 +97,11 @@ export class World {
     const temporal = new Temporal({ connection: await Connection.connect({ address }) })
     const folder = await mkdtemp(join(tmpdir(), 'headgate-world-'))
     const state = { state: 'running' as 'running' | 'paused', processed: 0 }
+    const sleeper = { state: 'paused' as 'running' | 'paused' }
     const server = await startHttpServer((request, response) => {
+      if (request.path === '/asleep/pause') sleeper.state = 'paused'
+      if (request.path === '/asleep/resume') sleeper.state = 'running'
+      if (request.path.startsWith('/asleep/')) return json(response, 200, { state: sleeper.state, inFlight: 0 })
       if (request.path === '/pause') state.state = 'paused'
       if (request.path === '/resume') state.state = 'running'
       const answer = (): void =>
@@ -101,7 +113,7 @@ export class World {
       setTimeout(answer, options.consumerAnswersAfterMs ?? 0)
     })
     const consumer = Object.assign(state, { server })
-    const world = new World({ folder, database: await createDatabase(), temporal, address, consumer }, options)
+    const world = new World({ folder, database: await createDatabase(), temporal, address, consumer, sleeper }, options)
     await world.#prepare()
     return world
   }
@@ -145,8 +157,8 @@ export class World {
 
   /** Writes headgate.yaml anew; `changes` win over the world's own. */
   async configure(changes: Record<string, unknown>): Promise<void> {
-    const { url } = this.consumer.server
-    const { withoutService, configuration, environment, environments } = this.#options
+    const at = this.consumer.server.url
+    const { withoutService, withSleeper, configuration, environment, environments } = this.#options
     const file = {
       name: this.project,
       heartbeat: `${this.heartbeatMs}ms`,
@@ -154,7 +166,15 @@ export class World {
       migrator: { kind: 'umzug', dir: 'releases/{tag}' },
       backup: { kind: 'auto', to: `file://${this.folder}/backups` },
       consumers: {
-        stock: { kind: 'http', pause: `${url}/pause`, resume: `${url}/resume`, status: `${url}/status`, within: '5s' },
+        stock: { kind: 'http', pause: `${at}/pause`, resume: `${at}/resume`, status: `${at}/status`, within: '5s' },
+        ...(withSleeper
+          ? {
+              asleep: {
+                ...{ kind: 'http', pause: `${at}/asleep/pause`, resume: `${at}/asleep/resume` },
+                status: `${at}/asleep/status`,
+              },
+            }
+          : {}),
       },
       ...(withoutService
         ? {}
@@ -206,7 +226,7 @@ export class World {
   /** The service: writes orders while it runs, each acknowledged after its COMMIT. */
   async #serve(): Promise<void> {
     for (let n = 0; this.#writing; n++) {
-      await pause(20)
+      await pause(this.#options.writeEveryMs ?? 20)
       const tag = await this.serving()
       if (tag === undefined) continue
       const key = `order-${n}-by-${tag}`
@@ -215,13 +235,15 @@ export class World {
         'cake',
         tag,
       ])
-      if (written) this.acknowledged.push(key)
+      if (!written) continue
+      this.acknowledged.push(key)
+      appendFileSync(join(this.folder, 'acknowledged.txt'), `${key}\tcake\n`)
     }
   }
 
   async #consume(): Promise<void> {
     while (this.#writing) {
-      await pause(20)
+      await pause(this.#options.writeEveryMs ?? 20)
       if (this.consumer.state === 'paused' && !this.#options.consumerLies) continue
       if (await this.#write('insert into stock (what) values ($1)', ['moved'])) this.consumer.processed += 1
     }
@@ -241,23 +263,22 @@ export class World {
     }
   }
 
-  /** Starts a worker and waits until it polls. */
-  async startWorker(env: Record<string, string> = {}): Promise<ChildProcess> {
+  /** Starts a worker and waits until it polls. `address`: of whoever stands between it and Temporal. */
+  async startWorker(env: Record<string, string> = {}, address = this.address): Promise<ChildProcess> {
     const child = spawn(
       process.execPath,
-      [WORKER, join(this.folder, 'headgate.yaml'), join(this.folder, 'home'), this.address],
+      [WORKER, join(this.folder, 'headgate.yaml'), join(this.folder, 'home'), address],
       {
         env: { ...process.env, ...env },
         stdio: ['ignore', 'pipe', 'pipe'],
       },
     )
     this.workers.push(child)
-    child.stdout.on('data', (data) => {
-      this.output += String(data)
-    })
-    child.stderr.on('data', (data) => {
-      this.output += String(data)
-    })
+    appendFileSync(join(this.folder, 'workers.txt'), `${child.pid}\n`)
+    for (const stream of [child.stdout, child.stderr])
+      stream.on('data', (data) => {
+        this.output += String(data)
+      })
     const before = this.output.length
     while (!this.output.slice(before).includes('worker ready')) {
       if (child.exitCode !== null) throw new Error(`the worker ended: ${this.output}`)
@@ -356,6 +377,7 @@ export class World {
   async snapshot(): Promise<Snapshot> {
     return snapshotOf({
       url: this.database.url,
+      pgDump: await pgDump(),
       surroundings: async () => ({
         'consumer stock': this.consumer.state,
         'service api': (await this.serving()) ?? 'stopped',

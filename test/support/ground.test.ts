@@ -1,6 +1,6 @@
 import { Connection } from '@temporalio/client'
 import { expect, test } from 'vitest'
-import { temporalAddress } from './temporal.js'
+import { temporalAddress } from './ground.js'
 
 test('all tests of a run share one Temporal server, up when its address is told', async () => {
   const [address, again] = await Promise.all([temporalAddress(), temporalAddress()])
