@@ -1,0 +1,223 @@
+import type { Evidence } from './evidence.js'
+import { differences, type Snapshot } from './snapshot.js'
+
+/** How the newest execution that says so says that everything ended; `none`: no run began. */
+export type Verdict = string
+
+export interface Violation {
+  /** As `docs/reliability.md` numbers them. */
+  invariant: number
+  text: string
+}
+
+/**
+ * What does not hold: nothing, where everything is as promised. `outcome`: what ended last, for whoever expects something.
+ */
+export function judge(evidence: Evidence): { outcome: Verdict; violations: Violation[] } {
+  const outcome = outcomeOf(evidence)
+  const violations = INVARIANTS.flatMap((holds, index) =>
+    holds(evidence, outcome).map((text) => ({ invariant: index + 1, text })),
+  )
+  return { outcome, violations }
+}
+
+/** What the last run that reached an outcome reached: looks and refused commands reach none. */
+export function outcomeOf({ executions }: Evidence): Verdict {
+  return executions.findLast(({ outcome }) => outcome !== undefined)?.outcome ?? 'none'
+}
+
+type Invariant = (evidence: Evidence, outcome: Verdict) => string[]
+
+const AS_BEFORE = new Set(['none', 'aborted', 'restored'])
+
+/** 1. At the target and verified, or as before, or at a version the running image carries, or a person is told. */
+const atAStatedPlace: Invariant = ({ before, now, isShut, target, scene, executions }, outcome) => {
+  if (isShut && outcome !== 'needs-operator') return ['the database lets nobody in']
+  const { expand, contract } = scene.release
+  const whole = [...before.ledger, ...expand, ...contract].sort()
+  const expanded = [...before.ledger, ...expand].sort()
+  if (AS_BEFORE.has(outcome))
+    return [
+      ...differences(before.database, now.database),
+      ...Object.entries(before.rows)
+        .filter(([table, { hash }]) => now.rows[table]?.hash !== hash)
+        .map(([table]) => `rows of ${table} that were there before are others now`),
+      ...unlike(now.ledger, before.ledger),
+    ]
+  if (outcome === 'succeeded')
+    return [...unlike(now.ledger, whole), ...differences(schemaOf(target), schemaOf(now.database))]
+  if (outcome === 'deferred') return unlike(now.ledger, expanded)
+  if (outcome === 'rolled-back')
+    return expanded.join().startsWith(now.ledger.join()) ? [] : [`the ledger has ${now.ledger.join(', ')}`]
+  const last = executions.findLast((one) => one.outcome === 'needs-operator')
+  const isTold = last?.said.includes('headgate recover') || last?.said.includes('acceptedBy')
+  return isTold ? [] : ['needs-operator, and nobody is told what to type']
+}
+
+const unlike = (is: readonly string[], should: readonly string[]): string[] =>
+  is.join() === should.join() ? [] : [`the ledger has ${is.join(', ')}, not ${should.join(', ')}`]
+
+const schemaOf = (snapshot: Snapshot): Snapshot =>
+  Object.fromEntries(Object.entries(snapshot).filter(([key]) => /^(schema(?! .*(DATABASE|preamble))|index)/.test(key)))
+
+/** 2. Consumers and services are as the outcome says; nobody's earlier pause was lifted. */
+const asTheOutcomeSays: Invariant = ({ before, now, watched, scene }, outcome) => {
+  const asleep = Object.entries(before.consumers).filter(([, state]) => state === 'paused')
+  const woken = asleep
+    .filter(([name]) => watched.consumers.some(({ states }) => states[name] === 'running'))
+    .map(([name]) => `${name} was paused by somebody else, and was woken`)
+  if (outcome === 'needs-operator') return woken
+  const consumers = Object.entries(before.consumers)
+    .filter(([name, state]) => now.consumers[name] !== state)
+    .map(([name, state]) => `consumer ${name} is ${now.consumers[name]}, and was ${state}`)
+  const { previous, next } = scene.release.tags
+  const tag =
+    outcome === 'succeeded' || outcome === 'deferred' ? next : AS_BEFORE.has(outcome) ? before.service : previous
+  const service = scene.service && now.service !== tag ? [`the service runs ${now.service}, not ${tag}`] : []
+  return [...woken, ...consumers, ...service]
+}
+
+/** 3. From the first migration on there is a backup of before, until the outcome. */
+const alwaysABackup: Invariant = ({ watched, audit, executions }) => {
+  const [first] = audit
+  const end = executions.findLast(({ outcome }) => outcome !== undefined)?.closedAt
+  if (!first || !end) return []
+  const at = (time: string): boolean => watched.backup.findLast((one) => one.at <= time)?.is ?? false
+  const gone = watched.backup.filter(({ at: time, is }) => !is && time > first.at && time < end)
+  return [
+    ...(at(first.at) ? [] : [`migrated at ${first.at} without a backup`]),
+    // Between two stages the first one's backup may be given up: its migration is proven and serves.
+    ...(gone.length > 1 ? [`no backup at ${gone.map(({ at: time }) => time).join(', ')}`] : []),
+  ]
+}
+
+/** 4. No acknowledged write is lost: it is in the live database, or in a quarantine that is named to people. */
+const nothingLost: Invariant = ({ missing, executions, reports }, outcome) => {
+  const isNamed = (quarantine: string): boolean =>
+    executions.some(({ history }) => history.includes(quarantine)) ||
+    reports.some(({ text }) => text?.includes(quarantine))
+  return missing.flatMap(({ key, found, quarantine }) => {
+    // A migration may have changed what it means.
+    if (found !== undefined) return AS_BEFORE.has(outcome) ? [`${key} is ${found}`] : []
+    if (quarantine === undefined) return [`${key} is nowhere`]
+    return isNamed(quarantine) ? [] : [`${key} is in ${quarantine} only, which nobody names`]
+  })
+}
+
+/** 5. Never two changing sessions of two attempts at once. */
+const oneAtATime: Invariant = ({ watched }) => watched.together
+
+/** 6. Nothing is left over. */
+const nothingLeft: Invariant = ({ left }) => left
+
+/** 7. Each migration takes effect at most once. */
+const atMostOnce: Invariant = ({ audit }) => {
+  const times = new Map<string, number>()
+  for (const { what } of audit) times.set(what, (times.get(what) ?? 0) + 1)
+  return [...times].filter(([, n]) => n > 1).map(([what, n]) => `${what} took effect ${n} times`)
+}
+
+/** 8. A contract stage ran only after its approval. */
+const approved: Invariant = ({ audit, approvals, now, scene }) => {
+  const contract = scene.release.contract.filter((version) => now.ledger.includes(version))
+  const [first] = [...approvals].sort()
+  if (contract.length > 0 && first === undefined) return [`${contract.join(', ')} ran, and nobody approved`]
+  return audit
+    .filter(({ what, at }) => scene.release.contract.includes(what) && (first === undefined || at < first))
+    .map(({ what, at }) => `${what} ran at ${at}, before it was approved (${first ?? 'never'})`)
+}
+
+/** 9. The image that runs is one that the schema carries. */
+const compatible: Invariant = ({ audit, watched, scene, now }) => {
+  const { tags, expand, contract } = scene.release
+  const timeOf = (versions: readonly string[]): string | undefined =>
+    audit.find(({ what }) => versions.includes(what))?.at
+  const contracted = timeOf(contract)
+  const expanded = timeOf(expand)
+  const tooOld =
+    contracted === undefined ? [] : watched.service.filter(({ at, tag }) => tag === tags.previous && at > contracted)
+  const tooNew =
+    expanded === undefined ? [] : watched.service.filter(({ at, tag }) => tag === tags.next && at < expanded)
+  const lacks = contract.some((version) => now.ledger.includes(version)) && now.service === tags.previous
+  return [
+    ...tooOld.map(({ at }) => `${tags.previous} ran at ${at}, after the contract stage`),
+    ...tooNew.map(({ at }) => `${tags.next} ran at ${at}, before the expand stage`),
+    ...(lacks ? [`${tags.previous} runs after the contract stage`] : []),
+    ...(now.service === tags.next && expand.some((version) => !now.ledger.includes(version))
+      ? [`${tags.next} runs, and its expand stage is not applied`]
+      : []),
+  ]
+}
+
+/** 10. Every run has a report, which tells of each effect, and of its step before it happened. */
+const reported: Invariant = ({ reports, audit }) => [
+  ...reports.filter(({ text }) => text === undefined).map(({ run }) => `there is no report of ${run}`),
+  ...audit.flatMap(({ what, at }) => {
+    const begun = reports.flatMap(({ text }) => stepsOf(text)).filter(({ step }) => step === 'migrate')
+    return reports.length === 0 || begun.some(({ startedAt }) => startedAt <= at)
+      ? []
+      : [`${what} took effect at ${at}, and no report has a migrate step before it`]
+  }),
+]
+
+function stepsOf(text: string | undefined): { step: string; startedAt: string }[] {
+  if (text === undefined) return []
+  const parsed: unknown = JSON.parse(text)
+  const steps: unknown = parsed && typeof parsed === 'object' && 'steps' in parsed ? parsed.steps : []
+  return Array.isArray(steps) ? steps : []
+}
+
+/** 11. No secret in arguments, histories, logs, reports, file names. */
+const noSecretTold: Invariant = ({ watched, told, reports, scene }) => [
+  ...watched.told.map((program) => `the arguments of ${program}`),
+  ...told,
+  ...reports
+    .filter(({ text }) => scene.secrets.some((secret) => text?.includes(secret)))
+    .map(({ run }) => `the report of ${run}`),
+]
+
+/** 12. What was frozen is as it was. */
+const symmetric: Invariant = ({ before, now }, outcome) =>
+  outcome === 'needs-operator' ? [] : differences(around(before.database), around(now.database))
+
+const around = (snapshot: Snapshot): Snapshot =>
+  Object.fromEntries(Object.entries(snapshot).filter(([key]) => /^(database|setting of) /.test(key)))
+
+/** 13. Nothing is stuck without saying so. */
+const visible: Invariant = ({ executions }) =>
+  executions
+    .filter(({ status, waits, stuck }) => status === 'RUNNING' && (stuck || !waits))
+    .map(({ workflowId, type, stuck }) => `${workflowId} (${type}) ${stuck ? 'cannot go on' : 'still runs'}`)
+
+/** 14. Others on the server are left alone. */
+const othersUntouched: Invariant = ({ before, now, watched }) => [
+  ...differences(before.bystander, now.bystander).map((text) => `elsewhere: ${text}`),
+  ...(before.session === now.session || before.server !== now.server
+    ? []
+    : [`a session elsewhere was ${before.session}, is ${now.session || 'gone'}`]),
+  ...watched.waited,
+]
+
+/** 15. Who only looks changes nothing: where no run began, all is as before. */
+const lookingIsFree: Invariant = ({ before, now, left }, outcome) =>
+  outcome === 'none' && (left.length > 0 || differences(before.database, now.database).length > 0)
+    ? ['nothing ran, and something is different']
+    : []
+
+const INVARIANTS: readonly Invariant[] = [
+  atAStatedPlace,
+  asTheOutcomeSays,
+  alwaysABackup,
+  nothingLost,
+  oneAtATime,
+  nothingLeft,
+  atMostOnce,
+  approved,
+  compatible,
+  reported,
+  noSecretTold,
+  symmetric,
+  visible,
+  othersUntouched,
+  lookingIsFree,
+]
