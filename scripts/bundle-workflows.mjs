@@ -3,13 +3,18 @@ import { existsSync } from 'node:fs'
 import { rename, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 
-const workflowsPath = fileURLToPath(new URL('../dist/workflows/index.js', import.meta.url))
-const bundlePath = fileURLToPath(new URL('../dist/workflow-bundle.js', import.meta.url))
+const inDist = (path) => fileURLToPath(new URL(`../dist/${path}`, import.meta.url))
+const workflowsPath = inDist('workflows/index.js')
 
 if (existsSync(workflowsPath)) {
+  await bundle('workflow-bundle.js', {})
+  await bundle('workflow-bundle-encrypted.js', { failureConverterPath: inDist('workflows/encrypted-failures.js') })
+}
+
+async function bundle(name, options) {
   const { bundleWorkflowCode, DefaultLogger } = await import('@temporalio/worker')
-  const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN') })
+  const { code } = await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('WARN'), ...options })
   // A worker that starts meanwhile reads the old one or the new one, never half of it.
-  await writeFile(`${bundlePath}.new`, code)
-  await rename(`${bundlePath}.new`, bundlePath)
+  await writeFile(`${inDist(name)}.new`, code)
+  await rename(`${inDist(name)}.new`, inDist(name))
 }

@@ -1,7 +1,9 @@
 import { accessSync, constants } from 'node:fs'
 import { Client, Connection } from '@temporalio/client'
+import type { DataConverter } from '@temporalio/common'
 import { loadClientConnectConfig } from '@temporalio/envconfig'
 import { failure, knownFailure, messageOf } from '../domain/failures.js'
+import { dataConverterOf } from './encryption.js'
 
 export interface Engine {
   client: Client
@@ -23,15 +25,43 @@ export async function connectEngine(address?: string): Promise<Engine> {
     connectTimeout: CONNECT_TIMEOUT_MS,
   }
   const where = merged.address ?? 'localhost:7233'
+  requireTls(merged)
   try {
     const connection = await Connection.connect(merged)
     await requireNamespace(connection.workflowService, namespace, where)
-    return { client: new Client({ connection, namespace }), address: where, namespace, close: () => connection.close() }
+    return {
+      client: new Client({ connection, namespace, ...encryption() }),
+      address: where,
+      namespace,
+      close: () => connection.close(),
+    }
   } catch (error) {
     if (knownFailure(error)) throw error
     throw failure('TemporalUnreachable', `cannot reach Temporal at ${where}: ${messageOf(error)}`, error)
   }
 }
+
+/** Addresses that do not leave this machine. */
+const LOOPBACK = /^(127(\.\d{1,3}){3}|localhost|\[::1\])(:\d{1,5})?$/
+
+/**
+ * Throws `ConfigurationInvalid` where what is said to Temporal could be read or changed on its way: without TLS, off this
+ * machine. An API key brings TLS with it.
+ */
+export function requireTls({
+  address = 'localhost:7233',
+  tls,
+  apiKey,
+}: ReturnType<typeof temporalSettings>['connectionOptions']): void {
+  if (tls || apiKey !== undefined || LOOPBACK.test(address)) return
+  if (process.env.HEADGATE_TEMPORAL_CLEAR_TEXT === 'yes') return
+  throw failure('ConfigurationInvalid', `Temporal at ${address} would be spoken to in clear text`, undefined, {
+    hint: 'set TEMPORAL_TLS=true; or HEADGATE_TEMPORAL_CLEAR_TEXT=yes, where the network itself is trusted',
+  })
+}
+
+/** For a client or a worker: what Temporal keeps is encrypted where `HEADGATE_CODEC_KEYS` is set. Throws `ConfigurationInvalid`. */
+export const encryption = (): { dataConverter: DataConverter } => ({ dataConverter: dataConverterOf(process.env) })
 
 /** What variables and profiles say of Temporal. Throws `ConfigurationInvalid`. */
 export function temporalSettings(): ReturnType<typeof loadClientConnectConfig> {
@@ -66,7 +96,12 @@ export async function connectLocal(address: string): Promise<Engine> {
   try {
     const connection = await Connection.connect({ address, connectTimeout: CONNECT_TIMEOUT_MS })
     const namespace = 'default'
-    return { client: new Client({ connection, namespace }), address, namespace, close: () => connection.close() }
+    return {
+      client: new Client({ connection, namespace, ...encryption() }),
+      address,
+      namespace,
+      close: () => connection.close(),
+    }
   } catch (error) {
     throw failure('TemporalUnreachable', `cannot reach Temporal at ${address}: ${messageOf(error)}`, error)
   }

@@ -5,7 +5,7 @@ import type { Engine } from '../../src/client/connection.js'
 import { look } from '../../src/client/look.js'
 import { failure, knownFailure } from '../../src/domain/failures.js'
 import { bundleOf } from '../support/bundle.js'
-import { temporalAddress } from '../support/temporal.js'
+import { temporalAddress } from '../support/ground.js'
 
 let engine: Engine
 let connection: NativeConnection
