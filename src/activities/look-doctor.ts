@@ -78,10 +78,15 @@ function missingRights({ user, database, isSuperuser, ...may }: DatabaseIdentity
     what: 'does not see who is in the database',
     grant: `grant pg_read_all_stats to ${quoteIdentifier(user)};`,
   }
+  const end = {
+    what: `may not end others' sessions`,
+    grant: `grant pg_signal_backend to ${quoteIdentifier(user)};`,
+  }
   return [
     ...(may.canCreateDatabase ? [] : [create]),
     ...(may.ownsDatabase ? [] : [own]),
     ...(may.seesSessions ? [] : [see]),
+    ...(may.endsSessions ? [] : [end]),
   ]
 }
 

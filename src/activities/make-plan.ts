@@ -220,6 +220,8 @@ export function whyNoSwap(identity: DatabaseIdentity): string | undefined {
   if (first !== undefined || identity.isSuperuser) return first
   if (!identity.seesSessions)
     return `role ${identity.user} does not see who is in the database (grant pg_read_all_stats to ${identity.user})`
+  if (!identity.endsSessions)
+    return `role ${identity.user} may not end others' sessions (grant pg_signal_backend to ${identity.user})`
   if (!identity.canCreateDatabase)
     return `role ${identity.user} may not create databases (alter role ${identity.user} createdb)`
   return identity.ownsDatabase ? undefined : `role ${identity.user} does not own database ${identity.database}`

@@ -19,6 +19,8 @@ export interface DatabaseIdentity {
   ownsDatabase: boolean
   /** Whether it sees of every session who it is: of what it does not see it cannot tell that it is not there. */
   seesSessions: boolean
+  /** Whether it may end other roles' sessions, superusers' apart. */
+  endsSessions: boolean
   /** Names of logical replication slots of this database: they follow the oid, not the name. */
   logicalSlots: string[]
   subscriptions: string[]
@@ -39,6 +41,7 @@ select system_identifier::text as "systemIdentifier",
        rolcreatedb or rolsuper as "canCreateDatabase",
        pg_has_role(current_user, datdba, 'usage') as "ownsDatabase",
        pg_has_role(current_user, 'pg_read_all_stats', 'usage') as "seesSessions",
+       pg_has_role(current_user, 'pg_signal_backend', 'usage') as "endsSessions",
        array(select slot_name::text from pg_replication_slots s where s.database = datname order by 1) as "logicalSlots",
        array(select subname::text from pg_subscription where subdbid = d.oid order by 1) as "subscriptions",
        array(select distinct backend_type from pg_stat_activity

@@ -131,6 +131,7 @@ test('the identity tells what would stand in the way', async () => {
       canCreateDatabase: true,
       ownsDatabase: true,
       seesSessions: true,
+      endsSessions: true,
       logicalSlots: [`s_${app.name}`],
       subscriptions: ['sub'],
     })
