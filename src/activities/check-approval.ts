@@ -1,30 +1,28 @@
 import { findPlan, findRun } from '../adapters/journal/runs.js'
 import { recordDecision } from '../adapters/journal/decisions.js'
 import { verifySignature } from '../adapters/process/ssh-signature.js'
-import { type ApprovalVerdict, type DecisionMessage, signedText } from '../domain/approval.js'
+import { type ApprovalVerdict, DecisionMessage, signedText } from '../domain/approval.js'
 import { environmentOf } from '../domain/names.js'
 import type { Plan, Requester } from '../domain/plan.js'
 import { beating } from './heartbeat.js'
+import { requireShape } from './require-shape.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
 /** Checks a decision against the worker's own policy and journals it, accepted or not. A rejection needs no signature: it is the safe direction. */
 export const checkApproval =
   (dependencies: Dependencies) =>
-  (
-    runName: string,
-    stage: number,
-    decision: 'approve' | 'reject',
-    message: DecisionMessage,
-  ): Promise<ApprovalVerdict> =>
+  (runName: string, stage: number, decision: 'approve' | 'reject', said: DecisionMessage): Promise<ApprovalVerdict> =>
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
+        const message = requireShape(DecisionMessage, said)
         const run = await findRun(site.journal, runName)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         const claimed = { by: message.by, verified: false }
         const who =
           decision === 'reject'
             ? claimed
-            : await identify(site, plan, { run: runName, stage, digest: run.planDigest ?? '', message }, signal)
+            : (staleness(run.planDigest ?? '', message) ??
+              (await identify(site, plan, { run: runName, stage, digest: run.planDigest ?? '', message }, signal)))
         const verdict =
           'refusal' in who
             ? refused(message.by, who.refusal)
@@ -37,12 +35,21 @@ export const checkApproval =
           by: verdict.by,
           verified: verdict.verified,
           accepted: verdict.accepted,
-          digest: message.digest,
+          digest: run.planDigest ?? '',
           note: message.reason === undefined ? verdict.note : `${verdict.note}: ${message.reason}`,
         })
         return verdict
       }),
     )
+
+/** The run's workflow asks this too; one of somebody else's would not. */
+function staleness(planDigest: string, { digest, expires }: DecisionMessage): { refusal: string } | undefined {
+  if (!planDigest.startsWith(digest))
+    return { refusal: `the plan's digest is ${planDigest.slice(0, 12)}, not ${digest.slice(0, 12)}` }
+  if (expires !== undefined && Date.parse(expires) < Date.now())
+    return { refusal: `the statement expired at ${expires}` }
+  return undefined
+}
 
 interface Who {
   by: string

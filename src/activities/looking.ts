@@ -1,6 +1,7 @@
-import type { LookAnswers, LookInput } from '../domain/look.js'
+import { type LookAnswers, LookInput } from '../domain/look.js'
 import { beating } from './heartbeat.js'
 import { requireProject } from './plan.js'
+import { requireShape } from './require-shape.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
 /** Answers one command that only looks. */
@@ -12,8 +13,9 @@ export type Answer<C extends keyof LookAnswers> = (
 
 /** Makes the activity of a command that only looks. */
 export function looking<C extends keyof LookAnswers>(dependencies: Dependencies, answer: Answer<C>) {
-  return (input: LookInput): Promise<LookAnswers[C]> =>
+  return (asked: LookInput): Promise<LookAnswers[C]> =>
     beating(({ signal }) => {
+      const input = requireShape(LookInput, asked)
       requireProject(dependencies, input.project)
       return onSite(dependencies, input.environment, async (site) => {
         return await answer(site, input, signal)

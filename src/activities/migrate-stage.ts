@@ -9,6 +9,7 @@ import { FAILURES, failedWith, failure, messageOf } from '../domain/failures.js'
 import { captureBefore, compareWithCapture } from './capture.js'
 import { type ChangingActivity, changing, type Step } from './changing.js'
 import { reopen } from './gate.js'
+import { requireApproved } from './require-approved.js'
 import type { Dependencies } from './site.js'
 import { hasCommitted, hasLeftSomething } from './stage-committed.js'
 import { vouched } from './vouch.js'
@@ -42,6 +43,7 @@ const migrating = (dependencies: Dependencies, cancelled: boolean): ChangingActi
     },
     act: async (step) => {
       const { site, run, stage, fence } = step
+      await requireApproved(site.journal, run, step.plan, step.stageNumber)
       await requireFilesAsPlanned(step)
       const contract = stage?.phase === 'contract'
       if (contract) await recordContractStarted(site.journal, run.name, true)

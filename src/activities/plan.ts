@@ -1,29 +1,32 @@
 import { createHash } from 'node:crypto'
+import { z } from 'zod'
 import { findPlan, findRun, openRun, openRunOf, replacePlan, runOpenedBy } from '../adapters/journal/runs.js'
 import { recordEvent } from '../adapters/journal/steps.js'
 import { canonicalJson } from '../domain/digest.js'
 import { failure } from '../domain/failures.js'
-import { environmentOf, runName } from '../domain/names.js'
-import type { Plan, PlanSummary, Requester, RunKind } from '../domain/plan.js'
+import { environmentOf, Name, runName, Tag } from '../domain/names.js'
+import { type Plan, type PlanSummary, Requester, RunKind } from '../domain/plan.js'
 import { beating } from './heartbeat.js'
 import { lostBecause } from './lost.js'
 import { planFor } from './plan-kinds.js'
+import { requireShape } from './require-shape.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
-export interface OpenRequest {
-  kind: RunKind
-  project: string
-  environment: string
-  tag?: string
+export const OpenRequest = z.strictObject({
+  kind: RunKind,
+  project: Name,
+  environment: Name,
+  tag: Tag.optional(),
   /** The backup that `restore` puts in place. */
-  backup?: string
-  requester: Requester
+  backup: z.string().max(128).optional(),
+  requester: Requester,
   /** What the requester looked at. */
-  digest?: string
-  workflowId: string
-  workflowRunId: string
-  startedAt: string
-}
+  digest: z.string().max(64).optional(),
+  workflowId: z.string().max(300),
+  workflowRunId: z.string().max(64),
+  startedAt: z.iso.datetime(),
+})
+export type OpenRequest = z.infer<typeof OpenRequest>
 
 /** SHA-256 over the plan, keys sorted: what is approved. Without its remarks: they tell of free bytes, and of whatever else moves. */
 export const digestOf = ({ remarks: _, ...plan }: Plan): string =>
@@ -32,8 +35,9 @@ export const digestOf = ({ remarks: _, ...plan }: Plan): string =>
 /** Freezes what will be done, opens the run in the journal and keeps the plan under its digest. Twice for one execution is once. */
 export const plan =
   (dependencies: Dependencies) =>
-  (request: OpenRequest): Promise<PlanSummary> =>
+  (asked: OpenRequest): Promise<PlanSummary> =>
     beating(({ signal, carrier }) => {
+      const request = requireShape(OpenRequest, asked)
       requireProject(dependencies, request.project)
       return onSite(dependencies, request.environment, async (site) => {
         // Asked first: once the run is opened in the journal nothing more may fail here.

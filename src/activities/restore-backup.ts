@@ -6,7 +6,8 @@ import { changing, type Step } from './changing.js'
 import { findValidBackup } from './find-backup.js'
 import { reopen } from './gate.js'
 import { recoveriesOf } from './recoveries.js'
-import { hasSwapped, swapIn, swappedAlready } from './swap-in.js'
+import { requireApproved } from './require-approved.js'
+import { quarantinesOf, swapIn, swappedAlready } from './swap-in.js'
 import type { Dependencies } from './site.js'
 
 /**
@@ -24,6 +25,9 @@ export const restoreBackup = (dependencies: Dependencies) =>
       return done
     },
     act: async (step) => {
+      // Of an open run the restore is what a person chose: the approval was for its migrations.
+      const { site, run, plan, stage, stageNumber } = step
+      if (stage?.phase === 'restore') await requireApproved(site.journal, run, plan, stageNumber)
       const manifest = await chosen(step)
       const { text } = await swapIn(step, manifest, 'asked for by a person')
       await recordContractStarted(step.site.journal, step.run.name, false)
@@ -34,7 +38,7 @@ export const restoreBackup = (dependencies: Dependencies) =>
 /** Whoever goes on with a run whose backup is in place keeps what has been written since: only `--restore` swaps anew. */
 async function putInBefore(step: Step): Promise<string | undefined> {
   const choice = (await recoveriesOf(step.site.journal, step.run.name)).at(-1)
-  return choice === 'finish' && (await hasSwapped(step))
+  return choice === 'finish' && (await quarantinesOf(step)).length > 0
     ? 'the backup is in place since before the recovery'
     : undefined
 }
