@@ -1,5 +1,6 @@
 import { backupsOfStage, recordBackup } from '../adapters/journal/backups.js'
-import { priorStates } from '../adapters/journal/steps.js'
+import { listDecisions } from '../adapters/journal/decisions.js'
+import { allPriorStates } from '../adapters/journal/steps.js'
 import { isOpen } from '../adapters/postgres/gate.js'
 import { size } from '../domain/amounts.js'
 import type { Manifest } from '../domain/manifest.js'
@@ -61,7 +62,8 @@ export async function takeAll(step: Step, gate: Manifest['gate']): Promise<Manif
     epoch: fence.epoch,
     gate,
     ledger: [...plan.applied.map(({ version }) => version), ...applied],
-    priorStates: Object.fromEntries(await priorStates(site.journal, run.name, 'consumer')),
+    priorStates: await allPriorStates(site.journal, run.name),
+    rebuild: await rebuildOf(step),
     ...(plan.tag === undefined ? {} : { tag: plan.tag }),
   }
   const manifests: Manifest[] = []
@@ -81,6 +83,12 @@ export async function takeAll(step: Step, gate: Manifest['gate']): Promise<Manif
     manifests.push(manifest)
   }
   return manifests
+}
+
+/** As `Rebuild` has it. */
+async function rebuildOf({ site, run, plan }: Step): Promise<object> {
+  const decisions = await listDecisions(site.journal, run.name)
+  return { plan, decisions: decisions.map((decision) => ({ ...decision, at: decision.at.toISOString() })) }
 }
 
 const noteOf = (manifests: readonly Manifest[]): string =>

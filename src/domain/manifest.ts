@@ -47,7 +47,10 @@ export const Manifest = z.strictObject({
   properties: z.array(z.string()),
   fingerprint: Fingerprint,
   ledger: z.array(z.string()),
+  /** By kind and name, what the run had found before it touched it. */
   priorStates: z.record(z.string(), z.unknown()),
+  /** What a journal that has lost the run opens it from again: its plan, and what people decided. */
+  rebuild: z.unknown().optional(),
   takenAt: z.string(),
 })
 export type Manifest = z.infer<typeof Manifest>

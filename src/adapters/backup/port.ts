@@ -5,7 +5,7 @@ import type { Manifest } from '../../domain/manifest.js'
 /** What the run knows and the engine writes into the manifest. */
 export type BackupIdentity = Pick<
   Manifest,
-  'name' | 'project' | 'environment' | 'run' | 'stage' | 'epoch' | 'tag' | 'gate' | 'ledger' | 'priorStates'
+  'name' | 'project' | 'environment' | 'run' | 'stage' | 'epoch' | 'tag' | 'gate' | 'ledger' | 'priorStates' | 'rebuild'
 >
 
 /** What to take, and how to get at it. */

@@ -1,5 +1,5 @@
 import { Manifest } from '../../domain/manifest.js'
-import type { Journal } from './journal.js'
+import type { Journal, Statement } from './journal.js'
 
 /** `dropped`: its bytes are gone, on purpose. */
 export type BackupState = 'valid' | 'damaged' | 'dropped'
@@ -24,26 +24,28 @@ const record = (row: BackupRow): BackupRecord => ({
 
 /** Keeps a backup that was just proven valid, or damaged. Twice is once. */
 export async function recordBackup(journal: Journal, manifest: Manifest, state: BackupRecord['state']): Promise<void> {
-  await journal.write((sql) =>
-    sql(
-      `insert into backups (project, environment, name, kind, run, stage, system_identifier, database, state, manifest)
+  await journal.write((sql) => insertBackup(sql, manifest, state))
+}
+
+/** As `recordBackup`, in a transaction that is under way. */
+export const insertBackup = (sql: Statement, manifest: Manifest, state: BackupState): Promise<unknown> =>
+  sql(
+    `insert into backups (project, environment, name, kind, run, stage, system_identifier, database, state, manifest)
        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
        on conflict (project, environment, name, kind) do update set state = $9, checked_at = clock_timestamp()`,
-      [
-        manifest.project,
-        manifest.environment,
-        manifest.name,
-        manifest.kind,
-        manifest.run,
-        manifest.stage,
-        manifest.systemIdentifier,
-        manifest.database,
-        state,
-        JSON.stringify(manifest),
-      ],
-    ),
+    [
+      manifest.project,
+      manifest.environment,
+      manifest.name,
+      manifest.kind,
+      manifest.run,
+      manifest.stage,
+      manifest.systemIdentifier,
+      manifest.database,
+      state,
+      JSON.stringify(manifest),
+    ],
   )
-}
 
 /** Backups of one run's stage, newest first: a clone before a dump of the same name. */
 export async function backupsOfStage(journal: Journal, run: string, stage: number): Promise<BackupRecord[]> {

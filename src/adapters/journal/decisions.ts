@@ -1,4 +1,4 @@
-import type { Journal } from './journal.js'
+import type { Journal, Statement } from './journal.js'
 
 export interface DecisionRecord {
   stage: number
@@ -16,22 +16,20 @@ export async function recordDecision(
   run: string,
   decision: Omit<DecisionRecord, 'at'>,
 ): Promise<void> {
-  await journal.write((sql) =>
-    sql(
-      'insert into decisions (run, stage, decision, by_whom, verified, accepted, digest, note) values ($1, $2, $3, $4, $5, $6, $7, $8)',
-      [
-        run,
-        decision.stage,
-        decision.decision,
-        decision.by,
-        decision.verified,
-        decision.accepted,
-        decision.digest,
-        decision.note,
-      ],
-    ),
-  )
+  await journal.write((sql) => insertDecision(sql, run, { ...decision, at: undefined }))
 }
+
+/** As `recordDecision`, in a transaction that is under way; `at`: where it was made earlier. */
+export const insertDecision = (
+  sql: Statement,
+  run: string,
+  { stage, decision, by, verified, accepted, digest, note, at }: Omit<DecisionRecord, 'at'> & { at: Date | undefined },
+): Promise<unknown> =>
+  sql(
+    `insert into decisions (run, stage, decision, by_whom, verified, accepted, digest, note, at)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, coalesce($9, clock_timestamp()))`,
+    [run, stage, decision, by, verified, accepted, digest, note, at?.toISOString() ?? null],
+  )
 
 export async function listDecisions(journal: Journal, run: string): Promise<DecisionRecord[]> {
   return journal.read<DecisionRecord>(

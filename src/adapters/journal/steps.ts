@@ -122,6 +122,15 @@ export async function priorStates(journal: Journal, run: string, kind: string): 
   return new Map(rows.map((row) => [row.name, row.state]))
 }
 
+/** By kind and name; what only this server, as it is now, could make use of is left out. */
+export async function allPriorStates(journal: Journal, run: string): Promise<Record<string, Record<string, unknown>>> {
+  const rows = await journal.read<{ kind: string; states: Record<string, unknown> }>(
+    `select kind, jsonb_object_agg(name, state) as states from prior_states where run = $1 and kind <> 'capture' group by kind`,
+    [run],
+  )
+  return Object.fromEntries(rows.map(({ kind, states }) => [kind, states]))
+}
+
 /** Ids of every transaction of the journal's from `first` on: what the proof that nothing changed may explain. */
 export async function ownTransactions(journal: Journal, first: string): Promise<Set<string>> {
   const rows = await journal.read<{ xid: string }>('select xid::text from transactions where xid >= $1::xid8', [first])
