@@ -1,6 +1,7 @@
 import { checkApproval } from './check-approval.js'
 import { conclude, notify } from './conclude.js'
 import { lookActivities } from './look.js'
+import { lookStranded } from './look-stranded.js'
 import { migrateStage } from './migrate-stage.js'
 import { pauseConsumers } from './pause-consumers.js'
 import { confirmPlan, plan } from './plan.js'
@@ -19,6 +20,7 @@ import { takeBackup } from './take-backup.js'
 import { tidyBackups } from './tidy-backups.js'
 import { verify } from './verify.js'
 
+export { newestReport, reportOf } from './journaled-report.js'
 export type { Dependencies, Site } from './site.js'
 
 /** One activity type per step: replay does not compare arguments. */
@@ -44,6 +46,7 @@ export function createActivities(dependencies: Dependencies) {
     tidyBackups: tidyBackups(dependencies),
     restoreBackup: restoreBackup(dependencies),
     openRecovery: openRecovery(dependencies),
+    lookStranded: lookStranded(dependencies),
     observeRecovered: observeRecovered(dependencies),
     ...lookActivities(dependencies),
   }

@@ -1,7 +1,7 @@
 import { type BackupState, listBackups } from '../adapters/journal/backups.js'
 import { listDecisions } from '../adapters/journal/decisions.js'
 import type { Journal } from '../adapters/journal/journal.js'
-import { findPlan, findRun } from '../adapters/journal/runs.js'
+import { findPlan, findRun, listRuns, openRunOf } from '../adapters/journal/runs.js'
 import { listEvents, listSteps } from '../adapters/journal/steps.js'
 import type { LookAnswers } from '../domain/look.js'
 import type { Manifest } from '../domain/manifest.js'
@@ -25,6 +25,16 @@ export async function reportOf(journal: Journal, name: string): Promise<Report> 
       .filter(({ manifest }) => manifest.run === name)
       .map(({ manifest, state }) => backupSummary(manifest, state)),
   })
+}
+
+/** Of the environment's open run, else of its newest one; undefined where there were none. */
+export async function newestReport(
+  journal: Journal,
+  project: string,
+  environment: string,
+): Promise<Report | undefined> {
+  const run = (await openRunOf(journal, project, environment)) ?? (await listRuns(journal, project, environment, 1))[0]
+  return run && reportOf(journal, run.name)
 }
 
 /** A backup, as the lists show it. */

@@ -1,5 +1,7 @@
-import { findRun, openRunOf, type RunRecord } from '../adapters/journal/runs.js'
-import { priorStates } from '../adapters/journal/steps.js'
+import { guardsOf } from '../adapters/journal/fence.js'
+import { JOURNAL_REBUILT } from '../adapters/journal/rebuild.js'
+import { findRun, isKnown, openRunOf, type RunRecord } from '../adapters/journal/runs.js'
+import { listEvents, priorStates } from '../adapters/journal/steps.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
 import { failure, messageOf } from '../domain/failures.js'
@@ -7,15 +9,13 @@ import { strangers, whyOpen } from './gate.js'
 import { reportOf } from './journaled-report.js'
 import { lookInto } from './look-into.js'
 import type { Answer } from './looking.js'
+import { fromBackup, newestLost } from './rebuild-run.js'
 import type { Site } from './site.js'
 
 /** What a person has to know to choose how an open run is recovered. */
-export const lookEvidence: Answer<'evidence'> = async (site, { run }) => {
-  const record =
-    run === undefined
-      ? await openRunOf(site.journal, site.configuration.project, site.configuration.environment)
-      : await findRun(site.journal, run)
-  if (!record) throw failure('RunUnknown', `no run is open on ${site.configuration.environment}`)
+export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: isLost }) => {
+  const record = await asked(site, run, isLost === true)
+  if (!record) throw await noneOpen(site)
   const report = await reportOf(site.journal, record.name)
   const others = record.gate === 'closed' ? await whoCameIn(site, record) : undefined
   const database = await lookInto(site, site.control, 'headgate evidence', (session) =>
@@ -26,7 +26,18 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run }) => {
     messageOf,
   )
   const paused = [...(await priorStates(site.journal, record.name, 'consumer')).keys()]
+  const events = await listEvents(site.journal, record.name)
+  // What a person did since makes it a thing of the past.
+  const newest = events.findLast(
+    ({ type, body }) => type === 'recovery' || (type === 'recover' && body.choice !== 'automatic'),
+  )
+  const proposed = newest?.type === 'recovery' ? newest.body : undefined
+  const rebuilt = events.find(({ type }) => type === JOURNAL_REBUILT)
+  const atWork = await guardsOf(site.journal, `${record.systemIdentifier}/${record.database}`)
   return {
+    ...(proposed === undefined ? {} : { proposed: { do: String(proposed.do), why: String(proposed.why) } }),
+    ...(rebuilt === undefined ? {} : { rebuilt: String(rebuilt.body.text) }),
+    ...(atWork.length === 0 ? {} : { atWork }),
     report,
     database,
     gate: record.gate ?? 'never closed',
@@ -46,6 +57,31 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run }) => {
       })),
     ),
   }
+}
+
+async function asked(site: Site, run: string | undefined, isLost: boolean): Promise<RunRecord | undefined> {
+  const { journal, configuration } = site
+  if (run === undefined) return openRunOf(journal, configuration.project, configuration.environment)
+  if (isLost) return fromBackup(site, run)
+  if (await isKnown(journal, run)) return findRun(journal, run)
+  throw failure('RunUnknown', `there is no run ${run} in the journal`, undefined, {
+    hint: `if the journal was lost before the run had ended: headgate recover ${run} --from-backup opens it again from what its newest dump says`,
+  })
+}
+
+/** Where the journal is not the one it was, a backup may know of a run that it has forgotten. */
+async function noneOpen(site: Site): Promise<Error> {
+  const none = `no run is open on ${site.configuration.environment}`
+  const lost = await newestLost(site)
+  if (lost === undefined) return failure('RunUnknown', none)
+  return failure(
+    'RunUnknown',
+    `${none}; of run ${lost} there is a backup, and the journal does not know it`,
+    undefined,
+    {
+      hint: `if it had not ended when the journal was lost: headgate recover ${lost} --from-backup opens it again from what the backup says`,
+    },
+  )
 }
 
 /** Why the gate cannot be taken as closed until now, counted while whoever is let in is let in; undefined when it can. */

@@ -88,7 +88,7 @@ const lookBackups: Answer<'backups'> = async ({ journal, configuration, store },
 
 const lookBackup: Answer<'backup'> = async (site, { backup }) => {
   // Settings of the database among the properties may be secrets: they stay with the backup.
-  const { fingerprint, properties: _, ...manifest } = await findBackup(site, backup ?? '')
+  const { fingerprint, properties: _, rebuild: __, ...manifest } = await findBackup(site, backup ?? '')
   const tables = Object.entries(fingerprint.tables).slice(0, PAGE)
   return {
     ...manifest,

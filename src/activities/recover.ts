@@ -1,31 +1,38 @@
+import { z } from 'zod'
 import { proveCheck } from '../adapters/check/prove.js'
 import { findPlan, findRun, openRunOf, type RunRecord, takeOverRun } from '../adapters/journal/runs.js'
 import { listSteps, type StepRecord } from '../adapters/journal/steps.js'
 import { type AfterRecovery, outcomeOfRecovery } from '../domain/ending.js'
 import { failure } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
-import { environmentOf } from '../domain/names.js'
+import { environmentOf, Name, RunName } from '../domain/names.js'
 import type { Outcome } from '../domain/outcome.js'
-import type { Plan, PlanSummary, Requester } from '../domain/plan.js'
-import type { RecoverChoice, StepName } from '../domain/run.js'
+import { type Plan, type PlanSummary, Requester } from '../domain/plan.js'
+import { RecoverChoice, type RecoverWay, type StepName } from '../domain/run.js'
 import { beating } from './heartbeat.js'
 import { lookInto } from './look-into.js'
 import { requireProject, summaryOf } from './plan.js'
+import { requireShape } from './require-shape.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
-export interface RecoverRequest {
-  project: string
-  environment: string
-  requester: Requester
-  choice: RecoverChoice
-  run?: string | undefined
-}
+export const RecoverRequest = z.strictObject({
+  project: Name,
+  environment: Name,
+  requester: Requester,
+  choice: z.enum([...RecoverChoice.options, 'automatic']),
+  run: RunName.optional(),
+  /** The workflow that was found gone; a person takes a run over from whoever carries it. */
+  from: z.string().max(300).optional(),
+  of: z.literal('backup').optional(),
+})
+export type RecoverRequest = z.infer<typeof RecoverRequest>
 
 /** Finds the open run and the stage where it stopped. Throws `RunUnknown` when nothing is open. */
 export const openRecovery =
   (dependencies: Dependencies) =>
-  (request: RecoverRequest): Promise<PlanSummary> =>
+  (asked: RecoverRequest): Promise<PlanSummary> =>
     beating(({ carrier }) => {
+      const request = requireShape(RecoverRequest, asked)
       requireProject(dependencies, request.project)
       return onSite(dependencies, request.environment, async (site) => {
         const run = await openRun(site, request)
@@ -34,7 +41,9 @@ export const openRecovery =
         if (request.choice === 'finish') requireBegun(plan, stopped, await listSteps(site.journal, run.name))
         const { engine } = dependencies
         const event = { choice: request.choice, by: request.requester.by, stage: stopped }
-        await takeOverRun(site.journal, run.name, { carrier, engine }, event)
+        const isTaken = await takeOverRun(site.journal, run.name, { carrier, engine }, event, request.from)
+        if (!isTaken && (await findRun(site.journal, run.name)).carrier !== carrier)
+          throw failure('RunTaken', `run ${run.name} is carried again, or has ended: nothing is done by itself`)
         const here = { ...plan, stages: plan.stages.filter(({ number }) => number === stopped) }
         return summaryOf(run.name, run.planDigest ?? '', here, site, await dependencies.searchAttributes())
       })
@@ -71,6 +80,16 @@ async function openRun(site: Site, { project, environment, run }: RecoverRequest
   return found
 }
 
+/** How the run was recovered. */
+export interface Recovering {
+  way: RecoverWay
+  /** The person who chose; nobody did where it was let go because that was proven right. */
+  by?: string
+  isSwapped?: boolean
+  /** What was found to be right. */
+  why?: string
+}
+
 export interface Recovered {
   outcome: Outcome
   reason: string
@@ -78,12 +97,14 @@ export interface Recovered {
   services: string
   /** Who took it as it is, where no outcome was proven. */
   acceptedBy?: string
+  /** Nobody took it as it is: it still waits for a person. */
+  isOpen: boolean
 }
 
 /** What is what after a person's choice was carried out; the outcome says no more than was found. */
 export const observeRecovered =
   (dependencies: Dependencies) =>
-  (runName: string, stage: number, choice: RecoverChoice, by: string): Promise<Recovered> =>
+  (runName: string, stage: number, { way, by, isSwapped = false, why }: Recovering): Promise<Recovered> =>
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
@@ -95,7 +116,7 @@ export const observeRecovered =
         const services = await servicesNow(site, plan, signal)
         const { contractStarted } = run
         const outcome = outcomeOfRecovery({
-          ...{ choice, stage, contractStarted, ...ledgerFacts(plan, ledger) },
+          ...{ way, isSwapped, stage, contractStarted, ...ledgerFacts(plan, ledger) },
           mayBePartial: await mayBePartial(site, run.name, plan, ledger),
           verified: failing.length === 0,
           onNewImage: services.every(({ now, previous, next }) => now === (next ?? previous)),
@@ -106,12 +127,13 @@ export const observeRecovered =
         })
         return {
           outcome,
-          reason: [`${choice}, asked for by ${by}`, ...failing].join('; '),
+          reason: [by === undefined ? `by itself: ${why}` : `${way}, asked for by ${by}`, ...failing].join('; '),
           database: `at ${ledger.applied.at(-1)?.version ?? 'no version'}${ledger.dirty === undefined ? '' : `, ${ledger.dirty} half done`}`,
           services:
             services.map(({ name, now }) => `${name} on ${now ?? 'an unknown tag'}`).join(', ') ||
             'none are configured',
-          ...(outcome === 'needs-operator' ? { acceptedBy: by } : {}),
+          ...(outcome === 'needs-operator' && by !== undefined ? { acceptedBy: by } : {}),
+          isOpen: outcome === 'needs-operator' && by === undefined,
         }
       }),
     )

@@ -1,6 +1,7 @@
 import { recordGateOpen } from '../adapters/journal/runs.js'
 import { bringBack } from './bring-up.js'
 import { changing } from './changing.js'
+import { discardUnfinished } from './discard-unfinished.js'
 import { throwTogether } from './each.js'
 import { reopen } from './gate.js'
 import { servicesBefore } from './services-before.js'
@@ -13,6 +14,7 @@ export const releaseWriters = (dependencies: Dependencies) =>
     observe: async () => undefined,
     act: async (step) => {
       const { site, run, plan } = step
+      await discardUnfinished(step)
       await recordGateOpen(site.journal, run.name)
       await reopen(step)
       const { mayHaveRun, wasStopped } = await servicesBefore(step)

@@ -1,9 +1,10 @@
 import { backupsOfStage, recordBackup } from '../adapters/journal/backups.js'
 import { recordGateClosed, recordGateOpen, recordOid } from '../adapters/journal/runs.js'
 import { sessionCount } from '../adapters/postgres/gate.js'
+import { dropDatabase } from '../adapters/postgres/clone.js'
 import { databaseOid, swapDatabases } from '../adapters/postgres/swap.js'
 import { moment } from '../domain/amounts.js'
-import { failure } from '../domain/failures.js'
+import { failedWith, failure } from '../domain/failures.js'
 import type { Manifest } from '../domain/manifest.js'
 import { quarantineName, restoreName } from '../domain/names.js'
 import type { DatabaseState } from '../domain/run.js'
@@ -32,18 +33,24 @@ export async function swapIn(
   const replacement = await site.backups[manifest.kind].restoreBeside(manifest, beside, fence)
   const replacementOid = await databaseOid(control, replacement)
   if (replacementOid === undefined) throw failure('RestoreFailed', `database ${replacement} is not there`)
-  // The last look before the point where it matters: nobody came in while the backup was brought beside.
-  await shut(step)
-  const prove = when === 'only if nobody wrote' ? (named?: string) => requireClosed(step, named) : undefined
-  await prove?.()
-  await recordOid(site.journal, run.name, replacementOid)
-  run.databaseOids.push(replacementOid)
-  await swapDatabases(
-    control,
-    { live: run.database, replacement, quarantine, liveOid, replacementOid, properties: manifest.properties },
-    fence,
-    prove,
-  )
+  try {
+    // The last look before the point where it matters: nobody came in while the backup was brought beside.
+    await shut(step)
+    const prove = when === 'only if nobody wrote' ? (named?: string) => requireClosed(step, named) : undefined
+    await prove?.()
+    await recordOid(site.journal, run.name, replacementOid)
+    run.databaseOids.push(replacementOid)
+    await swapDatabases(
+      control,
+      { live: run.database, replacement, quarantine, liveOid, replacementOid, properties: manifest.properties },
+      fence,
+      prove,
+    )
+  } catch (error) {
+    // Whoever decides now has the backup itself: what was made of it for this is of no use any more.
+    if (failedWith(error, 'NeedsOperator') && manifest.kind === 'dump') await dropDatabase(control, beside, fence)
+    throw error
+  }
   // The restored database counts its sessions from here.
   await recordGateClosed(site.journal, run.name, await sessionCount(control, run.database))
   // The clone is the live database now.
@@ -105,14 +112,15 @@ async function recordClonesGone({ site, run, control, stageNumber }: Step): Prom
   }
 }
 
-/** Whether a backup was put in place in this stage at any time: also before the run was taken over. */
-export async function hasSwapped(step: Step): Promise<boolean> {
+/** After how many recoveries a backup was put in place in this stage, the newest first: there is a quarantine for each. */
+export async function quarantinesOf(step: Step): Promise<number[]> {
   const { site, run, control } = step
+  const found: number[] = []
   for (let recoveries = (await recoveriesOf(site.journal, run.name)).length; recoveries >= 0; recoveries--) {
     const quarantine = quarantineName(run.database, run.startedAt, seed(step, recoveries))
-    if ((await databaseOid(control, quarantine)) !== undefined) return true
+    if ((await databaseOid(control, quarantine)) !== undefined) found.push(recoveries)
   }
-  return false
+  return found
 }
 
 /** One quarantine for each way back: a restore that a person asks for later finds what has been written since. */

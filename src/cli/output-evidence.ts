@@ -13,6 +13,8 @@ export function evidenceLines({
   contractStarted,
   consumers,
   services,
+  proposed,
+  rebuilt,
 }: Evidence): string[] {
   const failed = report.steps.findLast(({ state }) => state === 'failed')
   const unknown = report.steps.findLast(({ state }) => state === 'intended')
@@ -25,6 +27,7 @@ export function evidenceLines({
       : [`  stopped    ${line(report.ending.reason)}`]),
     ...(failed ? [`  failed     ${failed.step}, attempt ${failed.attempt}: ${line(failed.note)}`] : []),
     ...(unknown ? [`  unknown    ${unknown.step}, attempt ${unknown.attempt}: nobody knows how it ended`] : []),
+    ...(rebuilt === undefined ? [] : [`  journal    ${line(rebuilt)}`]),
     `  database   ${line(database)}`,
     `  gate       ${gateWords(gate, others, contractStarted)}`,
     ...services.map(({ name, current }) => `  service    ${line(name)} runs ${line(current)}`),
@@ -33,6 +36,9 @@ export function evidenceLines({
         `  consumer   ${line(name)} is ${line(state)}${touched ? ', paused by the run' : ''}`,
     ),
     ...report.backups.map(({ name, kind, state }) => `  backup     ${name}/${kind}, ${state}`),
+    ...(proposed === undefined
+      ? []
+      : [`  proposed   ${proposed.do === 'ask' ? 'nothing' : proposed.do}: ${line(proposed.why)}`]),
     '',
     ...choiceLines(
       gate === 'closed' && others === undefined,

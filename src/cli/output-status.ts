@@ -10,7 +10,8 @@ import { duration, line, shortDigest } from './output-words.js'
 export interface StatusAnswer {
   environment: string
   run?: string
-  state: 'none' | 'running' | 'waiting' | 'held' | 'stuck' | 'ended'
+  /** `unknown`: Temporal is away, and the journal alone has been asked. */
+  state: 'none' | 'running' | 'waiting' | 'held' | 'stuck' | 'ended' | 'unknown'
   step?: string
   stage?: number
   tag?: string
@@ -103,23 +104,35 @@ export const nothingRan = (environment: string): { lines: string[]; answer: Stat
 })
 
 /** An older run, as the journal knows it. */
-export function endedBefore({ run, environment, ending, tag, database, digest }: Report): {
+/** What is known of a run that has not ended, and what to type. */
+export interface NotEnded {
+  state: 'stuck' | 'unknown'
+  why: string
+  next: string
+}
+
+const notCarried = (run: string): NotEnded => ({
+  state: 'stuck',
+  why: 'open in the journal, and no workflow carries it',
+  next: `headgate recover ${run}`,
+})
+
+export function endedBefore(
+  { run, environment, ending, tag, database, digest }: Report,
+  { state, why, next }: NotEnded = notCarried(run),
+): {
   lines: string[]
   answer: StatusAnswer
 } {
   const answer: StatusAnswer = {
     environment,
     run,
-    state: ending ? 'ended' : 'stuck',
+    state: ending ? 'ended' : state,
     ...(tag === undefined ? {} : { tag }),
     database,
     ...(digest === undefined ? {} : { digest }),
-    ...(ending
-      ? endedAnswer(ending)
-      : { why: 'open in the journal, and no workflow carries it', next: `headgate recover ${run}` }),
+    ...(ending ? endedAnswer(ending) : { why, next }),
   }
-  const lines = ending
-    ? [`${run}: ended`, ...summary(ending).slice(1)]
-    : [`${run}: open in the journal, and no workflow carries it`, `  next  headgate recover ${run}`]
+  const lines = ending ? [`${run}: ended`, ...summary(ending).slice(1)] : [`${run}: ${why}`, `  next  ${next}`]
   return { lines, answer }
 }

@@ -9,10 +9,11 @@ import { RecoverChoice } from '../domain/run.js'
 import { addConfirmOptions } from './asking.js'
 import type { Context } from './context.js'
 import { addWaitOption } from './following.js'
+import { locally } from './local.js'
 import { choicesAsked, evidenceLines } from './output-evidence.js'
 import { type RunOptions, startAndFollow } from './starting.js'
 
-type RecoverOptions = RunOptions & Partial<Record<RecoverChoice, boolean>>
+type RecoverOptions = RunOptions & Partial<Record<RecoverChoice | 'look' | 'local' | 'fromBackup', boolean>>
 
 export function define(command: Command): void {
   command
@@ -20,10 +21,13 @@ export function define(command: Command): void {
       'Shows what is known of the run that needs an operator, and does what you choose. Without a choice and a terminal: exit 6.',
     )
     .argument('<run>', 'a run or an environment')
+    .option('--look', 'look at everything; let writers and consumers in where that is proven right, else say what is')
     .option('--finish', 'go on from where it stopped')
     .option('--restore', 'put the backup back; what is live now is kept as quarantine')
     .option('--redeploy', 'leave the database, put the previous image back')
     .option('--accept', 'leave everything as it is, let writers and consumers in')
+    .option('--from-backup', 'a run that the journal has lost: open it again from what its newest dump says')
+    .option('--local', 'where Temporal is away: with a server and a worker that last as long as this command')
     .option('--by <name>', "who decides; else HEADGATE_USER, else git's email")
   addConfirmOptions(command)
   addWaitOption(command)
@@ -31,17 +35,36 @@ export function define(command: Command): void {
 
 export async function run(context: Context, command: Command): Promise<number> {
   const options = command.opts<RecoverOptions>()
-  const chosen = RecoverChoice.options.filter((choice) => options[choice])
+  const recovering = (where: Context): Promise<number> => recover(where, command.args[0] ?? '', options)
+  if (!options.local) return recovering(context)
+  if (options.wait !== undefined)
+    throw failure('UsageInvalid', '--local lasts as long as the recovery does: leave out --wait')
+  const exit = await locally(context, recovering)
+  if (exit === EXIT.viewerLeft) context.terminal.note('its server is gone, and the recovery with it: type it again')
+  return exit
+}
+
+async function recover(context: Context, name: string, options: RecoverOptions): Promise<number> {
+  const chosen = [...RecoverChoice.options, 'look' as const].filter((choice) => options[choice])
   if (chosen.length > 1) throw failure('UsageInvalid', `choose one of --${chosen.join(', --')}`)
-  const place = await context.placeOf(command.args[0] ?? '')
+  const place = await context.placeOf(name)
+  if (options.fromBackup) {
+    if (place.run === undefined) throw failure('UsageInvalid', '--from-backup needs the name of the run')
+    await requireAbandoned(context, place, place.run)
+  }
   const evidence = await look(await context.engine(), place, {
     command: 'evidence',
     ...(place.run === undefined ? {} : { run: place.run }),
+    ...(options.fromBackup ? { fromBackup: true } : {}),
   })
   const { terminal } = context
   const { run } = evidence.report
   for (const text of evidenceLines(evidence)) terminal.say(text)
   await requireAbandoned(context, place, run)
+  if (options.local && evidence.atWork)
+    throw failure('RunOpen', `a worker is at work on the database: ${evidence.atWork.join(', ')}`, undefined, {
+      hint: 'its Temporal is not gone, only away from here: recover where it is, or stop that worker',
+    })
   const choice = chosen[0] ?? (await choiceAsked(context, evidence))
   if (choice === undefined) {
     terminal.answer({
@@ -52,7 +75,13 @@ export async function run(context: Context, command: Command): Promise<number> {
     })
     return EXIT.needsOperator
   }
-  return startAndFollow(context, 'recover', place.environment, options, { recover: { run, choice } })
+  return startAndFollow(context, 'recover', place.environment, options, {
+    recover: {
+      run,
+      choice: choice === 'look' ? 'automatic' : choice,
+      ...(evidence.report.kind === 'backup' ? { of: 'backup' } : {}),
+    },
+  })
 }
 
 /** A run that its workflow still carries is steered, not taken over. */

@@ -4,7 +4,7 @@ import { look, openRunAmong } from '../client/look.js'
 import type { Engine } from '../client/connection.js'
 import { listEnvironments, type Place } from '../client/runs.js'
 import { type Standing, standingOf } from '../client/standing.js'
-import { failure } from '../domain/failures.js'
+import { failedWith, failure, messageOf } from '../domain/failures.js'
 import { EXIT } from '../domain/outcome.js'
 import type { LookAnswers } from '../domain/look.js'
 import type { Report } from '../domain/report.js'
@@ -40,9 +40,36 @@ export async function run(context: Context, command: Command): Promise<number> {
   return exitStatus ? Math.max(EXIT.done, ...answers.map(exitOf)) : EXIT.done
 }
 
-async function statusOf(context: Context, name: string): Promise<{ lines: string[]; answer: StatusAnswer }> {
+async function statusOf(context: Context, name: string): Promise<Shown> {
   const place = await context.placeOf(name)
-  const engine = await context.engine()
+  try {
+    return await statusInTemporal(await context.engine(), place)
+  } catch (error) {
+    if (!failedWith(error, 'TemporalUnreachable')) throw error
+    return statusInJournal(context, place, error)
+  }
+}
+
+/** On a worker's host, where the journal can be asked without Temporal. Elsewhere throws what was thrown. */
+async function statusInJournal(context: Context, place: Place & { run?: string }, why: unknown): Promise<Shown> {
+  if (!(await context.source())) throw why
+  const { reportFromJournal } = await import('../worker/journal-view.js')
+  const report = await reportFromJournal(context.settings, place).catch((error: unknown) => {
+    if (failedWith(error, 'ReferenceMissing')) throw why
+    throw error
+  })
+  context.terminal.note(`${messageOf(why)}; from the journal:`)
+  if (!report) return nothingRan(place.environment)
+  const step = report.steps.at(-1)
+  const at = step ? `, at ${step.step}` : ''
+  return endedBefore(report, {
+    state: 'unknown',
+    why: `open in the journal${at}; only Temporal knows whether its workflow goes on`,
+    next: `start Temporal again; if it is gone for good: headgate recover ${report.run} --local`,
+  })
+}
+
+async function statusInTemporal(engine: Engine, place: Place & { run?: string }): Promise<Shown> {
   const standing = await standingOf(engine, place)
   if (standing && (place.run === undefined || runOf(standing) === place.run)) {
     const journaled = standing.ending === undefined ? undefined : await knownBetter(engine, place, standing)
@@ -124,6 +151,8 @@ function exitOf({ state, exit }: StatusAnswer): number {
       return EXIT.needsOperator
     case 'none':
       return EXIT.done
+    case 'unknown':
+      return EXIT.unreachable
     case 'running':
     case 'held':
       return EXIT.waitOver

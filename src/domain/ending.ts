@@ -1,7 +1,7 @@
 import { type Cause, FAILURES, hintOf, type KnownFailure } from './failures.js'
 import { exitCode, type Outcome } from './outcome.js'
 import type { RunKind } from './plan.js'
-import type { DatabaseState, Ending, RecoverChoice } from './run.js'
+import type { DatabaseState, Ending, RecoverWay } from './run.js'
 
 /** What is known when a run that failed or was cancelled has been undone. */
 export interface Undone {
@@ -30,7 +30,9 @@ export function outcomeAfter({
 
 /** What was found after a person's choice was carried out. */
 export interface AfterRecovery {
-  choice: RecoverChoice
+  way: RecoverWay
+  /** The backup of before the stage is in place. */
+  isSwapped: boolean
   /** The stage where the run had stopped. */
   stage: number
   /** Whether the ledger has every planned migration of the phase. */
@@ -50,11 +52,12 @@ export interface AfterRecovery {
 
 /** The outcome that was proven after a recovery; `needs-operator` where it can only be taken as it is: one pure function. */
 export function outcomeOfRecovery(found: AfterRecovery): Outcome {
-  const { choice, stage, expanded, contracted, contractStarted, onNewImage, onPreviousImage } = found
+  const { way, stage, expanded, contracted, contractStarted, onNewImage, onPreviousImage } = found
+  if (way === 'resume') return stage > 1 ? 'deferred' : found.isSwapped ? 'restored' : 'aborted'
   const isWhole = found.ledgerIsClean && !found.mayBePartial
   const isProven = isWhole && found.verified
-  if (choice === 'restore' && stage <= 1) return onPreviousImage ? 'restored' : 'needs-operator'
-  if (choice !== 'redeploy') {
+  if (way === 'restore' && stage <= 1) return onPreviousImage ? 'restored' : 'needs-operator'
+  if (way !== 'redeploy') {
     if (isProven && onNewImage && expanded && contracted) return 'succeeded'
     if (isProven && onNewImage && expanded && !contractStarted) return 'deferred'
   }

@@ -26,6 +26,7 @@ const MEANS: Record<FailureCode, string> = {
   InputInvalid: 'A message does not have the form that this version knows, or is meant for another project.',
   RunUnknown: 'There is no such run, plan or backup, or no run is open.',
   TemporalUnreachable: 'No Temporal server answers.',
+  CodecKeyMissing: 'What Temporal keeps was encrypted with a key that this process does not have.',
   WorkerMissing: 'Temporal answers, but no worker takes up work for the environment.',
   JournalUnavailable: "The journal's database can be neither opened nor created.",
   DatabaseUnreachable: 'No connection: no server, a missing or closed database, or too many sessions.',

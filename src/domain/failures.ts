@@ -61,6 +61,12 @@ export const FAILURES = {
     cause: 'fault',
     hint: 'start `headgate dev`, or set TEMPORAL_ADDRESS',
   },
+  CodecKeyMissing: {
+    code: 'E112',
+    retryable: false,
+    cause: 'fault',
+    hint: 'put the key into the file that HEADGATE_CODEC_KEYS names, below the newest one',
+  },
   WorkerMissing: {
     code: 'E111',
     retryable: false,

@@ -23,6 +23,8 @@ export const LookInput = z.strictObject({
   tag: Tag.optional(),
   run: z.string().max(64).optional(),
   backup: z.string().max(128).optional(),
+  /** Of `evidence`: a run that the journal has lost is opened again from its backup. */
+  fromBackup: z.literal(true).optional(),
   /** Where the page before ended. */
   cursor: z.string().max(64).optional(),
 })
@@ -72,5 +74,11 @@ export interface LookAnswers {
     contractStarted: boolean
     consumers: { name: string; touched: boolean; state: string }[]
     services: { name: string; current: string }[]
+    /** What the look at a run that nobody carried found to be right. */
+    proposed?: { do: string; why: string }
+    /** Sessions of attempts that are at work on the database now. */
+    atWork?: string[]
+    /** Where the journal had lost the run: what it was opened anew from. */
+    rebuilt?: string
   }
 }

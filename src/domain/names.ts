@@ -20,8 +20,9 @@ const time = (at: Date): string => `${two(at.getUTCHours())}${two(at.getUTCMinut
 export const workflowId = (project: string, environment: string): string => `headgate/${project}/${environment}`
 export const backupWorkflowId = (project: string, environment: string): string =>
   `headgate/${project}/${environment}/backup`
-export const recoverWorkflowId = (project: string, environment: string): string =>
-  `headgate/${project}/${environment}/recover`
+/** A backup has a recovery of its own: it may have to wait for another run's. */
+export const recoverWorkflowId = (project: string, environment: string, kind: 'backup' | 'run' = 'run'): string =>
+  kind === 'backup' ? `headgate/${project}/${environment}/backup/recover` : `headgate/${project}/${environment}/recover`
 export const lookWorkflowId = (project: string, environment: string, command: string, nonce: string): string =>
   `headgate/${project}/${environment}/look/${command}/${nonce}`
 export const taskQueue = (project: string, environment: string): string => `headgate-${project}-${environment}`
@@ -29,6 +30,13 @@ export const taskQueue = (project: string, environment: string): string => `head
 /** The run's name from the time its workflow started, in UTC. */
 export const runName = (environment: string, startedAt: Date): string =>
   `${environment}-${day(startedAt)}-${time(startedAt)}`
+
+/** When the run with this name was started, to the second. */
+export function startedAtOf(run: string): Date {
+  const [, year, month, date, hour, minute, second] =
+    /-(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(?:-\d{1,3})?$/.exec(run) ?? []
+  return new Date(`${year}-${month}-${date}T${hour}:${minute}:${second}Z`)
+}
 
 /** The environment of a run's name. */
 export const environmentOf = (run: string): string => run.replace(/-\d{8}-\d{6}(-\d{1,3})?$/, '')
@@ -68,11 +76,11 @@ export const restoreName = (database: string, at: Date, seed: string): string =>
 
 /** Names the workflow that carries a run. A recovery is named by its execution: each takes over from the one before. */
 export const carrierOf = ({ workflowId, runId }: { workflowId: string; runId: string }): string =>
-  /^headgate\/[^/]+\/[^/]+\/recover$/.test(workflowId) ? `${workflowId}/${runId}` : workflowId
+  /^headgate\/[^/]+\/[^/]+\/(backup\/)?recover$/.test(workflowId) ? `${workflowId}/${runId}` : workflowId
 
 /** The execution that `carrierOf` named; without `runId` the newest of the workflow. */
 export function executionCarrying(carrier: string): { workflowId: string; runId: string | undefined } {
-  const [, workflowId, runId] = /^(headgate\/[^/]+\/[^/]+\/recover)\/([^/]+)$/.exec(carrier) ?? []
+  const [, workflowId, runId] = /^(headgate\/[^/]+\/[^/]+\/(?:backup\/)?recover)\/([^/]+)$/.exec(carrier) ?? []
   return { workflowId: workflowId ?? carrier, runId }
 }
 

@@ -20,6 +20,7 @@ export const STEPS = [
   'put-back',
   'release-writers',
   'restore-backup',
+  'look-around',
   'accept',
   'tidy-backups',
   'report',
@@ -64,6 +65,10 @@ export type Carried = z.infer<typeof Carried>
 /** The ways out of `needs-operator`. */
 export const RecoverChoice = z.enum(['finish', 'restore', 'redeploy', 'accept'])
 export type RecoverChoice = z.infer<typeof RecoverChoice>
+/** Who asks for a recovery where nobody was asked. */
+export const RECONCILER = 'the reconciler'
+/** What a recovery did: `resume` where nothing but letting go was right. */
+export type RecoverWay = RecoverChoice | 'resume'
 
 export const RunInput = z.strictObject({
   project: Name,
@@ -76,7 +81,16 @@ export const RunInput = z.strictObject({
   /** The backup that `restore` puts in place. */
   backup: z.string().max(128).optional(),
   /** What `recover` does with the open run. */
-  recover: z.strictObject({ run: RunName.optional(), choice: RecoverChoice }).optional(),
+  recover: z
+    .strictObject({
+      run: RunName.optional(),
+      /** `automatic`: the workflow `from` is gone, and nobody was asked. */
+      choice: z.enum([...RecoverChoice.options, 'automatic']),
+      from: z.string().max(300).optional(),
+      /** What the open run is, where it is a backup: its recovery has a workflow ID of its own. */
+      of: z.literal('backup').optional(),
+    })
+    .optional(),
 })
 export type RunInput = z.infer<typeof RunInput>
 

@@ -1,12 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Client, WorkflowNotFoundError } from '@temporalio/client'
+import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client'
 import { findRun, openRunsOf, type RunRecord } from '../adapters/journal/runs.js'
-import { executionCarrying } from '../domain/names.js'
+import { FAILED_TASKS, taskFailure } from '../client/task-failure.js'
+import { executionCarrying, recoverWorkflowId } from '../domain/names.js'
+import { RECONCILER } from '../domain/run.js'
 import type { Journal } from '../adapters/journal/journal.js'
 import { listEvents, recordEvent } from '../adapters/journal/steps.js'
-
-/** A task that failed this often will not succeed by itself. */
-const FAILED_TASKS = 2
 
 /** What became of the workflow that carries a run. */
 type Carrying =
@@ -22,7 +21,7 @@ export interface ReconcilerOptions {
   project: string
   everyMs: number
   /** The journal is opened where it can be. */
-  environments: () => readonly { environment: string; journal: () => Promise<Journal> }[]
+  environments: () => readonly { environment: string; queue: string; journal: () => Promise<Journal> }[]
   onLine: (line: string) => void
   /** Tells people. Never throws. */
   tell: (run: RunRecord, text: string) => Promise<void>
@@ -30,8 +29,9 @@ export interface ReconcilerOptions {
 
 /**
  * Compares the journal's open runs with what Temporal knows, until `signal` aborts, and tells of those that nobody carries
- * any more or whose workflow cannot go on. It changes nothing: what is done with them a person decides. Several workers may
- * do it beside each other.
+ * any more or whose workflow cannot go on. What nobody carries is looked at by a `recover` run, which lets writers and
+ * consumers in where that is proven right, and leaves everything else to a person. Several workers may do it beside each
+ * other: the server starts one recovery, and the journal gives it the run once.
  */
 export async function reconcile(options: ReconcilerOptions, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
@@ -50,15 +50,59 @@ type Place = ReturnType<ReconcilerOptions['environments']>[number]
 
 async function reconcileOne(options: ReconcilerOptions, place: Place): Promise<void> {
   const journal = await place.journal()
-  for (const run of await openRunsOf(journal, options.project, place.environment)) {
-    // What ended as needs-operator waits for a person.
-    if (run.outcome !== undefined) continue
-    const carrying = await carryingOf(options, run)
-    if (carrying.as === 'carried') continue
-    // It may have ended, or been taken over, while it was looked at.
-    const { state, outcome, carrier } = await findRun(journal, run.name)
-    if (state === 'ended' || outcome !== undefined || carrier !== run.carrier) continue
-    await once(journal, run, carrying, () => say(options, run, carrying.why))
+  const open = await openRunsOf(journal, options.project, place.environment)
+  // One that cannot be looked at hides no other.
+  const looked = await Promise.allSettled(open.map((run) => lookAt(options, place, journal, run)))
+  const failed = looked.find((one) => one.status === 'rejected')
+  if (failed) throw failed.reason
+}
+
+async function lookAt(options: ReconcilerOptions, place: Place, journal: Journal, run: RunRecord): Promise<void> {
+  // What ended as needs-operator waits for a person.
+  if (run.outcome !== undefined) return
+  const carrying = await carryingOf(options, run)
+  if (carrying.as === 'carried') return
+  // It may have ended, or been taken over, while it was looked at.
+  const { state, outcome, carrier } = await findRun(journal, run.name)
+  if (state === 'ended' || outcome !== undefined || carrier !== run.carrier) return
+  await once(journal, run, carrying, () => say(options, run, carrying.why))
+  if (carrying.as === 'gone') await recover(options, place, journal, run)
+}
+
+/** A recovery may be terminated, or fail before it takes the run over: so often it is begun anew, then it is for a person alone. */
+const TRIES = 6
+/** Before the second try; twice as long before each one after it. */
+const AGAIN_MS = 5_000
+
+async function recover(options: ReconcilerOptions, place: Place, journal: Journal, run: RunRecord): Promise<void> {
+  const { client, project, onLine } = options
+  const { environment, queue } = place
+  const tried = (await listEvents(journal, run.name)).filter(({ type }) => type === 'recovering')
+  if (tried.length >= TRIES) {
+    const why = `it could not be looked at in ${TRIES} tries: headgate recover ${run.name}`
+    return once(journal, run, { as: 'given up', why }, () => say(options, run, why))
+  }
+  const last = tried.at(-1)
+  if (last && Date.now() - last.at.getTime() < AGAIN_MS * 2 ** (tried.length - 1)) return
+  const of = run.kind === 'backup' ? ({ of: 'backup' } as const) : {}
+  try {
+    await client.workflow.start('recover', {
+      workflowId: recoverWorkflowId(project, environment, of.of),
+      taskQueue: queue,
+      args: [
+        {
+          ...{ project, environment, requester: { by: RECONCILER } },
+          recover: { run: run.name, choice: 'automatic', from: run.carrier, ...of },
+        },
+      ],
+      workflowIdConflictPolicy: 'FAIL',
+      workflowIdReusePolicy: 'ALLOW_DUPLICATE',
+      staticSummary: `recover ${run.name}`,
+    })
+    await recordEvent(journal, run.name, 'recovering', { carrier: run.carrier })
+    onLine(`${environment}: run ${run.name} is looked at: headgate status ${environment}`)
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error
   }
 }
 
@@ -71,7 +115,7 @@ async function carryingOf(options: ReconcilerOptions, run: RunRecord): Promise<C
     const isIt = recovery !== undefined || !firstRunId || firstRunId === run.workflowRunId
     if (status.name === 'RUNNING' && isIt) {
       const why =
-        (raw.pendingWorkflowTask?.attempt ?? 0) > FAILED_TASKS ? await taskFailure(options, id, runId) : undefined
+        (raw.pendingWorkflowTask?.attempt ?? 0) > FAILED_TASKS ? await taskFailure(client, id, runId) : undefined
       return why === undefined ? { as: 'carried' } : { as: 'stuck', why: `its workflow cannot go on: ${why}` }
     }
     if (isIt)
@@ -79,33 +123,18 @@ async function carryingOf(options: ReconcilerOptions, run: RunRecord): Promise<C
   } catch (error) {
     if (!(error instanceof WorkflowNotFoundError)) throw error
   }
-  if (run.engine === '' || run.engine === engine)
-    return { as: 'gone', why: 'Temporal does not know its workflow any more' }
+  // A Temporal that does not say which one it is could be any.
+  const isSame = run.engine === engine && !engine.startsWith('/')
+  if (isSame) return { as: 'gone', why: 'Temporal does not know its workflow any more' }
   const text = `it was started on another Temporal than this worker's: if that one is gone, headgate recover ${run.name}`
   return { as: 'unknown', why: text }
-}
-
-/** Why the newest workflow task failed; undefined where it only timed out: a worker that died takes its task with it. */
-async function taskFailure(
-  { client }: ReconcilerOptions,
-  workflowId: string,
-  runId: string,
-): Promise<string | undefined> {
-  const { history } = await client.workflowService.getWorkflowExecutionHistoryReverse({
-    namespace: client.options.namespace,
-    execution: { workflowId, runId },
-    maximumPageSize: 3,
-  })
-  for (const { workflowTaskFailedEventAttributes: failed } of history?.events ?? [])
-    if (failed) return failed.failure?.message ?? 'no reason is given'
-  return undefined
 }
 
 /** Once for each carrier and finding; better twice than not at all. */
 async function once(
   journal: Journal,
   run: RunRecord,
-  { as, why }: Exclude<Carrying, { as: 'carried' }>,
+  { as, why }: Exclude<Carrying, { as: 'carried' }> | { as: 'given up'; why: string },
   act: () => Promise<void>,
 ): Promise<void> {
   const known = (await listEvents(journal, run.name)).some(

@@ -1,5 +1,5 @@
 import type { NativeConnection } from '@temporalio/worker'
-import { temporal } from './temporal-proto.js'
+import { temporal } from '../client/temporal-proto.js'
 
 const NAMES = [
   'HeadgateEnvironment',

@@ -1,3 +1,4 @@
+import { failure } from '../domain/failures.js'
 import type { Ending, RecoverChoice } from '../domain/run.js'
 import { conduct } from './conduct.js'
 import type { Run } from './run.js'
@@ -6,8 +7,24 @@ import type { Run } from './run.js'
 export const recover = (input: unknown): Promise<Ending> =>
   conduct('recover', input, async (run) => {
     await run.takeOver()
-    await WAYS[run.choice](run)
+    if (run.choice === 'automatic') await byItself(run)
+    else await WAYS[run.choice](run)
   })
+
+/** Lets in where that is proven right, and leaves everything else to a person, with what should be done. */
+async function byItself(run: Run): Promise<void> {
+  const { do: way, automatic, why, isOver } = await run.lookAround()
+  if (!automatic) throw failure('NeedsOperator', `${why}${way === 'ask' ? '' : `; choose --${way}`}`)
+  if (isOver) return
+  if (way === 'finish') await opening(run)
+  else await WAYS.accept(run)
+}
+
+async function opening(run: Run): Promise<void> {
+  await run.certainly('restart-services')
+  await run.certainly('smoke')
+  await run.certainly('resume-consumers')
+}
 
 const WAYS: Record<RecoverChoice, (run: Run) => Promise<void>> = {
   finish: async (run) => {
@@ -16,9 +33,7 @@ const WAYS: Record<RecoverChoice, (run: Run) => Promise<void>> = {
       await run.certainly('migrate')
       await run.certainly('verify')
     }
-    await run.certainly('restart-services')
-    await run.certainly('smoke')
-    await run.certainly('resume-consumers')
+    await opening(run)
   },
   restore: async (run) => {
     await restoring(run)

@@ -10,7 +10,17 @@ import {
 import { endingOf, outcomeAfter, SUCCEEDED } from '../domain/ending.js'
 import { FAILURES, failedWith, failure, type KnownFailure, knownFailure, messageOf } from '../domain/failures.js'
 import type { PlanSummary, RunKind, StageSummary } from '../domain/plan.js'
-import type { Carried, DatabaseState, Ending, RecoverChoice, RunInput, RunState, StepName } from '../domain/run.js'
+import type {
+  Carried,
+  DatabaseState,
+  Ending,
+  RecoverChoice,
+  RecoverWay,
+  RunInput,
+  RunState,
+  StepName,
+} from '../domain/run.js'
+import type { StrandedRun } from '../domain/recovery.js'
 import { Decisions, type Question } from './decisions.js'
 import { Display } from './display.js'
 import { stateQuery } from './messages.js'
@@ -36,6 +46,7 @@ export class Run {
   #database: DatabaseState = 'untouched'
   #databaseText: string | undefined
   #deadline: number | undefined
+  #stranded: StrandedRun | undefined
   #ending: Ending | undefined
   readonly #table: StepTable
   readonly #steering: Steering
@@ -112,8 +123,23 @@ export class Run {
     this.#show()
   }
 
-  get choice(): RecoverChoice {
+  get choice(): RecoverChoice | 'automatic' {
     return this.#input.recover?.choice ?? 'accept'
+  }
+
+  /** What a run that nobody carried left, and what should be done with it. Cannot be cancelled: it only looks. */
+  async lookAround(): Promise<StrandedRun> {
+    const title = 'look at what the run left'
+    try {
+      const found = await this.#line('look-around', title, () =>
+        this.#activities('restoring', title).lookStranded(this.name, this.#stageNumber),
+      )
+      this.#table.note('look-around', `${found.do}: ${found.why}`)
+      this.#stranded = found
+      return found
+    } catch (error) {
+      throw failure('NeedsOperator', `could not ${title}: ${messageOf(error)}`, error)
+    }
   }
 
   /** Whether the present stage changes the schema. */
@@ -254,24 +280,37 @@ export class Run {
     )
   }
 
-  /** The open run, ended as a person chose: what is what is looked at once more, and said. */
+  /** Where the database is at its target on the image of before, letting go is what a person would accept. */
+  get #way(): RecoverWay {
+    if (this.choice !== 'automatic') return this.choice
+    if (this.#stranded?.do === 'resume') return this.#stranded.found.database === 'at-target' ? 'accept' : 'resume'
+    return 'finish'
+  }
+
+  /** The open run, ended as a person chose, or by itself: what is what is looked at once more, and said. */
   async #recovered(): Promise<Ending> {
-    const title = `say what is what after ${this.choice}`
+    const title = `say what is what after ${this.#way}`
+    const asked = this.choice === 'automatic' ? {} : { by: this.#input.requester.by }
+    const how = {
+      ...asked,
+      way: this.#way,
+      ...(this.#stranded ? { isSwapped: this.#stranded.isSwapped, why: this.#stranded.why } : {}),
+    }
     const found = await this.#line('accept', title, () =>
-      this.#activities('certain', title).observeRecovered(
-        this.name,
-        this.#stageNumber,
-        this.choice,
-        this.#input.requester.by,
-      ),
-    )
-    const database = [found.database, this.#databaseText].filter(Boolean).join('; ')
-    return this.#end({ ...endingOf({ ...this.#configured(), run: this.name, ...found, database }), exit: 0 })
+      this.#activities('certain', title).observeRecovered(this.name, this.#stageNumber, how),
+    ).catch((error: unknown) => failure('NeedsOperator', `could not ${title}: ${messageOf(error)}`, error))
+    if (found instanceof Error) return this.failed(found)
+    const { isOpen, ...facts } = found
+    const database = [facts.database, this.#databaseText].filter(Boolean).join('; ')
+    const ending = endingOf({ ...this.#configured(), run: this.name, ...facts, database })
+    return this.#end(isOpen ? ending : { ...ending, exit: 0 })
   }
 
   /** The run failed or was cancelled, and its saga has undone what it could. */
   async failed(error: unknown): Promise<Ending> {
-    const needsOperator = failedWith(error, 'NeedsOperator')
+    // A run whose recovery failed is open: whatever it came to before still is.
+    const isRecovery = this.#kind === 'recover' && this.#summary !== undefined
+    const needsOperator = isRecovery || failedWith(error, 'NeedsOperator')
     const known = knownFailure(error) ?? UNEXPECTED
     const cancelled = failedWith(error, 'Cancelled')
     const outcome = outcomeAfter({
@@ -281,7 +320,7 @@ export class Run {
       database: this.#database,
     })
     const isInStage = (step: StepName): boolean => this.#table.has(step, this.#stageNumber)
-    const paused = isInStage('pause-consumers') && !isInStage('resume-consumers')
+    const paused = this.#stranded?.isPaused ?? (isInStage('pause-consumers') && !isInStage('resume-consumers'))
     return this.#end(
       endingOf({
         ...this.#configured(),

@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
-import { differences } from '../support/checker.js'
+import { differences } from '../checker/snapshot.js'
 import { headgate } from '../support/command-line.js'
 import { targetUrl } from '../../src/adapters/postgres/target.js'
 import { serverTarget, withControl } from '../support/test-database.js'
@@ -61,6 +61,20 @@ test('where somebody came through the gate nothing is restored, and who decides 
   expect(await world.ending(await world.start('recover', { recover: { choice: 'accept' } }))).toMatchObject({ exit: 0 })
   expect(await world.rows(`select key from orders where key = 'theirs'`)).toHaveLength(1)
   expect(differences(before, await world.snapshot()).filter((line) => !/consumer|service/.test(line))).toEqual([])
+})
+
+test('where the last look before the swap finds somebody, what was brought beside is gone again', async () => {
+  await migrating({ configuration: { backup: { kind: 'dump' } } })
+  await withControl(async (control) => {
+    const beside = 'select 1 from pg_database where starts_with(datname, $1)'
+    while ((await control.query(beside, [`${world.database.name}__r_`])).rowCount === 0);
+  })
+  // As if one of the sessions that were counted had been somebody else's.
+  await world.journal('delete from {s}.gate_sessions returning backend_pid')
+  const ending = await world.ending()
+  expect(ending).toMatchObject({ outcome: 'needs-operator' })
+  expect(ending.reason).toContain('a restore is forbidden')
+  expect((await world.siblings()).filter((name) => name.includes('__r_'))).toEqual([])
 })
 
 test('a database that writes its dates day first is put back as any other', async () => {

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
-import { differences } from '../support/checker.js'
+import { differences } from '../checker/snapshot.js'
+import { restoreName } from '../../src/domain/names.js'
 import { headgate } from '../support/command-line.js'
 import { withControl } from '../support/test-database.js'
 import { World, type WorldOptions } from '../support/world.js'
@@ -16,12 +17,24 @@ async function run(options: WorldOptions): Promise<void> {
   await world.startWorker()
 }
 
-/** Terminates the workflow and waits until the worker has told of it; the run's name. */
-async function stranded(): Promise<string> {
+interface Settled {
+  name: string
+  state: 'open' | 'ended'
+  outcome: string
+}
+
+/** Terminates the workflow and waits until the run has ended, or a person is needed. */
+async function stranded(): Promise<Settled> {
   await world.handle.terminate('a person pressed the wrong button')
+  return settled()
+}
+
+async function settled(): Promise<Settled> {
   for (;;) {
-    const [found] = await world.journal<{ run: string }>(`select run from {s}.events where type = 'gone'`)
-    if (found) return found.run
+    const [row] = await world.journal<Omit<Settled, 'outcome'> & { outcome: string | null }>(
+      'select name, state, outcome from {s}.runs order by started_at desc limit 1',
+    )
+    if (row?.outcome) return { ...row, outcome: row.outcome }
     await pause(100)
   }
 }
@@ -51,53 +64,58 @@ async function migrating(): Promise<void> {
   })
 }
 
-test('a run that was terminated while it migrated is told of within seconds, and a person lets it go', async () => {
+test('a run that was terminated while it migrated is found, proven unchanged, and let go', async () => {
   await run({ migrations: SLOW })
   const before = await world.snapshot()
   await world.start()
   await migrating()
-  const name = await stranded()
-  expect(world.consumer.state).toBe('paused')
-  expect(await recovered(name, 'accept')).toMatchObject({ outcome: 'rolled-back', exit: 0 })
+  expect(await stranded()).toMatchObject({ state: 'ended', outcome: 'aborted' })
   expect(differences(before, await world.snapshot())).toEqual([])
 })
 
-test('it leads the status whatever was refused after it, doctor names it, and no backup waits for it', async () => {
-  await run({ migrations: SLOW })
+test('one that had committed a part leads the status, whatever was refused after it, and is put back when a person says so', async () => {
+  await run({ migrations: HALF })
+  const before = await world.snapshot()
   await world.start()
   await migrating()
-  const name = await stranded()
+  const { name, ...found } = await stranded()
+  expect(found).toEqual({ state: 'open', outcome: 'needs-operator' })
+  expect(world.consumer.state).toBe('paused')
   expect(await typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 4 })
   const status = await typed('status', 'staging', '--exit-status')
   expect(status.exit).toBe(6)
-  expect(status.text).toContain(name)
   expect(status.text).toContain(`headgate recover ${name}`)
   expect((await typed('cancel', 'staging')).text).toContain(`headgate recover ${name}`)
   expect((await typed('doctor', 'staging')).text).toMatch(new RegExp(`no  open run .*${name}`))
-  const backup = await typed('backup', 'staging')
-  expect(backup.text).toContain(`run ${name} is open`)
-  expect(backup.exit).toBe(4)
-  expect(await recovered(name, 'accept')).toMatchObject({ exit: 0 })
+  expect((await typed('recover', 'staging')).text).toContain('proposed   restore: a migration is half done')
+  expect(await recovered(name, 'restore')).toMatchObject({ outcome: 'restored', exit: 0 })
+  expect(differences(before, await world.snapshot())).toEqual([])
   expect((await typed('rollback', 'staging')).exit).not.toBe(0)
   const after = await typed('status', 'staging', '--exit-status')
   expect(after.text).toContain(`${name}: ended`)
   expect(after.text).not.toContain('headgate recover')
 })
 
-test('one that had committed a part is put back when a person says so', async () => {
+test('a database that was brought beside and never swapped in is gone when the run is let go', async () => {
   await run({ migrations: HALF })
-  const before = await world.snapshot()
   await world.start()
+  const { run: name } = await world.until(({ run: known }) => known !== '')
   await migrating()
-  expect(await recovered(await stranded(), 'restore')).toMatchObject({ outcome: 'restored', exit: 0 })
-  expect(differences(before, await world.snapshot())).toEqual([])
+  const found = await stranded()
+  expect(found.state).toBe('open')
+  const [{ at } = { at: new Date() }] = await world.journal<{ at: Date }>(
+    `select started_at as at from {s}.runs where name = '${name}'`,
+  )
+  const beside = restoreName(world.database.name, at, `${name}/1`)
+  await withControl((control) => control.query(`create database "${beside}"`))
+  expect(await recovered(name, 'accept')).toMatchObject({ exit: 0 })
 })
 
 test('a run that waited for approval when it was terminated ends as deferred: its release stays', async () => {
   await run({ migrations: TWO_STAGES })
   await world.start()
   await world.until(({ state }) => state === 'waiting')
-  expect(await recovered(await stranded(), 'accept')).toMatchObject({ outcome: 'deferred', exit: 0 })
+  expect(await stranded()).toMatchObject({ state: 'ended', outcome: 'deferred' })
   expect(await world.serving()).toBe('2')
   expect(world.consumer.state).toBe('running')
 })
@@ -120,16 +138,16 @@ test('the workflow that was taken over does nothing more, should it come back', 
 test('who recovers the second stage with the previous image gets the one of before the run', async () => {
   await run({ migrations: TWO_STAGES })
   await world.start()
-  const { digest } = await world.until(({ state }) => state === 'waiting')
+  const { digest, run: name } = await world.until(({ state }) => state === 'waiting')
   expect(await world.serving()).toBe('2')
   await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
   await world.until(({ stage, step }) => stage === 2 && step === 'backup')
-  expect(await recovered(await stranded(), 'redeploy')).toMatchObject({ outcome: 'rolled-back', exit: 0 })
+  expect(await recovered(name, 'redeploy')).toMatchObject({ outcome: 'rolled-back', exit: 0 })
   expect(await world.serving()).toBe('1')
   expect(world.consumer.state).toBe('running')
 })
 
-test('whoever goes on with a restore that was cut off keeps what has been written since', async () => {
+test('a restore that was cut off is gone on with, and what has been written since is kept', async () => {
   await run({ migrations: {} })
   await world.start('backup', {})
   const backup = world.temporal.workflow.getHandle(`headgate/${world.project}/staging/backup`)
@@ -138,11 +156,11 @@ test('whoever goes on with a restore that was cut off keeps what has been writte
   await world.script('start', 'touch starting; sleep 3; touch running')
   await world.start('restore', { backup: taken?.name })
   await world.until(({ step }) => step === 'restart-services')
-  const name = await stranded()
+  await world.handle.terminate('a person pressed the wrong button')
   await world.script('start', 'touch running')
   await withControl((control) => control.query(`alter database "${world.database.name}" allow_connections true`))
   await world.rows(`insert into orders (key, item, written_by) values ('since', 'cake', 'somebody') returning 1 as v`)
-  expect(await recovered(name, 'finish')).toMatchObject({ exit: 0 })
+  expect(await settled()).toMatchObject({ state: 'ended', outcome: 'succeeded' })
   expect(await world.rows(`select key from orders where key = 'since'`)).toHaveLength(1)
 })
 
@@ -156,10 +174,6 @@ test('a restore that nobody has approved yet is not gone on with', async () => {
   const oid = await world.oid()
   await world.start('restore', { backup: taken?.name })
   await world.until(({ state }) => state === 'waiting')
-  const name = await stranded()
-  const refused = await recovered(name, 'finish')
-  expect(refused).toMatchObject({ exit: 4 })
-  expect(refused.reason).toContain('was not begun')
+  expect(await stranded()).toMatchObject({ state: 'ended', outcome: 'aborted' })
   expect(await world.oid()).toBe(oid)
-  expect(await recovered(name, 'accept')).toMatchObject({ exit: 0 })
 })

@@ -45,6 +45,16 @@ export async function fenceScope(journal: Journal, resource: string): Promise<st
     .slice(0, 8)
 }
 
+/** Sessions of whoever is at work on the resource now: an attempt is, as long as its guard is connected. */
+export async function guardsOf(journal: Journal, resource: string): Promise<string[]> {
+  const scope = await fenceScope(journal, resource)
+  const rows = await journal.read<{ name: string }>(
+    'select application_name as name from pg_stat_activity where application_name like $1 order by 1',
+    [`hg:${scope}:%:guard`],
+  )
+  return rows.map(({ name }) => name)
+}
+
 /**
  * Holds the fence of a resource while `act` runs: raises its epoch, ends what older attempts left (process groups, then
  * sessions, until none is left), and keeps an advisory lock on a guard connection. Waits while another run works on the

@@ -2,7 +2,7 @@ import { failure } from '../../domain/failures.js'
 import { Plan, type Requester, type RunKind } from '../../domain/plan.js'
 import type { Ending } from '../../domain/run.js'
 import type { OwnSession } from '../../domain/fence.js'
-import type { Journal } from './journal.js'
+import type { Journal, Statement } from './journal.js'
 
 export interface RunRecord {
   name: string
@@ -120,11 +120,7 @@ export async function openRun(journal: Journal, run: NewRun): Promise<string> {
     // An ended one too: an attempt to plan that wakes up late must not open a run that nobody will end.
     const [mine] = await sql<{ name: string }>('select name from runs where workflow_run_id = $1', [run.workflowRunId])
     if (mine) return mine.name
-    const [other] = await sql<{ name: string }>(
-      `select name from runs where system_identifier = $1 and database = $2 and lane = $3 and state = 'open'`,
-      [bound.systemIdentifier, bound.database, run.lane],
-    )
-    if (other) throw failure('RunOpen', `run ${other.name} is open on database ${bound.database}`)
+    await requireNoOther(sql, bound.systemIdentifier, bound.database, run.lane)
     const taken = await sql<{ name: string }>('select name from runs where name = $1 or name like $2', [
       run.name,
       `${run.name}-%`,
@@ -162,10 +158,23 @@ export async function openRun(journal: Journal, run: NewRun): Promise<string> {
 }
 
 /** Throws `RunUnknown`. */
+/** Throws `RunOpen` naming the run that is open on the database. */
+export async function requireNoOther(sql: Statement, cluster: string, database: string, lane: string): Promise<void> {
+  const [other] = await sql<{ name: string }>(
+    `select name from runs where system_identifier = $1 and database = $2 and lane = $3 and state = 'open'`,
+    [cluster, database, lane],
+  )
+  if (other) throw failure('RunOpen', `run ${other.name} is open on database ${database}`)
+}
+
 export async function findRun(journal: Journal, name: string): Promise<RunRecord> {
   const [row] = await journal.read<RunRow>('select * from runs where name = $1', [name])
   if (!row) throw failure('RunUnknown', `there is no run ${name} in the journal`)
   return record(row)
+}
+
+export async function isKnown(journal: Journal, name: string): Promise<boolean> {
+  return (await journal.read('select from runs where name = $1', [name])).length > 0
 }
 
 export async function findPlan(journal: Journal, digest: string): Promise<Plan> {
@@ -221,19 +230,22 @@ export async function openRunsOf(journal: Journal, project: string, environment:
 
 /**
  * Gives an open run to another workflow; what carried it until now may not act any more, and what was said of its end is void.
- * Returns whether it is the first time: twice for one carrier is once.
+ * Returns whether it is the first time: twice for one carrier is once. `from`: only where that one carries it still, and
+ * nothing has been said of the run's end.
  */
 export async function takeOverRun(
   journal: Journal,
   run: string,
   by: { carrier: string; engine: string },
   event: Record<string, unknown>,
+  from?: string,
 ): Promise<boolean> {
   return journal.write(async (sql) => {
     const taken = await sql(
       `update runs set carrier = $2, engine = $3, outcome = null, cause = null, ending = null
-       where name = $1 and state = 'open' and carrier is distinct from $2 returning name`,
-      [run, by.carrier, by.engine],
+       where name = $1 and state = 'open' and carrier is distinct from $2
+         and ($4::text is null or (carrier = $4 and outcome is null)) returning name`,
+      [run, by.carrier, by.engine, from ?? null],
     )
     if (taken.length === 0) return false
     await sql(`insert into events (run, type, body) values ($1, 'recover', $2)`, [run, JSON.stringify(event)])
