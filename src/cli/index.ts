@@ -45,6 +45,7 @@ const GROUPS: Record<string, readonly Entry[]> = {
     ['demo', 'three deploys of a small shop, one of them failing', () => import('./demo.js')],
     ['config', 'an environment with every default', () => import('./config.js')],
     ['schema', 'the JSON Schema of headgate.yaml', () => import('./schema.js')],
+    ['codec', "decrypts what Temporal's UI shows", () => import('./codec.js')],
     ['explain', 'what an error code means and what to do', () => import('./explain.js')],
   ],
 }

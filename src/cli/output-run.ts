@@ -63,8 +63,8 @@ export const awayText = ({ who }: EventOf<'away'>): string =>
 /** What the running step says of itself; which attempt it is, where it is not the first. */
 export function progressText({ text, attempt, lastFailure }: Progress): string {
   if (attempt === 1 && lastFailure === undefined) return line(text)
-  const after = lastFailure === undefined || text !== '' ? '' : `, after: ${line(lastFailure)}`
-  return `attempt ${attempt}${after}${text === '' ? '' : `: ${line(text)}`}`
+  const after = lastFailure === undefined ? '' : `, after: ${line(lastFailure)}`
+  return `attempt ${attempt}${text === '' ? '' : ` (${line(text)})`}${after}`
 }
 
 /** A sign of life while nothing changes. */

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { failure } from '../domain/failures.js'
+import { Tag } from '../domain/names.js'
 import { EXIT } from '../domain/outcome.js'
 import { type RunningWorker, startWorker } from '../worker/worker.js'
 import type { Context } from './context.js'
@@ -11,14 +12,18 @@ export function define(command: Command): void {
       'Serves every environment of headgate.yaml until it is told to stop. It holds the credentials; run it beside the database.',
     )
     .option('--health <host:port>', 'serve /healthz, /readyz and /metrics there')
+    .option('--build-id <id>', 'runs stay with the build that began them: keep its worker until they have ended')
 }
 
 export async function run({ settings, terminal, address }: Context, command: Command): Promise<number> {
-  const { health } = command.opts<{ health?: string }>()
+  const { health, buildId } = command.opts<{ health?: string; buildId?: string }>()
+  if (buildId !== undefined && !Tag.safeParse(buildId).success)
+    throw failure('UsageInvalid', `--build-id ${buildId}: 1 to 128 of letters, digits, . _ -`)
   const where = await address()
   const worker = await startWorker({
     settings,
     ...(where === undefined ? {} : { address: where }),
+    ...(buildId === undefined ? {} : { buildId }),
     ...(health === undefined ? {} : { health: healthAddress(health) }),
     onLine: terminal.note,
   })

@@ -1,6 +1,6 @@
 import type { WorkflowHandle } from '@temporalio/client'
-import { defaultPayloadConverter } from '@temporalio/common'
 import type { Engine } from './connection.js'
+import { messageIn, valueIn } from './decoding.js'
 
 /** What the step that runs now says of itself. */
 export interface Progress {
@@ -20,9 +20,10 @@ export async function progressOf({ client }: Engine, handle: WorkflowHandle): Pr
   const [activity] = described?.raw.pendingActivities ?? []
   if (!activity) return undefined
   const [payload] = activity.heartbeatDetails?.payloads ?? []
-  const details: unknown = payload ? defaultPayloadConverter.fromPayload(payload) : undefined
-  const { timeoutFailureInfo, message } = activity.lastFailure ?? {}
-  const lastFailure = timeoutFailureInfo ? 'its worker gave no sign of life' : message
+  const details = await valueIn(client, payload)
+  const lastFailure = activity.lastFailure?.timeoutFailureInfo
+    ? 'its worker gave no sign of life'
+    : await messageIn(client, activity.lastFailure)
   return {
     text: textOf(details),
     attempt: activity.attempt ?? 1,

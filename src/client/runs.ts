@@ -28,8 +28,9 @@ export interface Place {
 export const queueOf = ({ project, environment, queue }: Place): string => queue ?? taskQueue(project, environment)
 
 /** The workflow ID that runs of this kind share: the server itself refuses a second one. */
-export function workflowIdOf(kind: RunKind, { project, environment }: Place): string {
+export function workflowIdOf(kind: RunKind | 'recover backup', { project, environment }: Place): string {
   if (kind === 'backup') return backupWorkflowId(project, environment)
+  if (kind === 'recover backup') return recoverWorkflowId(project, environment, 'backup')
   return kind === 'recover' ? recoverWorkflowId(project, environment) : workflowId(project, environment)
 }
 
@@ -53,7 +54,7 @@ export async function startRun(
   input: RunInput & Record<string, unknown>,
 ): Promise<WorkflowHandleWithFirstExecutionRunId> {
   await requireWorker(engine, place)
-  const id = workflowIdOf(kind, place)
+  const id = workflowIdOf(kind === 'recover' && input.recover?.of === 'backup' ? 'recover backup' : kind, place)
   try {
     return await engine.client.workflow.start(kind, {
       workflowId: id,

@@ -1,11 +1,12 @@
-import { ServiceError, WorkflowNotFoundError } from '@temporalio/client'
-import { failure, messageOf } from '../domain/failures.js'
+import { WorkflowNotFoundError } from '@temporalio/client'
+import { failure } from '../domain/failures.js'
 import type { RunKind } from '../domain/plan.js'
 import type { Ending, RunState } from '../domain/run.js'
 import type { Engine } from './connection.js'
 import { endingWhenClosed } from './ended.js'
 import { type Progress, progressOf } from './progress.js'
 import { type Place, workflowIdOf } from './runs.js'
+import { FAILED_TASKS, taskFailure } from './task-failure.js'
 
 /** Where the newest run of an environment stands. */
 export interface Standing {
@@ -21,8 +22,6 @@ export interface Standing {
 }
 
 const ANSWER_MS = 5_000
-/** A task that failed this often will not succeed by itself. */
-const FAILED_TASKS = 2
 
 /** Undefined where Temporal knows no run. Throws `WorkerMissing` for an open run whose worker is away. */
 export async function standingOf(
@@ -39,26 +38,23 @@ export async function standingOf(
   if (!described) return undefined
   const { runId: executionId, memo } = described
   const run = typeof memo?.run === 'string' ? memo.run : ''
-  const asked = await client
+  const state = await client
     .withDeadline(Date.now() + ANSWER_MS, () => newest.query<RunState>('state'))
-    .then((state) => ({ state }))
-    .catch((error: unknown) => ({ why: messageOf(error instanceof ServiceError ? error.cause : error) }))
-  const told: { state?: RunState } = 'state' in asked ? asked : {}
+    .catch(() => undefined)
   // What a terminated run says of itself is where it was; only how its workflow closed tells that it is over.
   if (described.status.name !== 'RUNNING') {
     const handle = client.workflow.getHandle(newest.workflowId, executionId)
     const closed = () => endingWhenClosed(handle, () => run, AbortSignal.timeout(ANSWER_MS))
-    return { ...told, ending: told.state?.ending ?? (await closed()), executionId }
+    return { ...(state ? { state } : {}), ending: state?.ending ?? (await closed()), executionId }
   }
-  if ('state' in asked) {
-    const { ending } = asked.state
-    if (ending) return { state: asked.state, executionId, ending }
+  if (state) {
+    if (state.ending) return { state, executionId, ending: state.ending }
     const progress = await progressOf(engine, newest)
-    return { state: asked.state, executionId, ...(progress === undefined ? {} : { progress }) }
+    return { state, executionId, ...(progress === undefined ? {} : { progress }) }
   }
   const attempts = described.raw.pendingWorkflowTask?.attempt ?? 0
-  if (attempts > FAILED_TASKS)
-    return { stuck: `its workflow task failed ${attempts - 1} times: ${asked.why}`, executionId }
+  const why = attempts > FAILED_TASKS ? await taskFailure(client, newest.workflowId, executionId) : undefined
+  if (why !== undefined) return { stuck: `its workflow task failed ${attempts - 1} times: ${why}`, executionId }
   const { HeadgateStep: [step] = [] } = described.searchAttributes
   throw failure(
     'WorkerMissing',

@@ -7,20 +7,30 @@ import {
   ActivityResetError,
   Client,
 } from '@temporalio/client'
-import { DefaultLogger, type LogLevel, NativeConnection, Runtime, Worker } from '@temporalio/worker'
+import {
+  DefaultLogger,
+  type LogLevel,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions as TemporalWorkerOptions,
+} from '@temporalio/worker'
 import { tell } from '../activities/conclude.js'
-import { requireNamespace, temporalSettings } from '../client/connection.js'
+import { encryption, requireNamespace, requireTls, temporalSettings } from '../client/connection.js'
 import { createActivities } from '../activities/index.js'
 import { environmentNames, projectName, readConfigurationFile, type Settings } from '../adapters/configuration/index.js'
 import { failure, messageOf } from '../domain/failures.js'
 import { taskQueue } from '../domain/names.js'
 import { type Health, serveHealth } from './health.js'
+import { makeCurrent, pinnedTo } from './deployment.js'
 import { Journals } from './journals.js'
 import { reconcile } from './reconciler.js'
 import { knowsSearchAttributes, registerSearchAttributes } from './search-attributes.js'
 import { resolveConfiguration, siteOf } from './site.js'
 
 const BUNDLE = fileURLToPath(new URL('../workflow-bundle.js', import.meta.url))
+/** The same, for encrypted payloads: failures are converted in another way. */
+const ENCRYPTED_BUNDLE = fileURLToPath(new URL('../workflow-bundle-encrypted.js', import.meta.url))
 const WORKFLOWS = fileURLToPath(new URL('../workflows/index.js', import.meta.url))
 /** A journal that could not be opened is tried again at this pace, so that a grant is noticed without a restart. */
 const JOURNAL_RETRY_MS = 5_000
@@ -31,11 +41,15 @@ export interface WorkerOptions {
   settings: Settings
   /** Of the Temporal server; by default what envconfig finds (`TEMPORAL_ADDRESS`, TLS, API key, profiles). */
   address?: string
+  /** For a server that was started for one command: whatever else envconfig finds does not count, and it looks after no other run. */
+  isLocal?: boolean
   /** Where `/healthz`, `/readyz` and `/metrics` are served; port 0 is a free one; undefined: nowhere. */
   health?: { host: string; port: number }
   /** Each line worth telling a person who watches the worker. */
   onLine: (line: string) => void
   logLevel?: LogLevel
+  /** Runs stay with the build that began them: `pinnedTo`. Without it the newest worker goes on with every run. */
+  buildId?: string
 }
 
 export interface RunningWorker {
@@ -54,11 +68,13 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const source = await readConfigurationFile(settings.config)
   const project = projectName(source)
   installRuntime(options.logLevel ?? 'WARN')
-  const { connection, namespace } = await connect(options.address)
+  const { connection, namespace } = await (options.isLocal
+    ? connectTo(options.address === undefined ? {} : { address: options.address }, 'default')
+    : connectConfigured(options.address))
   await registerSearchAttributes(connection, namespace)
   const journals = new Journals()
   const problems = new Map<string, string>()
-  const client = new Client({ connection, namespace })
+  const client = new Client({ connection, namespace, ...encryption() })
   const engine = await engineOf(connection, namespace)
   const activities = createActivities({
     project,
@@ -77,46 +93,56 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   }
   // The journals are looked at from here on, and say for themselves what is wrong.
   const unresolved = new Map(problems)
+  const { buildId } = options
+  const versioning = buildId === undefined ? {} : { workerDeploymentOptions: pinnedTo(project, buildId) }
   const workers = await Promise.all(
-    [...queues.keys()].map((queue) => pollerOf(connection, namespace, queue, activities)),
+    [...queues.keys()].map((queue) => pollerOf(connection, namespace, queue, activities, versioning)),
   )
   const reconciling = new AbortController()
-  const reconciled = reconcile(
-    {
-      client,
-      engine,
-      project,
-      everyMs: RECONCILE_MS,
-      environments: () =>
-        [...queues.values()].flat().map((environment) => ({
-          environment,
-          journal: async () => journals.of(await resolveConfiguration(settings, environment)),
-        })),
-      onLine,
-      tell: async ({ environment, name, carrier }, text) => {
-        const site = await siteOf(settings, journals, environment)
-        const notice = {
-          kind: 'stuck' as const,
-          text,
-          next: `headgate status ${environment}`,
-          by: `${carrier}: ${text}`,
-        }
-        await tell(site, name, notice, reconciling.signal)
-      },
-    },
-    reconciling.signal,
-  )
+  const reconciled = options.isLocal
+    ? Promise.resolve()
+    : reconcile(
+        {
+          client,
+          engine,
+          project,
+          everyMs: RECONCILE_MS,
+          environments: () =>
+            [...queues].flatMap(([queue, environments]) =>
+              environments.map((environment) => ({
+                ...{ environment, queue },
+                journal: async () => journals.of(await resolveConfiguration(settings, environment)),
+              })),
+            ),
+          onLine,
+          tell: async ({ environment, name, carrier }, text) => {
+            const site = await siteOf(settings, journals, environment)
+            const notice = {
+              kind: 'stuck' as const,
+              text,
+              next: `headgate status ${environment}`,
+              by: `${carrier}: ${text}`,
+            }
+            await tell(site, name, notice, reconciling.signal)
+          },
+        },
+        reconciling.signal,
+      )
   const journalCheck = watchJournals(settings, journals, [...queues.values()].flat(), problems, onLine)
   const health = options.health && (await serveHealth(options.health, healthOf(problems, workers)))
   const stop = (): void => {
     for (const worker of workers) if (worker.getState() === 'RUNNING') worker.shutdown()
   }
+  const current =
+    buildId === undefined
+      ? Promise.resolve()
+      : makeCurrent(connection, namespace, { project, buildId }, onLine, reconciling.signal)
   const ended = Promise.all(workers.map((worker) => worker.run()))
     .then(() => {})
     .finally(async () => {
       clearInterval(journalCheck)
       reconciling.abort()
-      await reconciled
+      await Promise.all([reconciled, current])
       await health?.close()
       await journals.close()
       await connection.close().catch(() => {})
@@ -184,11 +210,18 @@ async function engineOf({ workflowService }: NativeConnection, namespace: string
   return `${clusterId}/${namespace}`
 }
 
-async function connect(address: string | undefined): Promise<{ connection: NativeConnection; namespace: string }> {
+function connectConfigured(address: string | undefined): ReturnType<typeof connectTo> {
   const { connectionOptions, namespace = 'default' } = temporalSettings()
-  const merged = { ...connectionOptions, ...(address === undefined ? {} : { address }) }
-  const where = merged.address ?? 'localhost:7233'
-  const connection = await NativeConnection.connect(merged).catch((error: unknown) => {
+  return connectTo({ ...connectionOptions, ...(address === undefined ? {} : { address }) }, namespace)
+}
+
+async function connectTo(
+  options: ReturnType<typeof temporalSettings>['connectionOptions'],
+  namespace: string,
+): Promise<{ connection: NativeConnection; namespace: string }> {
+  const where = options.address ?? 'localhost:7233'
+  requireTls(options)
+  const connection = await NativeConnection.connect(options).catch((error: unknown) => {
     throw failure('TemporalUnreachable', `cannot reach Temporal at ${where}: ${innermost(messageOf(error))}`, error)
   })
   try {
@@ -218,13 +251,23 @@ async function queueOf(
   }
 }
 
-function pollerOf(connection: NativeConnection, namespace: string, queue: string, activities: object): Promise<Worker> {
+function pollerOf(
+  connection: NativeConnection,
+  namespace: string,
+  queue: string,
+  activities: object,
+  versioning: Pick<TemporalWorkerOptions, 'workerDeploymentOptions'>,
+): Promise<Worker> {
+  const converting = encryption()
+  const codePath = converting.dataConverter.failureConverterPath ? ENCRYPTED_BUNDLE : BUNDLE
   return Worker.create({
     connection,
     namespace,
     taskQueue: queue,
     activities,
-    ...(existsSync(BUNDLE) ? { workflowBundle: { codePath: BUNDLE } } : { workflowsPath: WORKFLOWS }),
+    ...converting,
+    ...versioning,
+    ...(existsSync(codePath) ? { workflowBundle: { codePath } } : { workflowsPath: WORKFLOWS }),
     // The server asks a run's last worker first, for this long: while that one is dead the run answers nobody. Default 10 s.
     stickyQueueScheduleToStartTimeout: '2s',
     shutdownGraceTime: '5s',
