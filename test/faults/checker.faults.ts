@@ -1,0 +1,386 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Client } from 'pg'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import type { Watched } from '../checker/watch.js'
+import { connect, elsewhere, execute } from '../checker/connect.js'
+import { approving, HALF_COMMITTED, TWO_STAGES } from '../support/courses.js'
+import { CANARY } from '../support/secret-world.js'
+import { type FaultWorld, faultWorld, targetOf } from './fault-world.js'
+import { type Servers, startServers } from './servers.js'
+import { Watching } from './watching.js'
+
+let servers: Servers
+beforeAll(async () => {
+  servers = await startServers()
+})
+afterAll(() => servers.end())
+
+/** A run that came to its end, of which each test spoils one thing and puts it right again. */
+function ended(course: typeof TWO_STAGES) {
+  const it = {} as { place: FaultWorld; watching: Watching }
+  beforeAll(async () => {
+    const place = await faultWorld(course, servers, await targetOf(course))
+    await place.startWorker()
+    const watching = await Watching.begin(place.folder)
+    let isOver = false
+    await place.world.start()
+    const approved = approving(place.world, () => isOver)
+    await place.world.ending()
+    isOver = true
+    await approved
+    await place.world.quiet()
+    await watching.end()
+    Object.assign(it, { place, watching })
+  })
+  afterAll(() => it.place.end())
+  return it
+}
+
+/** What is red while something is spoilt: `4: order-17…`. */
+async function redWhile(
+  { watching }: { watching: Watching },
+  spoil: () => Promise<() => Promise<unknown> | unknown>,
+): Promise<string[]> {
+  const heal = await spoil()
+  const { violations } = await watching.judge()
+  await heal()
+  return violations.map(({ invariant, text }) => `${invariant}: ${text}`)
+}
+
+const HEALED = 'what was spoilt is as it was'
+
+describe('after a release of two stages', () => {
+  const it = ended(TWO_STAGES)
+  const url = (): string => it.place.world.database.url
+  const name = (): string => it.place.world.database.name
+  const inFolder = (file: string): string => join(it.place.world.folder, file)
+  const sql = (spoil: string, heal: string) => async (): Promise<() => Promise<void>> => {
+    const filled = (text: string): string[] => text.replaceAll(':db', name()).split(';;')
+    await execute(url(), ...filled(spoil))
+    return () => execute(url(), ...filled(heal))
+  }
+  /** Changes what the watch wrote down. */
+  const seen = (spoil: (watched: Watched) => void) => async () => {
+    const file = join(it.place.folder, 'watched.json')
+    const before = readFileSync(file, 'utf8')
+    const watched: Watched = JSON.parse(before)
+    spoil(watched)
+    writeFileSync(file, JSON.stringify(watched))
+    return () => writeFileSync(file, before)
+  }
+  const withFile = (file: () => string, text: string) => async () => {
+    await writeFile(file(), text)
+    return () => rm(file())
+  }
+
+  test('everything holds', async () => {
+    expect(await it.watching.judge()).toEqual({ outcome: 'succeeded', violations: [] })
+  })
+
+  test.each<[string, RegExp, () => Promise<() => Promise<unknown> | unknown>]>([
+    [
+      'a migration that is not in the ledger',
+      /^1: the ledger has/,
+      sql(
+        `update headgate_migrations set version = 'x' where version = '0003_index'`,
+        `update headgate_migrations set version = '0003_index' where version = 'x'`,
+      ),
+    ],
+    [
+      'a column that the release does not have',
+      /^1: schema orders/,
+      sql('alter table orders add column extra int', 'alter table orders drop column extra'),
+    ],
+    [
+      'an index that is missing',
+      /^1: index public\.orders_by_item/,
+      sql('drop index orders_by_item', 'create index orders_by_item on orders (item)'),
+    ],
+    [
+      'a paused consumer',
+      /^2: consumer stock is paused/,
+      async () => {
+        it.place.world.consumer.state = 'paused'
+        return () => {
+          it.place.world.consumer.state = 'running'
+        }
+      },
+    ],
+    [
+      'a consumer that somebody had paused, and that runs',
+      /^2: consumer asleep is running/,
+      async () => {
+        it.place.world.sleeper.state = 'running'
+        return () => {
+          it.place.world.sleeper.state = 'paused'
+        }
+      },
+    ],
+    [
+      'a consumer that was woken for a moment',
+      /^2: asleep was paused by somebody else, and was woken/,
+      seen((watched) => {
+        watched.consumers.push({ at: new Date().toISOString(), states: { stock: 'running', asleep: 'running' } })
+      }),
+    ],
+    [
+      'the previous image',
+      /^2: the service runs 1, not 2/,
+      async () => {
+        await writeFile(inFolder('current'), '1\n')
+        return () => writeFile(inFolder('current'), '2\n')
+      },
+    ],
+    [
+      'a stopped service',
+      /^2: the service runs stopped/,
+      async () => {
+        await rm(inFolder('running'))
+        return () => writeFile(inFolder('running'), '')
+      },
+    ],
+    [
+      'a migration without a backup',
+      /^3: migrated at .* without a backup/,
+      seen((watched) => {
+        watched.backup = [{ at: watched.backup[0]?.at ?? '', is: false }]
+      }),
+    ],
+    [
+      'a lost order',
+      /^4: order-lost is nowhere/,
+      async () => {
+        appendFileSync(inFolder('acknowledged.txt'), 'order-lost\tcake\n')
+        return async () =>
+          writeFile(
+            inFolder('acknowledged.txt'),
+            (await readFile(inFolder('acknowledged.txt'), 'utf8')).replace('order-lost\tcake\n', ''),
+          )
+      },
+    ],
+    [
+      'two attempts at work at once',
+      /^5: hg:a:1:migrate and hg:a:2:migrate/,
+      seen((watched) => {
+        watched.together.push('hg:a:1:migrate and hg:a:2:migrate')
+      }),
+    ],
+    [
+      'a database that is left over',
+      /^6: database .*__r_261120103015_0a1b/,
+      async () => {
+        await execute(elsewhere(url()), `create database "${name()}__r_261120103015_0a1b"`)
+        return () => execute(elsewhere(url()), `drop database "${name()}__r_261120103015_0a1b"`)
+      },
+    ],
+    [
+      'a session of ours',
+      /^6: backend \d+ of hg:/,
+      async () => {
+        const session = await connect(url(), 'hg:0a1b2c3d:7:migrate')
+        return () => session.end()
+      },
+    ],
+    [
+      'a prepared transaction',
+      /^6: prepared transaction left/,
+      sql(`begin;;create table half (a int);;prepare transaction 'left'`, `rollback prepared 'left'`),
+    ],
+    [
+      'an advisory lock',
+      /^6: advisory lock/,
+      async () => {
+        const session = await connect(url())
+        await session.query('select pg_advisory_lock(42)')
+        return () => session.end()
+      },
+    ],
+    [
+      'an unfinished file',
+      /^6: unfinished pre\.partial/,
+      async () => {
+        await mkdir(inFolder('backups'), { recursive: true })
+        await writeFile(inFolder('backups/pre.partial'), '')
+        return () => rm(inFolder('backups/pre.partial'))
+      },
+    ],
+    [
+      'a process that works where backups go',
+      /^6: process \d+: sleep 55/,
+      async () => {
+        await mkdir(inFolder('backups'), { recursive: true })
+        const left = spawn('sleep', ['55'], { cwd: inFolder('backups') })
+        await once(left, 'spawn')
+        return () => left.kill()
+      },
+    ],
+    [
+      'a migration that took effect twice',
+      /^7: 0002_note took effect 2 times/,
+      sql(
+        `insert into audit values ('0002_note')`,
+        `delete from audit where ctid = (select max(ctid) from audit where what = '0002_note')`,
+      ),
+    ],
+    [
+      'a contract stage that nobody approved',
+      /^8: 0004_item ran, and nobody approved/,
+      async () => {
+        const before = await readFile(inFolder('approvals.txt'), 'utf8')
+        await writeFile(inFolder('approvals.txt'), '')
+        return () => writeFile(inFolder('approvals.txt'), before)
+      },
+    ],
+    [
+      'a contract stage that was approved later',
+      /^8: 0004_item ran at .*, before it was approved/,
+      async () => {
+        const before = await readFile(inFolder('approvals.txt'), 'utf8')
+        await writeFile(inFolder('approvals.txt'), `${new Date().toISOString()}\n`)
+        return () => writeFile(inFolder('approvals.txt'), before)
+      },
+    ],
+    [
+      'the previous image after the contract stage',
+      /^9: 1 ran at .*, after the contract stage/,
+      seen((watched) => {
+        watched.service.push({ at: new Date().toISOString(), tag: '1' })
+      }),
+    ],
+    [
+      'the new image before the expand stage',
+      /^9: 2 ran at .*, before the expand stage/,
+      seen((watched) => {
+        watched.service.unshift({ at: '2026-01-01T00:00:00.000Z', tag: '2' })
+      }),
+    ],
+    [
+      'an effect before its step',
+      /^10: 0002_note took effect at 2025-/,
+      sql(
+        `update audit set at = at - interval '1 year' where what = '0002_note'`,
+        `update audit set at = at + interval '1 year' where what = '0002_note'`,
+      ),
+    ],
+    [
+      'a secret in a log',
+      /^11: .*worker\.log/,
+      async () => {
+        await writeFile(inFolder('worker.log'), `could not connect: ${CANARY}`)
+        return () => rm(inFolder('worker.log'))
+      },
+    ],
+    [
+      'a secret in an argument',
+      /^11: the arguments of psql/,
+      seen((watched) => {
+        watched.told.push('psql')
+      }),
+    ],
+    ['a secret in a file name', /^11: the name of/, withFile(() => inFolder(`home/${encodeURIComponent(CANARY)}`), '')],
+    [
+      'a setting of the database',
+      /^12: setting of everybody: work_mem/,
+      sql(`alter database ":db" set work_mem = '9MB'`, `alter database ":db" reset work_mem`),
+    ],
+    [
+      'a connection limit',
+      /^12: database connection limit: was "-1", is "7"/,
+      sql('alter database ":db" connection limit 7', 'alter database ":db" connection limit -1'),
+    ],
+    [
+      'a grant on the database',
+      /^12: database acl/,
+      sql('grant create on database ":db" to pg_monitor', 'revoke create on database ":db" from pg_monitor'),
+    ],
+    [
+      'a workflow that nobody works on',
+      /^13: .* still runs/,
+      async () => {
+        const { temporal, project } = it.place.world
+        const lost = await temporal.workflow.start('backup', {
+          workflowId: `headgate/${project}/staging/backup`,
+          taskQueue: 'nobody',
+          args: [],
+        })
+        await pause(1_500)
+        return () => lost.terminate()
+      },
+    ],
+    [
+      'a row in somebody else’s database',
+      /^14: elsewhere: rows of public\.theirs/,
+      async () => {
+        const { bystander } = await it.watching.scene()
+        await execute(bystander?.url ?? '', 'insert into theirs values (2)')
+        return () => execute(bystander?.url ?? '', 'delete from theirs where n = 2')
+      },
+    ],
+    [
+      'somebody who waited behind us',
+      /^14: shop waited behind hg:/,
+      seen((watched) => {
+        watched.waited.push('shop waited behind hg:a:1:migrate')
+      }),
+    ],
+  ])('turns red for %s', async (_, words, spoil) => {
+    expect(await redWhile(it, spoil)).toContainEqual(expect.stringMatching(words))
+  })
+
+  test(HEALED, async () => {
+    expect(await it.watching.judge()).toEqual({ outcome: 'succeeded', violations: [] })
+  })
+
+  test('turns red for somebody else’s session that was ended', async () => {
+    const { bystander } = await it.watching.scene()
+    const client = new Client({ connectionString: elsewhere(url()) })
+    await client.connect()
+    await client.query('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [
+      bystander?.application,
+    ])
+    await client.end()
+    const red = await redWhile(it, async () => () => {})
+    expect(red).toContainEqual(expect.stringMatching(/^14: a session elsewhere/))
+  })
+})
+
+describe('after a run that was put back', () => {
+  const it = ended(HALF_COMMITTED)
+  const url = (): string => it.place.world.database.url
+  const spoilt = (...statements: string[]): Promise<string[]> =>
+    redWhile(it, async () => {
+      await execute(url(), ...statements)
+      return () => {}
+    })
+
+  test('everything holds', async () => {
+    expect(await it.watching.judge()).toEqual({ outcome: 'restored', violations: [] })
+  })
+
+  test('turns red for a row of before that is another one', async () => {
+    expect(await spoilt(`update orders set item = 'half' where key = 'seed-7'`)).toEqual([
+      '1: rows of public.orders that were there before are others now',
+    ])
+    expect(await spoilt(`update orders set item = 'bread' where key = 'seed-7'`)).toEqual([])
+  })
+
+  test('turns red for an acknowledged order that has another value', async () => {
+    const [key] = it.place.world.acknowledged
+    expect(await spoilt(`update orders set item = 'half' where key = '${key}'`)).toContainEqual(
+      expect.stringMatching(/^4: .* is half$/),
+    )
+    await spoilt(`update orders set item = 'cake' where key = '${key}'`)
+  })
+
+  test('turns red for what is kept of the failed migration', async () => {
+    expect(await spoilt('create table half_done (n int)')).toContainEqual(
+      expect.stringMatching(/^1: .*half_done: was absent/),
+    )
+    await spoilt('drop table half_done')
+  })
+})

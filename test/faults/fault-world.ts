@@ -1,0 +1,114 @@
+import type { ChildProcess } from 'node:child_process'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Client } from 'pg'
+import type { Scene } from '../checker/scene.js'
+import { type Course, worldOf } from '../support/courses.js'
+import { CANARY, reference, withPassword } from '../support/secret-world.js'
+import { pgDump } from '../support/server-binaries.js'
+import { createDatabase, type TestDatabase, withControl } from '../support/test-database.js'
+import type { World } from '../support/world.js'
+import type { Servers } from './servers.js'
+
+const HEADGATE = fileURLToPath(new URL('../../bin/headgate.js', import.meta.url))
+const BYSTANDER = 'somebody else'
+
+/** A world of which everything can be seen from outside, with somebody else on its server. */
+export interface FaultWorld {
+  world: World
+  /** Holds `scene.json`; nothing of the run's is in it. */
+  folder: string
+  startWorker(): Promise<ChildProcess>
+  end(): Promise<void>
+}
+
+export async function faultWorld(course: Course, servers: Servers, target: TestDatabase): Promise<FaultWorld> {
+  const world = await worldOf(course, {
+    withSleeper: true,
+    writeEveryMs: 80,
+    environment: { url: reference('WORLD_URL') },
+  })
+  const url = new URL(withPassword(world.database.url))
+  url.port = String(servers.toPostgres.port)
+  const elsewhere = await createDatabase()
+  const session = new Client({ connectionString: elsewhere.url, application_name: BYSTANDER })
+  session.on('error', () => {})
+  await session.connect()
+  await session.query('create table theirs (n int); insert into theirs values (1)')
+  await session.query('begin')
+  await session.query('select * from theirs')
+  const folder = join(world.folder, 'seen')
+  await mkdir(folder)
+  await writeFile(join(folder, 'scene.json'), JSON.stringify(await sceneOf(world, course, target, elsewhere)))
+  return {
+    world,
+    folder,
+    startWorker: () => world.startWorker({ WORLD_URL: url.href }, `127.0.0.1:${servers.toTemporal.port}`),
+    end: async () => {
+      await session.end().catch(() => {})
+      await world.end()
+      await withControl(async (control) => {
+        for (const name of [...(await world.siblings()), world.database.name, elsewhere.name])
+          await control.query(`drop database if exists "${name}" with (force)`)
+      }).catch(() => {})
+    },
+  }
+}
+
+const versionsOf = ({ migrations }: Course, isContract: boolean): string[] =>
+  Object.keys(migrations)
+    .filter((name) => name.endsWith('.contract.sql') === isContract)
+    .map((name) => name.replace(/(\.contract)?\.sql$/, ''))
+
+async function sceneOf(world: World, course: Course, target: TestDatabase, elsewhere: TestDatabase): Promise<Scene> {
+  const at = world.consumer.server.url
+  const inFolder = (name: string): string => join(world.folder, name)
+  return {
+    url: world.database.url,
+    pgDump: await pgDump(),
+    temporal: { address: world.address, namespace: 'default', runs: `headgate/${world.project}/staging` },
+    workers: inFolder('workers.txt'),
+    folders: [inFolder('home'), inFolder('backups')],
+    backups: inFolder('backups'),
+    consumers: [
+      { name: 'stock', status: `${at}/status` },
+      { name: 'asleep', status: `${at}/asleep/status` },
+    ],
+    service: { current: inFolder('current'), running: inFolder('running') },
+    acknowledged: { file: inFolder('acknowledged.txt'), table: 'public.orders', key: 'key', value: 'item' },
+    written: [
+      { table: 'public.orders', id: 'id' },
+      { table: 'public.stock', id: 'n' },
+    ],
+    ledger: { table: 'headgate_migrations', version: 'version' },
+    release: {
+      tags: { previous: '1', next: '2' },
+      expand: versionsOf(course, false),
+      contract: versionsOf(course, true),
+      target: target.name,
+    },
+    audit: 'audit',
+    approvals: inFolder('approvals.txt'),
+    secrets: [CANARY, encodeURIComponent(CANARY)],
+    told: [inFolder('home'), inFolder('backups'), inFolder('worker.log')],
+    bystander: { url: elsewhere.url, application: BYSTANDER },
+    application: 'shop',
+    longestWaitMs: 1_100,
+    report: [
+      ...['env', '-i', `PATH=${process.env.PATH}`, `HOME=${world.folder}`, `TEMPORAL_ADDRESS=${world.address}`],
+      ...[process.execPath, HEADGATE, 'report', '{run}', '--output', 'json', '--project', world.project],
+    ],
+  }
+}
+
+/** A database that has gone through the course's migrations with nothing but SQL. */
+export async function targetOf(course: Course): Promise<TestDatabase> {
+  const world = await worldOf(course, { writesLate: true })
+  const client = new Client({ connectionString: world.database.url })
+  await client.connect()
+  for (const sql of Object.values(course.migrations)) await client.query(sql).catch(() => {})
+  await client.end()
+  await world.end()
+  return world.database
+}

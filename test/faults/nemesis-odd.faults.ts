@@ -1,0 +1,3 @@
+import { nemesis } from './nemesis.js'
+
+nemesis(1)

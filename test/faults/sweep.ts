@@ -1,0 +1,65 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Course, HALF_COMMITTED, type JournalStep, SMOKE_FAILS, TWO_STAGES } from '../support/courses.js'
+import type { TestDatabase } from '../support/test-database.js'
+import { targetOf } from './fault-world.js'
+import { type FaultedRun, faultedRun, type Strike } from './faulted-run.js'
+import type { FaultName } from './faults.js'
+import { log } from './log.js'
+import { type Servers, startServers } from './servers.js'
+
+export const COURSES: Record<string, Course> = {
+  'two stages': TWO_STAGES,
+  'half committed, put back': HALF_COMMITTED,
+  'half committed, put back from a dump': { ...HALF_COMMITTED, backup: 'dump' },
+  'smoke fails, rolled back': SMOKE_FAILS,
+}
+
+/** Runs of this file, one after the other, each logged. */
+export function onServers(): (course: string, strikes: readonly Strike[], seed?: number) => Promise<FaultedRun> {
+  let servers: Servers
+  const targets = new Map<string, TestDatabase>()
+  beforeAll(async () => {
+    servers = await startServers()
+  })
+  afterAll(() => servers.end())
+  return async (name, strikes, seed) => {
+    const course = COURSES[name]
+    if (!course) throw new Error(`no course ${name}`)
+    const target = targets.get(name) ?? (await targetOf(course))
+    targets.set(name, target)
+    const run = await faultedRun(course, strikes, servers, target)
+    if (strikes.length > 0) log(name, run, seed)
+    if (run.violations.length > 0) console.log(`${name}: ${described(strikes)}: ${run.violations.join('\n  ')}`)
+    return run
+  }
+}
+
+export const described = (strikes: readonly Strike[]): string =>
+  strikes.map(({ fault, key, when, afterMs }) => `${fault} ${when} ${key} + ${Math.round(afterMs)} ms`).join(', then ')
+
+/** The fault at every step of every course: of those that fail, from the step that does. */
+export function sweep(fault: FaultName, moments: readonly Strike['when'][]): void {
+  const run = onServers()
+  test.each(Object.keys(COURSES))(`${fault} at every step: %s`, async (course) => {
+    const undisturbed = await run(course, [])
+    expect(undisturbed.violations).toEqual([])
+    const points = from(undisturbed.steps).flatMap(({ key, ms }) =>
+      moments.map((when): Strike => ({ fault, key, when, afterMs: when === 'during' ? ms / 2 : 0 })),
+    )
+    const wrong: string[] = []
+    const missed: string[] = []
+    for (const strike of points) {
+      const { violations, struck } = await run(course, [strike])
+      wrong.push(...violations.map((text) => `${described([strike])}: ${text}`))
+      if (struck === 0) missed.push(described([strike]))
+    }
+    console.log(`${course}: ${fault} at ${points.length} points, ${missed.length} missed, ${wrong.length} wrong`)
+    expect(wrong).toEqual([])
+    expect(missed).toEqual([])
+  })
+}
+
+function from(steps: readonly JournalStep[]): JournalStep[] {
+  const failed = steps.findIndex(({ state }) => state === 'failed')
+  return [...new Map(steps.slice(Math.max(0, failed)).map((step) => [step.key, step])).values()]
+}
