@@ -13,8 +13,8 @@ import {
 import { type Problem, quoted } from './problem.js'
 import { type Place, pathTo, type Written } from './written.js'
 
-/** Values that aliases may stand for in all: far above any real file, far below what would fill memory. */
-const MOST_ALIASED = 10_000
+/** Values of a file, with those that its aliases stand for: far above any real one, far below what would fill memory or an hour. */
+const MOST_VALUES = 10_000
 /** Keys that reach an object's prototype instead of becoming an entry. */
 const PROTOTYPE_KEYS = new Set(['__proto__', 'constructor', 'prototype'])
 /** The parser's own messages quote the file, which may hold secrets: these say the same without. */
@@ -42,7 +42,7 @@ interface Reading {
   anchors: Map<string, Node>
   /** Aliases being followed: one that comes back to itself has no end. */
   following: Set<Node>
-  aliased: number
+  values: number
 }
 
 /** Parses `text`; either problems or the tree. Anchors work; what an alias stands for is limited. */
@@ -58,7 +58,7 @@ export function readYaml(
     const document = parseDocument(text, { lineCounter, prettyErrors: false, uniqueKeys: false, logLevel: 'error' })
     const problems = explainSyntax(text, [...document.errors, ...document.warnings], placeOf)
     if (problems.length > 0 || document.contents === null) return { root: undefined, problems }
-    const reading = { placeOf, problems, anchors: new Map(), following: new Set<Node>(), aliased: 0 }
+    const reading = { placeOf, problems, anchors: new Map(), following: new Set<Node>(), values: 0 }
     const root = readNode(document.contents, '', undefined, reading)
     return problems.length > 0 ? { root: undefined, problems } : { root, problems }
   } catch (error) {
@@ -85,10 +85,16 @@ function explainSyntax(text: string, errors: readonly YAMLError[], placeOf: Read
 function readNode(node: Node, path: string, key: Place | undefined, reading: Reading): Written {
   const at = reading.placeOf(node.range?.[0])
   const written = { path, key: key ?? at, at }
+  reading.values += 1
+  if (reading.values === MOST_VALUES)
+    reading.problems.push({
+      at,
+      text: `the file has more than ${MOST_VALUES} values, with those that aliases stand for`,
+    })
+  if (reading.values >= MOST_VALUES) return { ...written, value: null }
   if (isAlias(node)) return readAlias(node, written, reading)
   if (node.anchor !== undefined && (isMap(node) || isSeq(node) || isScalar(node)))
     reading.anchors.set(node.anchor, node)
-  if (reading.following.size > 0 && ++reading.aliased > MOST_ALIASED) return { ...written, value: null }
   if (isSeq<Node>(node)) {
     return {
       ...written,
@@ -113,9 +119,6 @@ function readAlias(alias: Alias, written: Omit<Written, 'value'>, reading: Readi
   reading.following.add(target)
   const { value } = readNode(target, written.path, written.key, reading)
   reading.following.delete(target)
-  if (reading.aliased > MOST_ALIASED && reading.following.size === 0) {
-    reading.problems.push({ at: written.at, text: `aliases stand for more than ${MOST_ALIASED} values` })
-  }
   return { ...written, value }
 }
 
