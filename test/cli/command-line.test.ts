@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { freePort } from '../../src/adapters/process/free-port.js'
 import { FAILURES } from '../../src/domain/failures.js'
-import { temporalAddress } from '../support/temporal.js'
+import { temporalAddress } from '../support/ground.js'
 
 const HEADGATE = fileURLToPath(new URL('../../bin/headgate.js', import.meta.url))
 const FILE = `name: shop
@@ -117,6 +117,11 @@ test.each<[string, string[], string]>([
   ],
   ['no backup to show', ['backups', 'show', 'staging', '--project', 'shop'], 'headgate backups list staging'],
   [
+    'a build that is none',
+    ['worker', '--build-id', '../x', '--config', 'headgate.yaml'],
+    '--build-id ../x: 1 to 128 of letters',
+  ],
+  [
     'a health address that is none',
     ['worker', '--health', 'here', '--config', 'headgate.yaml'],
     '--health here: write it like 127.0.0.1:8090',
@@ -198,6 +203,16 @@ test.each([
   do        ${FAILURES.WorkerMissing.hint}
 `)
   expect(exit).toBe(9)
+})
+
+test.each([
+  ['deploy', ['deploy', 'staging', '--tag', '2']],
+  ['worker', ['worker']],
+])('%s does not speak to a Temporal elsewhere in clear text', async (_, args) => {
+  const { exit, err } = await headgate(args, { cwd: beside, env: { TEMPORAL_ADDRESS: '10.255.255.1:7233' } })
+  expect(err).toContain('error E101: Temporal at 10.255.255.1:7233 would be spoken to in clear text')
+  expect(err).toContain('set TEMPORAL_TLS=true')
+  expect(exit).toBe(1)
 })
 
 test('the queue is the one that the file beside names', async () => {

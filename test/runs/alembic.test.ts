@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { ALEMBIC, type Revision, writeAlembic } from '../support/alembic-release.js'
-import { differences } from '../support/checker.js'
+import { differences } from '../checker/snapshot.js'
 import { headgate } from '../support/command-line.js'
 import { World } from '../support/world.js'
 

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { WorkflowUpdateFailedError } from '@temporalio/client'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
-import { differences } from '../support/checker.js'
+import { differences } from '../checker/snapshot.js'
 import { programFolder } from '../support/program-folder.js'
 import { type SecretWorld, secretWorld } from '../support/secret-world.js'
 

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { differences, type Snapshot } from '../support/checker.js'
+import { differences, type Snapshot } from '../checker/snapshot.js'
 import type { Answer, Person } from '../support/command-line.js'
 import { freePort } from '../support/http-server.js'
 import { CANARY, reference, type SecretWorld, secretWorld, withPassword } from '../support/secret-world.js'

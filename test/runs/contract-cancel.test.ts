@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
 import { afterEach, expect, test } from 'vitest'
-import { differences } from '../support/checker.js'
+import { differences } from '../checker/snapshot.js'
 import { createDatabase } from '../support/test-database.js'
 import { World, type WorldOptions } from '../support/world.js'
 

@@ -1,7 +1,7 @@
 import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { differences } from '../support/checker.js'
+import { differences } from '../checker/snapshot.js'
 import { World, type WorldOptions } from '../support/world.js'
 
 let world: World

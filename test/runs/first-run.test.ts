@@ -3,12 +3,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { expect, test } from 'vitest'
-import { differences, snapshotOf } from '../support/checker.js'
+import { differences, snapshotOf } from '../checker/snapshot.js'
 import { headgate, startHeadgate } from '../support/command-line.js'
 import { freePort } from '../support/http-server.js'
 import { startPostgres } from '../support/postgres-server.js'
 import { CANARY, reference, withPassword } from '../support/secret-world.js'
-import { temporalAddress } from '../support/temporal.js'
+import { pgDump } from '../support/server-binaries.js'
+import { temporalAddress } from '../support/ground.js'
 
 test('without the right to create the journal the worker is up and not ready, and the run says which SQL to run', async () => {
   const server = await startPostgres()
@@ -45,7 +46,7 @@ test('without the right to create the journal the worker is up and not ready, an
     seen += text
     return { status: response?.status ?? 0, text }
   }
-  const look = () => snapshotOf({ url: at('postgres', 'shop') })
+  const look = async () => snapshotOf({ url: at('postgres', 'shop'), pgDump: await pgDump() })
 
   try {
     await expect

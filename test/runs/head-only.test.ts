@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, expect, test } from 'vitest'
-import { differences } from '../support/checker.js'
+import { differences } from '../checker/snapshot.js'
 import { World } from '../support/world.js'
 
 const TOOL = fileURLToPath(new URL('../support/head-tool.mjs', import.meta.url))

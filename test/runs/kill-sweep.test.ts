@@ -14,7 +14,7 @@ import {
   TWO_STAGES,
   worldOf,
 } from '../support/courses.js'
-import { leftOvers } from '../support/left-overs.js'
+import { leftOvers } from '../checker/left-overs.js'
 import type { World } from '../support/world.js'
 
 const WORLDS_AT_ONCE = 2
