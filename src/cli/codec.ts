@@ -64,15 +64,21 @@ function tokensIn(file: string | undefined): Map<string, string> {
       throw failure('UsageInvalid', `--tokens ${file}: can be read by others: chmod 600`)
     const lines = readFileSync(file, 'utf8')
       .split('\n')
-      .filter((line) => line.trim() !== '')
-    const tokens = lines.map((line): [string, string] => {
-      const [name = '', token = ''] = line.trim().split(/\s+/)
+      .map((line) => line.replace(/^\s*#.*/, '').trim())
+      .filter(Boolean)
+    const tokens = lines.map((line, n): [string, string] => {
+      const [name = '', token = '', ...more] = line.split(/\s+/)
+      if (more.length > 0)
+        throw failure('UsageInvalid', `--tokens ${file}: the ${n + 1}. entry is not a name and a token`)
       if (token.length < SHORTEST_TOKEN)
         throw failure('UsageInvalid', `--tokens ${file}: the token of ${name} is shorter than ${SHORTEST_TOKEN}`)
       return [name, token]
     })
     if (tokens.length === 0) throw failure('UsageInvalid', `--tokens ${file}: names nobody`)
-    return new Map(tokens)
+    const all = new Map(tokens)
+    if (all.size < tokens.length || new Set(all.values()).size < tokens.length)
+      throw failure('UsageInvalid', `--tokens ${file}: a name or a token is there twice`)
+    return all
   } catch (error) {
     if (error instanceof Error && 'code' in error)
       throw failure('UsageInvalid', `--tokens ${file}: cannot be read (${error.code})`)

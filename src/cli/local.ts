@@ -1,4 +1,5 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { rmSync } from 'node:fs'
+import { mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findTemporal } from '../adapters/process/provision.js'
@@ -17,31 +18,49 @@ export async function locally<T>(context: Context, act: (local: Context) => Prom
   const { settings, terminal } = context
   const executable = await findTemporal(settings.cache, (doing) => terminal.note(`Temporal  ${doing}`))
   const folder = await mkdtemp(join(tmpdir(), 'headgate-local-'))
-  const server = await startTemporal({ executable, headless: true, logFile: join(folder, 'temporal.log') })
+  const remove = (): void => rmSync(folder, { recursive: true, force: true })
+  process.once('exit', remove)
   try {
-    const worker = await startWorker({ settings, address: server.address, isLocal: true, onLine: terminal.note })
+    const server = await startTemporal({ executable, headless: true, logFile: join(folder, 'temporal.log') })
     try {
-      const engine = await connectLocal(server.address)
-      return await act({ ...context, address: async () => server.address, engine: async () => engine }).finally(
-        engine.close,
-      )
+      const worker = await startWorker({ settings, address: server.address, isLocal: true, onLine: terminal.note })
+      try {
+        const engine = await connectLocal(server.address)
+        return await act({ ...context, address: async () => server.address, engine: async () => engine }).finally(
+          engine.close,
+        )
+      } finally {
+        worker.stop()
+        await worker.ended
+      }
     } finally {
-      worker.stop()
-      await worker.ended
+      await server.stop()
     }
   } finally {
-    await server.stop()
-    await rm(folder, { recursive: true, force: true })
+    process.off('exit', remove)
+    remove()
   }
+}
+
+/** UNAVAILABLE and DEADLINE_EXCEEDED of gRPC: nobody answered. */
+const NOBODY: readonly unknown[] = [14, 4]
+
+/** Not where somebody answered who does not know the namespace, the key or the certificate: that one may well carry the run. */
+function isAway(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ('code' in cause && typeof cause.code === 'number' && !NOBODY.includes(cause.code)) return false
+    if (/certificate|self.signed|\bSSL|\bTLS/i.test(cause.message)) return false
+  }
+  return true
 }
 
 async function requireAway(context: Context): Promise<void> {
   const found = await context.engine().catch((error: unknown) => {
-    if (failedWith(error, 'TemporalUnreachable')) return undefined
+    if (failedWith(error, 'TemporalUnreachable') && isAway(error)) return undefined
     throw error
   })
   if (!found) return
   throw failure('UsageInvalid', `Temporal answers at ${found.address}: leave out --local`, undefined, {
-    hint: 'should it be another Temporal than the one the run was started on, unset TEMPORAL_ADDRESS, or stop it',
+    hint: 'should it be another Temporal than the one the run was started on, stop it',
   })
 }

@@ -55,11 +55,19 @@ async function statusInJournal(context: Context, place: Place & { run?: string }
   if (!(await context.source())) throw why
   const { reportFromJournal } = await import('../worker/journal-view.js')
   const report = await reportFromJournal(context.settings, place).catch((error: unknown) => {
-    if (failedWith(error, 'ReferenceMissing')) throw why
+    if (failedWith(error, 'ReferenceMissing') || failedWith(error, 'JournalUnavailable')) throw why
     throw error
   })
+  // That nothing is known of a run does not say that none is under way.
+  if (!report) throw why
   context.terminal.note(`${messageOf(why)}; from the journal:`)
-  if (!report) return nothingRan(place.environment)
+  const { ending, ...known } = report
+  if (ending && place.run === undefined)
+    return endedBefore(known, {
+      state: 'unknown',
+      why: `the newest run in the journal has ended: ${ending.outcome}; only Temporal knows whether one has begun since`,
+      next: 'start Temporal again',
+    })
   const step = report.steps.at(-1)
   const at = step ? `, at ${step.step}` : ''
   return endedBefore(report, {

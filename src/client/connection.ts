@@ -46,14 +46,14 @@ const LOOPBACK = /^(127(\.\d{1,3}){3}|localhost|\[::1\])(:\d{1,5})?$/
 
 /**
  * Throws `ConfigurationInvalid` where what is said to Temporal could be read or changed on its way: without TLS, off this
- * machine. An API key brings TLS with it.
+ * machine. An API key brings TLS with it, unless that is switched off.
  */
 export function requireTls({
   address = 'localhost:7233',
   tls,
   apiKey,
 }: ReturnType<typeof temporalSettings>['connectionOptions']): void {
-  if (tls || apiKey !== undefined || LOOPBACK.test(address)) return
+  if (tls || (tls === undefined && apiKey !== undefined) || LOOPBACK.test(address)) return
   if (process.env.HEADGATE_TEMPORAL_CLEAR_TEXT === 'yes') return
   throw failure('ConfigurationInvalid', `Temporal at ${address} would be spoken to in clear text`, undefined, {
     hint: 'set TEMPORAL_TLS=true; or HEADGATE_TEMPORAL_CLEAR_TEXT=yes, where the network itself is trusted',

@@ -50,8 +50,9 @@ export class EncryptionCodec implements PayloadCodec {
     const key = this.#keys.get(id)
     if (!key) throw failure('CodecKeyMissing', `this was encrypted with key ${JSON.stringify(id.slice(0, 16))}`)
     const bytes = Buffer.from(data ?? [])
+    if (bytes.length < IV_BYTES + TAG_BYTES) throw failure('InputInvalid', 'an encrypted payload is too short')
     const iv = bytes.subarray(0, IV_BYTES)
-    const decipher = createDecipheriv(CIPHER, key.bytes, iv).setAAD(Buffer.from(id))
+    const decipher = createDecipheriv(CIPHER, key.bytes, iv, { authTagLength: TAG_BYTES }).setAAD(Buffer.from(id))
     decipher.setAuthTag(bytes.subarray(-TAG_BYTES))
     return Wire.decode(Buffer.concat([decipher.update(bytes.subarray(IV_BYTES, -TAG_BYTES)), decipher.final()]))
   }

@@ -1,5 +1,6 @@
 import type { WorkflowHandle } from '@temporalio/client'
 import type { Engine } from './connection.js'
+import { messageOf } from '../domain/failures.js'
 import { messageIn, valueIn } from './decoding.js'
 
 /** What the step that runs now says of itself. */
@@ -20,10 +21,11 @@ export async function progressOf({ client }: Engine, handle: WorkflowHandle): Pr
   const [activity] = described?.raw.pendingActivities ?? []
   if (!activity) return undefined
   const [payload] = activity.heartbeatDetails?.payloads ?? []
-  const details = await valueIn(client, payload)
+  // Whoever follows a run does not stop because of what cannot be read of it.
+  const details = await valueIn(client, payload).catch(() => undefined)
   const lastFailure = activity.lastFailure?.timeoutFailureInfo
     ? 'its worker gave no sign of life'
-    : await messageIn(client, activity.lastFailure)
+    : await messageIn(client, activity.lastFailure).catch(messageOf)
   return {
     text: textOf(details),
     attempt: activity.attempt ?? 1,

@@ -1,4 +1,5 @@
 import type { Client } from '@temporalio/client'
+import { messageOf } from '../domain/failures.js'
 import { messageIn } from './decoding.js'
 
 /** A task that failed this often will not succeed by itself. */
@@ -19,7 +20,7 @@ export async function taskFailure(client: Client, workflowId: string, runId: str
     if (event.workflowTaskCompletedEventAttributes || event.workflowTaskTimedOutEventAttributes) return undefined
     const { workflowTaskFailedEventAttributes: failed } = event
     if (!failed) continue
-    const why = (await messageIn(client, failed.failure)) ?? 'no reason is given'
+    const why = (await messageIn(client, failed.failure).catch(messageOf)) ?? 'no reason is given'
     return why.includes(OTHER_CODE)
       ? `the worker's release is not one that can go on with it, start one of the release that began it: ${why}`
       : why

@@ -63,7 +63,7 @@ export const FAILURES = {
   },
   CodecKeyMissing: {
     code: 'E112',
-    retryable: false,
+    retryable: true,
     cause: 'fault',
     hint: 'put the key into the file that HEADGATE_CODEC_KEYS names, below the newest one',
   },

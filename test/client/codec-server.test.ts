@@ -46,6 +46,8 @@ test('decodes with the cookie that logging in has set', async () => {
   const login = await ask('/login', { body: new URLSearchParams({ token: TOKEN }).toString() })
   const cookie = login.headers.get('set-cookie') ?? ''
   expect(cookie).toMatch(/HttpOnly; SameSite=Strict/)
+  // It goes to every port of the host.
+  expect(cookie).not.toContain(TOKEN)
   const headers = { cookie: cookie.split(';')[0] ?? '' }
   expect(await decoded(await ask('/decode', { headers, body: JSON.stringify({ payloads: wire }) }))).toBe('"orders"')
 })
@@ -74,8 +76,13 @@ test.each([
 })
 
 test('who guesses is not asked any more for a while', async () => {
-  for (let n = 0; n < 10; n++) await ask('/decode', { headers: { authorization: `Bearer guess-${n}` }, body: '{}' })
-  expect((await ask('/decode', { headers: bearer, body: '{}' })).status).toBe(429)
+  const guess = async (headers: Record<string, string>): Promise<number> =>
+    (await ask('/decode', { headers, body: '{}' })).status
+  // Whoever shows nothing does not guess.
+  for (let n = 0; n < 20; n++) expect(await guess({})).toBe(401)
+  for (let n = 0; n < 10; n++) expect(await guess({ authorization: `Bearer guess-${n}` })).toBe(401)
+  expect(await guess({ authorization: 'Bearer guess-11' })).toBe(429)
+  expect(await guess(bearer)).toBe(200)
 })
 
 test('a page from elsewhere may not read an answer', async () => {
@@ -84,6 +91,8 @@ test('a page from elsewhere may not read an answer', async () => {
   expect(await from(UI)).toBe(UI)
   expect(await from('http://evil.example')).toBeNull()
   expect(await from('null')).toBeNull()
+  const headers = { ...bearer, origin: 'http://evil.example' }
+  expect((await ask('/decode', { headers, body: '{}' })).status).toBe(403)
 })
 
 test.each([

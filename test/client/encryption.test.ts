@@ -2,10 +2,17 @@ import { randomBytes } from 'node:crypto'
 import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { Client, Connection } from '@temporalio/client'
 import { defaultPayloadConverter, type Payload } from '@temporalio/common'
+import { encodeErrorToFailure } from '@temporalio/common/lib/internal-non-workflow/index.js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { dataConverterOf, EncryptionCodec } from '../../src/client/encryption.js'
-import { failedWith } from '../../src/domain/failures.js'
+import { messageIn } from '../../src/client/decoding.js'
+import { failedWith, failure } from '../../src/domain/failures.js'
+
+/** The SDK loads it by itself. */
+const BUILT = fileURLToPath(new URL('../../dist/workflows/encrypted-failures.js', import.meta.url))
 
 const [old, present] = [randomBytes(32), randomBytes(32)]
 const payload = defaultPayloadConverter.toPayload({ run: 'staging-1', note: 'orders' })
@@ -108,4 +115,23 @@ describe('HEADGATE_CODEC_KEYS', () => {
     expect(message).toContain(words)
     expect(message).not.toContain('c2VjcmV0')
   })
+})
+
+it('reads a failure with details and causes as the server keeps it', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'headgate-keys-'))
+  const file = join(folder, 'keys')
+  await writeFile(file, `${present.toString('base64')}\n`, { mode: 0o600 })
+  const dataConverter = { ...dataConverterOf({ HEADGATE_CODEC_KEYS: file }), failureConverterPath: BUILT }
+  await rm(folder, { recursive: true })
+  // Connects when it is asked something, which it is not.
+  const client = new Client({ dataConverter, connection: Connection.lazy() })
+  const cause = failure('DatabaseUnreachable', 'no route to the host', new Error('ENETUNREACH'), { evidence: 'ping' })
+  const kept = await encodeErrorToFailure(
+    client.options.loadedDataConverter,
+    failure('MigrationFailed', 'of orders', cause, { evidence: 'line 3' }),
+  )
+  expect(JSON.stringify(kept)).not.toContain('orders')
+  expect(await messageIn(client, kept)).toBe('of orders')
+  const other = new Client({ dataConverter: dataConverterOf({}), connection: Connection.lazy() })
+  expect(failedWith(await thrown(messageIn(other, kept)), 'CodecKeyMissing')).toBe(true)
 })

@@ -1,15 +1,15 @@
 import type { ChildProcess } from 'node:child_process'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Client } from 'pg'
 import type { Scene } from '../checker/scene.js'
-import { type Course, worldOf } from '../support/courses.js'
-import { CANARY, reference, withPassword } from '../support/secret-world.js'
+import { configurationOf, type Course, worldOf } from '../support/courses.js'
+import { CANARY } from '../support/secret-world.js'
 import { pgDump } from '../support/server-binaries.js'
 import { createDatabase, type TestDatabase, withControl } from '../support/test-database.js'
 import type { World } from '../support/world.js'
-import type { Servers } from './servers.js'
+import { ROLE, type Servers, setPassword } from './servers.js'
 
 const HEADGATE = fileURLToPath(new URL('../../bin/headgate.js', import.meta.url))
 const BYSTANDER = 'somebody else'
@@ -20,17 +20,34 @@ export interface FaultWorld {
   /** Holds `scene.json`; nothing of the run's is in it. */
   folder: string
   startWorker(): Promise<ChildProcess>
+  /** What workers are told of the password. */
+  rotate(password: string): Promise<void>
   end(): Promise<void>
 }
 
 export async function faultWorld(course: Course, servers: Servers, target: TestDatabase): Promise<FaultWorld> {
+  const environment: Record<string, unknown> = {}
   const world = await worldOf(course, {
     withSleeper: true,
     writeEveryMs: 80,
-    environment: { url: reference('WORLD_URL') },
+    environment,
   })
-  const url = new URL(withPassword(world.database.url))
-  url.port = String(servers.toPostgres.port)
+  const secret = join(world.folder, 'url')
+  const rotate = async (password: string): Promise<void> => {
+    const url = new URL(world.database.url)
+    Object.assign(url, {
+      username: ROLE,
+      password: encodeURIComponent(password),
+      port: String(servers.toPostgres.port),
+    })
+    // In one step: whoever reads it finds the one or the other.
+    await writeFile(`${secret}.new`, url.href, { mode: 0o600 })
+    await rename(`${secret}.new`, secret)
+  }
+  await setPassword(CANARY)
+  await rotate(CANARY)
+  environment.url = `\${file:${secret}}`
+  await world.configure(configurationOf(course, world))
   const elsewhere = await createDatabase()
   const session = new Client({ connectionString: elsewhere.url, application_name: BYSTANDER })
   session.on('error', () => {})
@@ -44,7 +61,8 @@ export async function faultWorld(course: Course, servers: Servers, target: TestD
   return {
     world,
     folder,
-    startWorker: () => world.startWorker({ WORLD_URL: url.href }, `127.0.0.1:${servers.toTemporal.port}`),
+    rotate,
+    startWorker: () => world.startWorker({}, `127.0.0.1:${servers.toTemporal.port}`),
     end: async () => {
       await session.end().catch(() => {})
       await world.end()

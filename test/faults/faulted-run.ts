@@ -59,7 +59,7 @@ export async function faultedRun(
     }
     try {
       await world.start()
-      const approved = approving(world, () => isOver)
+      const approved = approving(world, () => isOver, course)
       for (const strike of strikes) {
         if (!(await comes(driver, strike))) break
         await pause(strike.afterMs)

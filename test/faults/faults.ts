@@ -1,10 +1,15 @@
-import type { ChildProcess } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { once } from 'node:events'
+import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
 import type { FaultWorld } from './fault-world.js'
 import type { Relay } from './relay.js'
-import type { Servers } from './servers.js'
+import { CANARY } from '../support/secret-world.js'
+import { withControl } from '../support/test-database.js'
+import { type Servers, setPassword } from './servers.js'
 
 export interface Struck {
   place: FaultWorld
@@ -144,12 +149,88 @@ export const FAULTS = define({
       await update('continue', { by: 'ana' })
     },
   },
+  'disk-full': {
+    text: 'no file of the worker or of its tools can grow for a while, as on a full disk',
+    async strike({ place }) {
+      const worker = working(place)
+      const limit = (bytes: string): Promise<unknown> =>
+        promisify(execFile)('prlimit', ['--pid', String(worker.pid), `--fsize=${bytes}:`])
+      await limit('1024')
+      await pause(3_000)
+      // It may have been ended meanwhile.
+      await limit('unlimited').catch(() => {})
+    },
+  },
+  'backup-damaged': {
+    text: 'a byte of every dump, and a row of every clone that is there, is changed by somebody',
+    async strike({ place: { world } }) {
+      await damageDumps(join(world.folder, 'backups'))
+      await damageClones(world)
+    },
+  },
+  'password-rotated': {
+    text: "the role's password is changed, and the worker's file of it a while later",
+    async strike({ place }) {
+      const next = `${CANARY}-${Date.now()}`
+      await setPassword(next)
+      await pause(1_500)
+      await place.rotate(next)
+    },
+  },
+  'consumer-confused': {
+    text: 'the consumer answers garbage, then nothing, then refuses, whatever it is asked; then it is well again',
+    async strike({ place: { world } }) {
+      for (const by of ['garbage', 'silence', 'refusal'] as const) {
+        world.consumer.confusedBy = by
+        await pause(1_000)
+      }
+      world.consumer.confusedBy = undefined
+    },
+  },
+  'service-fails': {
+    text: "the service's own scripts fail for a while, and print the wrong things",
+    async strike({ place: { world } }) {
+      const names = ['deploy', 'start', 'stop', 'current', 'status']
+      const well = await Promise.all(names.map((name) => readFile(join(world.folder, 'bin', name), 'utf8')))
+      for (const name of names) await world.script(name, 'printf "\\033[2J\\000nonsense"; exit 3')
+      await pause(3_000)
+      for (const [n, name] of names.entries()) await writeFile(join(world.folder, 'bin', name), well[n] ?? '')
+    },
+  },
   reset: {
     text: 'the workflow is reset to its first task',
     strike: ({ place }) => ask(place, (handle) => reset(place, handle.workflowId)),
   },
 })
 export type FaultName = keyof typeof FAULTS
+
+/** One bit of the largest file of each dump. */
+async function damageDumps(folder: string): Promise<void> {
+  const names = await readdir(folder, { recursive: true }).catch(() => [])
+  const folders = new Set(
+    names.filter((name) => name.endsWith('manifest.json')).map((name) => join(folder, name, '..')),
+  )
+  for (const dump of folders) {
+    const files = (await readdir(dump)).filter((name) => name !== 'manifest.json').map((name) => join(dump, name))
+    const sizes = await Promise.all(files.map(async (file) => ({ file, size: (await stat(file)).size })))
+    const [largest] = sizes.sort((a, b) => b.size - a.size)
+    if (!largest) continue
+    const bytes = await readFile(largest.file)
+    const at = Math.floor(bytes.length / 2)
+    bytes.writeUInt8(bytes.readUInt8(at) ^ 1, at)
+    await writeFile(largest.file, bytes)
+  }
+}
+
+async function damageClones(world: FaultWorld['world']): Promise<void> {
+  for (const name of (await world.siblings()).filter((one) => one.includes('__c_'))) {
+    const allow = (may: boolean): Promise<unknown> =>
+      withControl((control) => control.query(`alter database "${name}" allow_connections ${may}`))
+    await allow(true)
+    await world.rows(`update orders set item = 'changed by somebody' where id = 1 returning id`, name).catch(() => {})
+    await allow(false)
+  }
+}
 
 async function between(relay: Relay, fault: 'cut' | 'stall' | 'halfOpen', ms: number): Promise<void> {
   relay[fault]()

@@ -1,5 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type Course, HALF_COMMITTED, type JournalStep, SMOKE_FAILS, TWO_STAGES } from '../support/courses.js'
+import {
+  type Course,
+  HALF_COMMITTED,
+  type JournalStep,
+  OPEN_GATE,
+  REJECTED,
+  SMOKE_FAILS,
+  TWO_STAGES,
+} from '../support/courses.js'
 import type { TestDatabase } from '../support/test-database.js'
 import { targetOf } from './fault-world.js'
 import { type FaultedRun, faultedRun, type Strike } from './faulted-run.js'
@@ -12,6 +20,8 @@ export const COURSES: Record<string, Course> = {
   'half committed, put back': HALF_COMMITTED,
   'half committed, put back from a dump': { ...HALF_COMMITTED, backup: 'dump' },
   'smoke fails, rolled back': SMOKE_FAILS,
+  'contract rejected': REJECTED,
+  'open gate, second migration fails': OPEN_GATE,
 }
 
 /** Runs of this file, one after the other, each logged. */

@@ -55,7 +55,11 @@ test('a run is found in the journal, looked at, and put back, without the Tempor
   expect(restored.text).toContain('restored: restore, asked for by ana')
   expect(restored.exit).toBe(0)
   expect(differences(before, await world.snapshot())).toEqual([])
-  expect((await typed('status', 'staging')).text).toContain(`${run}: ended`)
+  // Whether another has begun since, nobody can say.
+  const newest = await typed('status', 'staging', '--exit-status')
+  expect(newest.text).toContain('the newest run in the journal has ended: restored')
+  expect(newest.exit).toBe(9)
+  expect((await typed('status', run)).text).toContain(`${run}: ended`)
 
   // Its Temporal comes back: the workflow that the run was taken over from does nothing more.
   await world.startWorker()

@@ -16,6 +16,10 @@ export interface Course {
   migrations: Record<string, string>
   /** Where nothing is said, whatever is best: a clone. */
   backup?: 'dump'
+  /** Nobody is stopped: the gate stays open. */
+  isOpen?: boolean
+  /** Whoever is asked rejects. */
+  isRejected?: boolean
   /** A check that fails once the new image runs. */
   smokeFails?: boolean
   serves: string
@@ -54,6 +58,20 @@ export const SMOKE_FAILS: Course = {
   effects: ['0002_note'],
 }
 
+export const REJECTED: Course = { ...TWO_STAGES, outcome: 'deferred', isRejected: true, effects: ['0002_note'] }
+
+/** With writers at work: what is committed stays. */
+export const OPEN_GATE: Course = {
+  outcome: 'rolled-back',
+  migrations: {
+    '0002_note.sql': audited('0002_note', 'alter table orders add column note text'),
+    '0003_fails.sql': 'select 1 / 0',
+  },
+  isOpen: true,
+  serves: '1',
+  effects: ['0002_note'],
+}
+
 function audited(version: string, sql: string): string {
   return `insert into audit values ('${version}'); ${sql}; select pg_sleep(${SLOW_MS / 1000})`
 }
@@ -71,15 +89,21 @@ export async function worldOf(course: Course, options: Partial<WorldOptions> = {
   await world.script('deploy', `${slow}; echo "$1" > current; touch running`)
   await world.script('start', `${slow}; touch running`)
   await world.script('stop', `${slow}; rm -f running`)
+  await world.configure(configurationOf(course, world))
+  return world
+}
+
+/** What the course changes of a world's own configuration. */
+export function configurationOf(course: Course, world: World): Record<string, unknown> {
   const sleeps = `select count(*) from pg_sleep(${SLOW_MS / 1000})`
   const healthy = { name: 'health', http: `${world.consumer.server.url}/health` }
   const nobody = { name: 'nobody home', http: 'http://127.0.0.1:4/health', within: '1s' }
-  await world.configure({
+  return {
     ...(course.backup ? { backup: { kind: course.backup, to: `file://${world.folder}/backups` } } : {}),
+    ...(course.isOpen ? { quiesce: 'none' } : {}),
     verify: [{ name: 'slow', sql: sleeps, expect: 1 }],
     smoke: [healthy, healthy, healthy, ...(course.smokeFails ? [nobody] : [])],
-  })
-  return world
+  }
 }
 
 /** One row of the journal's steps. */
@@ -117,14 +141,18 @@ async function connected(): Promise<Client> {
   }
 }
 
-/** Approves when the run waits, whoever works by then. */
-export async function approving(world: World, isOver: () => boolean): Promise<void> {
+/** Decides as the course says when the run waits, whoever works by then. */
+export async function approving(
+  world: World,
+  isOver: () => boolean,
+  { isRejected }: Partial<Course> = {},
+): Promise<void> {
   while (!isOver()) {
     const state = await world.handle.query<{ state: string; digest: string }>('state').catch(() => undefined)
     if (state?.state === 'waiting') {
-      appendFileSync(join(world.folder, 'approvals.txt'), `${new Date().toISOString()}\n`)
+      if (!isRejected) appendFileSync(join(world.folder, 'approvals.txt'), `${new Date().toISOString()}\n`)
       await world.handle
-        .executeUpdate('approve', { args: [{ by: 'ben', digest: state.digest }] })
+        .executeUpdate(isRejected ? 'reject' : 'approve', { args: [{ by: 'ben', digest: state.digest }] })
         .catch(() => undefined)
     }
     await pause(200)

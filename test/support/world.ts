@@ -70,7 +70,13 @@ export class World {
   readonly acknowledged: string[] = []
   /** What the sleeping consumer says of itself. */
   readonly sleeper: { state: 'running' | 'paused' }
-  readonly consumer: { state: 'running' | 'paused'; processed: number; server: HttpServer }
+  readonly consumer: {
+    state: 'running' | 'paused'
+    processed: number
+    server: HttpServer
+    /** What it answers, whatever it is asked; undefined: the truth. */
+    confusedBy?: 'garbage' | 'silence' | 'refusal' | undefined
+  }
   readonly workers: ChildProcess[] = []
   readonly #options: WorldOptions
   #writing = true
@@ -96,12 +102,15 @@ export class World {
     const address = await temporalAddress()
     const temporal = new Temporal({ connection: await Connection.connect({ address }) })
     const folder = await mkdtemp(join(tmpdir(), 'headgate-world-'))
-    const state = { state: 'running' as 'running' | 'paused', processed: 0 }
+    const state: Omit<World['consumer'], 'server'> = { state: 'running', processed: 0 }
     const sleeper = { state: 'paused' as 'running' | 'paused' }
     const server = await startHttpServer((request, response) => {
       if (request.path === '/asleep/pause') sleeper.state = 'paused'
       if (request.path === '/asleep/resume') sleeper.state = 'running'
       if (request.path.startsWith('/asleep/')) return json(response, 200, { state: sleeper.state, inFlight: 0 })
+      if (state.confusedBy === 'silence') return
+      if (state.confusedBy === 'garbage') return void response.end('\u001b[2J{"state": ')
+      if (state.confusedBy === 'refusal') return json(response, 503, { error: 'try later' })
       if (request.path === '/pause') state.state = 'paused'
       if (request.path === '/resume') state.state = 'running'
       const answer = (): void =>
