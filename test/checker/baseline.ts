@@ -90,7 +90,9 @@ const withoutWritten = ({ written }: Scene, snapshot: Snapshot): Snapshot =>
 
 export async function consumersNow({ consumers }: Scene): Promise<Record<string, string>> {
   const states = consumers.map(async ({ name, status }) => {
-    const answer: unknown = await (await fetch(status)).json()
+    // One that does not answer in time, or not what it should, tells nothing.
+    const asked = fetch(status, { signal: AbortSignal.timeout(1_000) }).then((answered) => answered.json())
+    const answer: unknown = await asked.catch(() => undefined)
     const state = answer && typeof answer === 'object' && 'state' in answer ? String(answer.state) : 'no state'
     return [name, state] as const
   })
