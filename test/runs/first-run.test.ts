@@ -74,7 +74,7 @@ test('without the right to create the journal the worker is up and not ready, an
     expect(better.text).toContain('  alter role "app" createdb;')
     await asOwner('alter role app createdb')
     expect((await types('doctor', 'staging')).text).toContain('  grant pg_read_all_stats to "app";')
-    await asOwner('grant pg_read_all_stats to app')
+    await asOwner('grant pg_read_all_stats, pg_signal_backend to app')
     expect((await types('doctor', 'staging')).text).not.toContain('grant')
     const deployed = await types('deploy', 'staging', '--tag', '1')
     expect(deployed.exit, deployed.text).toBe(0)

@@ -29,6 +29,9 @@ async function recovered(world: World, name: string): Promise<Ending> {
   const [proposed] = await world.journal<{ choice: string }>(
     `select body ->> 'do' as choice from {s}.events where run = '${name}' and type = 'recovery' order by id desc limit 1`,
   )
+  // What found that out may still be closing.
+  const found = world.temporal.workflow.getHandle(`headgate/${world.project}/staging/recover`)
+  await found.result().catch(() => {})
   return world.ending(await world.start('recover', { recover: { run: name, choice: proposed?.choice } }))
 }
 
