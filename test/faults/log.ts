@@ -15,8 +15,8 @@ export interface Logged {
   struck: number
   outcomes: string[]
   violations: string[]
-  /** Of violations: what was wrong, once that was known and mended. */
-  mended?: string
+  /** Of violations: what was wrong, once that was known. */
+  explained?: string
 }
 
 export function log(course: string, run: FaultedRun, seed?: number): void {

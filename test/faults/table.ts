@@ -14,15 +14,15 @@ export function faultTable(runs: readonly Logged[]): string {
       counts.set(point, row)
     }
   const wrong = runs.filter(({ violations }) => violations.length > 0)
-  const unknown = wrong.filter(({ mended: what }) => what === undefined).length
-  const mended = [...new Set(wrong.flatMap(({ mended: what }) => what ?? []))].map(
-    (what) => `- ${wrong.filter((run) => run.mended === what).length} of ${what}`,
+  const unknown = wrong.filter(({ explained: what }) => what === undefined).length
+  const explained = [...new Set(wrong.flatMap(({ explained: what }) => what ?? []))].map(
+    (what) => `- ${wrong.filter((run) => run.explained === what).length} of ${what}`,
   )
   const used = names.filter((name) => [...counts.values()].some((row) => row.has(name)))
   return [
-    `${runs.length} faulted runs. ${wrong.length} had a violation; ${unknown === 0 ? 'each is explained and mended' : `${unknown} of them are not explained yet`}:`,
+    `${runs.length} faulted runs. ${wrong.length} had a violation; ${unknown === 0 ? 'each is explained' : `${unknown} of them are not explained yet`}:`,
     '',
-    ...mended,
+    ...explained,
     '',
     ...used.map((name) => `- \`${name}\`: ${FAULTS[name].text}`),
     '',
