@@ -1,7 +1,7 @@
 import { findPlan, findRun } from '../adapters/journal/runs.js'
 import { recordDecision } from '../adapters/journal/decisions.js'
 import { verifySignature } from '../adapters/process/ssh-signature.js'
-import { type ApprovalVerdict, DecisionMessage, signedText } from '../domain/approval.js'
+import { type ApprovalVerdict, DecisionMessage, signedText, whyStale } from '../domain/approval.js'
 import { environmentOf } from '../domain/names.js'
 import type { Plan, Requester } from '../domain/plan.js'
 import { beating } from './heartbeat.js'
@@ -17,12 +17,15 @@ export const checkApproval =
         const message = requireShape(DecisionMessage, said)
         const run = await findRun(site.journal, runName)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
+        // The run's workflow asks this too; one of somebody else's would not.
+        const stale = whyStale(message, run.planDigest ?? '')
         const claimed = { by: message.by, verified: false }
         const who =
           decision === 'reject'
             ? claimed
-            : (staleness(run.planDigest ?? '', message) ??
-              (await identify(site, plan, { run: runName, stage, digest: run.planDigest ?? '', message }, signal)))
+            : stale !== undefined
+              ? { refusal: stale }
+              : await identify(site, plan, { run: runName, stage, digest: run.planDigest ?? '', message }, signal)
         const verdict =
           'refusal' in who
             ? refused(message.by, who.refusal)
@@ -41,15 +44,6 @@ export const checkApproval =
         return verdict
       }),
     )
-
-/** The run's workflow asks this too; one of somebody else's would not. */
-function staleness(planDigest: string, { digest, expires }: DecisionMessage): { refusal: string } | undefined {
-  if (!planDigest.startsWith(digest))
-    return { refusal: `the plan's digest is ${planDigest.slice(0, 12)}, not ${digest.slice(0, 12)}` }
-  if (expires !== undefined && Date.parse(expires) < Date.now())
-    return { refusal: `the statement expired at ${expires}` }
-  return undefined
-}
 
 interface Who {
   by: string

@@ -32,6 +32,14 @@ export function signedText(statement: Statement): string {
   return JSON.stringify({ project, environment, run, stage, digest, decision, expires })
 }
 
+/** Why a decision is not about the plan with this digest any more; undefined where it is. */
+export function whyStale({ digest, expires }: DecisionMessage, planDigest: string): string | undefined {
+  if (!planDigest.startsWith(digest))
+    return `the plan's digest is ${planDigest.slice(0, 12)}, not ${digest.slice(0, 12)}`
+  if (expires !== undefined && Date.parse(expires) < Date.now()) return `the statement expired at ${expires}`
+  return undefined
+}
+
 export const SIGNATURE_NAMESPACE = 'headgate'
 
 /** What the worker found out about an approval. */

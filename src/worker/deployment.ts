@@ -6,7 +6,7 @@ const AGAIN_MS = 500
 /** So long the server may take to hear of a build. */
 const QUIET_MS = 10_000
 
-export const deploymentName = (project: string): string => `headgate-${project}`
+const deploymentName = (project: string): string => `headgate-${project}`
 
 /** A worker of one build: a run stays with the build that began it, through an approval wait too. */
 export const pinnedTo = (project: string, buildId: string): WorkerDeploymentOptions => ({

@@ -1,5 +1,5 @@
 import { setHandler } from '@temporalio/workflow'
-import { ApprovalVerdict, DecisionMessage } from '../domain/approval.js'
+import { ApprovalVerdict, DecisionMessage, whyStale } from '../domain/approval.js'
 import { failure } from '../domain/failures.js'
 import type { Decision } from '../domain/run.js'
 import * as messages from './messages.js'
@@ -89,12 +89,11 @@ export class Decisions {
     if (!question) return refuse('the run does not wait for an approval now')
     const { data } = DecisionMessage.safeParse(message)
     if (!data) return refuse(`send { "by": "your name", "digest": "the plan's digest" }`)
-    const { run, digest, stage, expires } = data
+    const { run, stage } = data
     if (run !== undefined && run !== question.run) refuse(`this is run ${question.run}, not ${run}`)
     if (stage !== undefined && stage !== question.stage) refuse(`stage ${question.stage} waits, not ${stage}`)
-    if (!question.digest.startsWith(digest))
-      refuse(`the plan's digest is ${question.digest.slice(0, 12)}, not ${digest.slice(0, 12)}`)
-    if (expires !== undefined && Date.parse(expires) < Date.now()) refuse(`the statement expired at ${expires}`)
+    const stale = whyStale(data, question.digest)
+    if (stale !== undefined) refuse(stale)
     if (this.isDecided(question)) refuse('this stage is decided already')
     if (this.#refusals >= MAX_REFUSALS) refuse('too many refused approvals: cancel the run and deploy again')
     return question

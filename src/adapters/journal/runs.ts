@@ -157,7 +157,6 @@ export async function openRun(journal: Journal, run: NewRun): Promise<string> {
   })
 }
 
-/** Throws `RunUnknown`. */
 /** Throws `RunOpen` naming the run that is open on the database. */
 export async function requireNoOther(sql: Statement, cluster: string, database: string, lane: string): Promise<void> {
   const [other] = await sql<{ name: string }>(
@@ -167,6 +166,7 @@ export async function requireNoOther(sql: Statement, cluster: string, database: 
   if (other) throw failure('RunOpen', `run ${other.name} is open on database ${database}`)
 }
 
+/** Throws `RunUnknown`. */
 export async function findRun(journal: Journal, name: string): Promise<RunRecord> {
   const [row] = await journal.read<RunRow>('select * from runs where name = $1', [name])
   if (!row) throw failure('RunUnknown', `there is no run ${name} in the journal`)
