@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity'
 import { endRun, findRun } from '../adapters/journal/runs.js'
 import { noticeNumber, recordEvent } from '../adapters/journal/steps.js'
 import { notifyAll } from '../adapters/notifier/index.js'
+import { hiccup } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { Notice } from '../adapters/notifier/port.js'
 import type { Ending } from '../domain/run.js'
@@ -28,7 +29,10 @@ export const conclude =
         if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.workflowRunId)
         return ending
       }),
-    )
+    ).catch((error) => {
+      // Nothing comes after it that would undo it.
+      throw hiccup(error) ?? error
+    })
 
 function noticeOf({ outcome, acceptedBy }: Ending): Notice['kind'] {
   if (outcome === 'succeeded') return 'succeeded'

@@ -95,7 +95,14 @@ export const FAILURES = {
     code: 'E123',
     retryable: false,
     cause: 'guard',
-    hint: 'give the role the password or the right that the message names; `headgate doctor` looks again',
+    hint: 'give the role the right that the message names; `headgate doctor` looks again',
+  },
+  LoginRefused: {
+    code: 'E126',
+    retryable: false,
+    hiccup: true,
+    cause: 'guard',
+    hint: "put the role's password of today where the url's reference points, or let the role log in; `headgate doctor` looks again",
   },
   ToolMissing: {
     code: 'E124',

@@ -15,6 +15,7 @@ import {
   worldOf,
 } from '../support/courses.js'
 import { leftOvers } from '../checker/left-overs.js'
+import { withControl } from '../support/test-database.js'
 import type { World } from '../support/world.js'
 
 const WORLDS_AT_ONCE = 2
@@ -24,6 +25,8 @@ const WITHIN_MS = 600_000
 interface Hit {
   key: string
   afterMs: number
+  /** Done before the next one is started. */
+  meanwhile?: (world: World) => Promise<void>
 }
 
 interface Result {
@@ -41,10 +44,11 @@ async function run(course: Course, hits: readonly Hit[] = []): Promise<Result> {
     const journal = await journalOf(world)
     await world.start()
     const approved = approving(world, () => isOver)
-    for (const { key, afterMs } of hits) {
+    for (const { key, afterMs, meanwhile } of hits) {
       while (!(await journal.steps()).some((step) => step.key === key)) await pause(5)
       await pause(afterMs)
       orphans.push(...(await kill(worker)))
+      await meanwhile?.(world)
       worker = await world.startWorker()
     }
     const ending = await world.ending()
@@ -53,7 +57,10 @@ async function run(course: Course, hits: readonly Hit[] = []): Promise<Result> {
     await world.quiet()
     const steps = await journal.steps()
     await journal.end()
-    return { steps, wrong: await judged(world, course, ending, orphans) }
+    const wrong = await judged(world, course, ending, orphans).catch((error: Error) => [
+      `${error.message}; ended ${ending.outcome}: ${ending.reason}; ${ending.database}`,
+    ])
+    return { steps, wrong }
   } finally {
     isOver = true
     await world.end()
@@ -142,6 +149,17 @@ async function sweep(
   expect(missed).toEqual([])
 }
 
+/** As an attempt leaves them that dies before it can close them. */
+const leaveClonesOpen = (world: World): Promise<void> =>
+  withControl(async (control) => {
+    const { rows } = await control.query<{ sql: string }>(
+      `select format('alter database %I allow_connections true', datname) as sql from pg_database where datname like $1`,
+      [`${world.database.name}\\_\\_c\\_%`],
+    )
+    expect(rows).toHaveLength(1)
+    for (const { sql } of rows) await control.query(sql)
+  })
+
 const atOnce = ({ key }: JournalStep): Hit[] => [{ key, afterMs: 0 }]
 const sometime = ({ key, ms }: JournalStep): Hit => ({ key, afterMs: Math.random() * ms * 0.8 })
 
@@ -195,6 +213,14 @@ test(
     expect(steps.map(({ key }) => key)).toEqual(['1 put-back', '1 release-writers', '1 resume-consumers'])
     const within = [...steps, ...steps.slice(0, 1), ...steps.slice(0, 1)].map((step) => [sometime(step)])
     await sweep(HALF_COMMITTED, steps, [...steps.map(atOnce), ...within])
+  },
+  WITHIN_MS,
+)
+
+test(
+  'the worker killed in the moment in which it lets itself into the clone: restored all the same',
+  async () => {
+    await sweep(HALF_COMMITTED, [], [[{ key: '1 put-back', afterMs: 0, meanwhile: leaveClonesOpen }]])
   },
   WITHIN_MS,
 )

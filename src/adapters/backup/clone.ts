@@ -5,11 +5,11 @@ import type { Fingerprint, Manifest } from '../../domain/manifest.js'
 import { cloneDatabase } from '../postgres/clone.js'
 import { fingerprint, fingerprintDifferences } from '../postgres/data-fingerprint.js'
 import { applyProperties, propertyStatements } from '../postgres/database-properties.js'
-import { endSessions } from '../postgres/gate.js'
+import { closeDatabase, endSessions } from '../postgres/gate.js'
 import { quoteIdentifier, withSession } from '../postgres/session.js'
 import { type Target, withDatabase } from '../postgres/target.js'
 import { asFailure } from './as-failure.js'
-import { type Opening, requireNobodyCame, requireQuiet, withinClosed } from './closed-database.js'
+import { type Opening, requireNobodyCame, requireQuiet, withinClosed, writesOf } from './closed-database.js'
 import { withControl } from './control.js'
 import { readFacts, requireFacts, requireSameDatabase } from './facts.js'
 import type { BackupEngine, BackupRequest } from './port.js'
@@ -38,10 +38,10 @@ export function createCloneEngine(options: CloneOptions): CloneEngine {
     kind: 'clone',
     take: (request, fence) =>
       withControl(controlTarget, fence.applicationName, (control) => take(options, control, request, fence)),
-    verify: (manifest, signal) => verify(options, manifest, LOOKING, signal).then(() => {}),
+    verify: (manifest, signal) => verify(options, manifest, { signal }).then(() => {}),
     async restoreBeside(manifest, _beside, fence, { elsewhere = false } = {}) {
       if (elsewhere) throw failure('RestoreFailed', 'a clone can only take the place of the database it was made from')
-      await verify(options, manifest, fence.applicationName, fence.signal)
+      await verify(options, manifest, { signal: fence.signal, fence })
       return manifest.location
     },
     discard: (owner, fence) =>
@@ -54,7 +54,7 @@ export function createCloneEngine(options: CloneOptions): CloneEngine {
         await dropOwn(control, manifest.location, fence)
       }),
     async withHashes(manifest, signal) {
-      const { tables } = await verify(options, manifest, LOOKING, signal, 'hash')
+      const { tables } = await verify(options, manifest, { signal }, 'hash')
       return { ...manifest, fingerprint: { ...manifest.fingerprint, tables } }
     },
   }
@@ -64,7 +64,7 @@ async function take(options: CloneOptions, control: Client, request: BackupReque
   const { database } = options.target
   const { scratch, kept } = namesOfClone(database, request)
   try {
-    const { isOpen, serverMajor: _, ...facts } = await requireFacts(control, database)
+    const { isOpen, serverMajor, ...facts } = await requireFacts(control, database)
     const sessions = await requireQuiet(control, database, isOpen)
     await dropScratch(control, database, request, fence)
     await dropReplaced(control, database, request, fence)
@@ -77,6 +77,7 @@ async function take(options: CloneOptions, control: Client, request: BackupReque
     await keep(control, scratch, kept, fence)
     const { source: _source, onSource: _onSource, ...identity } = request
     const bytes = (await requireFacts(control, kept)).bytes
+    const writes = await writesOf(control, kept, serverMajor)
     const takenAt = new Date().toISOString()
     return {
       format: 1,
@@ -88,6 +89,7 @@ async function take(options: CloneOptions, control: Client, request: BackupReque
       files: {},
       properties,
       fingerprint: state,
+      ...(writes ? { writes } : {}),
       takenAt,
     }
   } catch (error) {
@@ -135,25 +137,44 @@ async function keep(control: Client, scratch: string, kept: string, fence: Fence
   await control.query(`alter database ${quoteIdentifier(scratch)} rename to ${quoteIdentifier(kept)}`)
 }
 
+/** With a fence the clone is about to be used: whoever is inside is ended, so that nothing he wrote is overlooked. */
 async function verify(
   options: CloneOptions,
   manifest: Manifest,
-  applicationName: string,
-  signal: AbortSignal,
+  { signal, fence }: { signal: AbortSignal; fence?: Fence },
   rows: 'count' | 'hash' = Object.values(manifest.fingerprint.tables).some(({ hash }) => hash) ? 'hash' : 'count',
 ): Promise<Fingerprint> {
   const { location } = manifest
+  const applicationName = fence?.applicationName ?? LOOKING
   return withControl(options.controlTarget, applicationName, async (control) => {
     await requireSameDatabase(control, manifest, options.target.database)
     const found = await readFacts(control, location)
     if (!found) throw failure('BackupDamaged', `clone ${location} is gone`)
-    if (found.isOpen) throw failure('BackupDamaged', `clone ${location} is open: others could have written to it`)
+    if (fence) {
+      await closeDatabase(control, location, fence)
+      await endSessions(control, location, { withinMs: END_WITHIN_MS }, fence)
+    }
+    // An attempt that died while it came in leaves the clone open: then only the count of what was written tells.
+    const isProven = await requireUnwritten(control, manifest)
+    if (found.isOpen && !isProven)
+      throw failure('BackupDamaged', `clone ${location} is open: others could have written to it`)
     const open = opening<Fingerprint>(withDatabase(options.target, location), applicationName)
     const check = async (): Promise<void> => signal.throwIfAborted()
     const now = await withinClosed(control, location, check, open, (session) => fingerprint(session, { rows, signal }))
     requireEqual('BackupDamaged', `clone ${location} is not what the manifest says`, manifest.fingerprint, now)
     return now
   })
+}
+
+/**
+ * Throws `BackupDamaged` where a row has been written in the clone since it was kept. Whether that is proven: not where the
+ * server crashed meanwhile or does not count exactly.
+ */
+export async function requireUnwritten(control: Client, { location, writes }: Manifest): Promise<boolean> {
+  const now = writes && (await writesOf(control, location))
+  if (!now || now.since !== writes.since) return false
+  if (now.count === writes.count) return true
+  throw failure('BackupDamaged', `somebody has written in clone ${location} since it was made`)
 }
 
 function requireEqual(code: 'BackupFailed' | 'BackupDamaged', what: string, was: Fingerprint, is: Fingerprint): void {

@@ -1,9 +1,12 @@
 import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
+import type { Manifest } from '../../domain/manifest.js'
 import { sessionsNamed } from '../postgres/activity.js'
-import { otherSessions, type SessionCount, sessionCount } from '../postgres/gate.js'
+import { countsWrites, otherSessions, type SessionCount, sessionCount, writeCount } from '../postgres/gate.js'
 import { quoteIdentifier } from '../postgres/session.js'
 
+/** PostgreSQL 14 sends its counts by datagrams, which may come late or never. */
+const COUNTS_EXACTLY_FROM = 15
 const POLL_MS = 10
 const LEAVE_WITHIN_MS = 10_000
 
@@ -120,4 +123,15 @@ export async function requireNobodyCame(
     'BackupFailed',
     `${others} of others' sessions came into database ${database} while the backup was taken`,
   )
+}
+
+/** How many rows have been written in a database that nobody is in; undefined where the server does not count exactly. */
+export async function writesOf(
+  control: Client,
+  database: string,
+  serverMajor = COUNTS_EXACTLY_FROM,
+): Promise<Manifest['writes']> {
+  if (serverMajor < COUNTS_EXACTLY_FROM || !(await countsWrites(control))) return undefined
+  const count = await writeCount(control, database)
+  return { count: count.toString(), since: (await sessionCount(control, database)).since }
 }

@@ -24,8 +24,8 @@ export const quoteLiteral = (text: string): string => escapeLiteral(text)
 /**
  * Opens one connection, never a pool: pools reconnect silently. The server ends its work within a second once we are
  * gone (PostgreSQL 14 and newer). Throws `DatabaseUnreachable` (no server, closed or missing database, too many
- * sessions: worth a retry) or `RightsMissing` (SQLSTATE class 28 and 42501: login refused), both with the server's
- * reason; `GuardFailed` where a pooler swallows our settings.
+ * sessions: worth a retry), `LoginRefused` (SQLSTATE class 28) or `RightsMissing` (42501: no right to connect), each with
+ * the server's reason; `GuardFailed` where a pooler swallows our settings.
  */
 export async function openSession(target: Target, options: SessionOptions): Promise<Client> {
   const settings = sessionSettings(options)
@@ -157,7 +157,11 @@ async function assertSettings(session: Client, target: Target, options: SessionO
 function unreachable(target: Target, error: unknown): Error {
   const state = sqlState(error)
   if (error instanceof Error && 'type' in error) return error
-  const code: FailureCode = state.startsWith('28') || state === '42501' ? 'RightsMissing' : 'DatabaseUnreachable'
+  const code: FailureCode = state.startsWith('28')
+    ? 'LoginRefused'
+    : state === '42501'
+      ? 'RightsMissing'
+      : 'DatabaseUnreachable'
   const reason = error instanceof Error ? error.message || state : String(error)
   return failure(code, `cannot connect to ${describeTarget(target)}: ${reason}${state ? ` (${state})` : ''}`, error)
 }

@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest'
-import { createCloneEngine } from '../../../src/adapters/backup/clone.js'
+import { type CloneEngine, createCloneEngine } from '../../../src/adapters/backup/clone.js'
 import { openSession } from '../../../src/adapters/postgres/session.js'
 import { withDatabase } from '../../../src/adapters/postgres/target.js'
 import { failedWith } from '../../../src/domain/failures.js'
+import type { Manifest } from '../../../src/domain/manifest.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { serverTarget } from '../../support/test-database.js'
 import { backupEngineContract, requestFor } from './contract.js'
@@ -27,6 +28,16 @@ backupEngineContract('clone', async () => ({
   kept: async (database) => ({ finished: await prefixed(database, 'c'), unfinished: await prefixed(database, 'r') }),
 }))
 
+const damaged = (error: unknown): boolean => failedWith(error, 'BackupDamaged')
+
+/** A clone of a rich database, as a stage keeps it: rows counted, not hashed. */
+async function kept(name: string): Promise<{ engine: CloneEngine; manifest: Manifest }> {
+  const target = await createRichDatabase(name)
+  await setOpen(target.database, false)
+  const engine = createCloneEngine({ target, controlTarget: target })
+  return { engine, manifest: await engine.take(requestFor(1), new OpenFence()) }
+}
+
 describe('a clone', () => {
   it('is refused while its source is open', async () => {
     const target = await createRichDatabase('clone_open')
@@ -36,15 +47,35 @@ describe('a clone', () => {
     )
   })
 
-  it('that was left open is not trusted', async () => {
-    const target = await createRichDatabase('clone_left_open')
-    await setOpen(target.database, false)
-    const engine = createCloneEngine({ target, controlTarget: target })
-    const manifest = await engine.take(requestFor(1), new OpenFence())
+  it('that was left open is taken all the same where nobody has written in it, and is closed again', async () => {
+    const { engine, manifest } = await kept('clone_left_open')
     await setOpen(manifest.location, true)
-    await expect(engine.verify(manifest, signal)).rejects.toSatisfy((error) => failedWith(error, 'BackupDamaged'))
+    const location = withDatabase(serverTarget(), manifest.location)
+    const stranger = await openSession(location, { applicationName: 'a stranger' })
+    expect(await engine.restoreBeside(manifest, 'unused', new OpenFence())).toBe(manifest.location)
+    await expect(stranger.query('select 1')).rejects.toThrow()
+    await expect(openSession(location, { applicationName: 'late' })).rejects.toThrow(/not currently accepting/)
+  })
+
+  it('that was left open is not trusted where the server has lost its count of what was written', async () => {
+    const { engine, manifest } = await kept('clone_left_open_crash')
+    await setOpen(manifest.location, true)
+    const crashed = { ...manifest, writes: { count: '0', since: 'before the crash' } }
+    await expect(engine.verify(crashed, signal)).rejects.toSatisfy(damaged)
     await setOpen(manifest.location, false)
-    await engine.verify(manifest, signal)
+    await engine.verify(crashed, signal)
+  })
+
+  it('in which somebody changed a row, and closed it again, is damaged, though it has as many rows as before', async () => {
+    const { engine, manifest } = await kept('clone_changed')
+    await setOpen(manifest.location, true)
+    await inside(withDatabase(serverTarget(), manifest.location), async (session) => {
+      await session.query('update parted set v = 6')
+    })
+    await setOpen(manifest.location, false)
+    await untilEmpty(manifest.location)
+    await expect(engine.verify(manifest, signal)).rejects.toSatisfy(damaged)
+    await expect(engine.restoreBeside(manifest, 'unused', new OpenFence())).rejects.toSatisfy(damaged)
   })
 
   it('reads its source by the session the step hands out, and lets nobody else in', async () => {

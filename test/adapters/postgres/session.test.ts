@@ -96,15 +96,15 @@ test('a server that is not there, is silent, or has no such database is unreacha
   silent.close()
 })
 
-test('a login that is refused is missing rights', async () => {
+test('a login that is refused, and a right to connect that is missing, are told apart', async () => {
   const app = await createDatabase()
   await withControl((control) =>
     control.query(`create role stranger_${app.name} login; revoke connect on database ${app.name} from public`),
   )
-  for (const user of ['nobody at all', `stranger_${app.name}`]) {
-    const error = await failing(openSession({ ...app.target, user }, { applicationName: 'test' }))
-    expect(failedWith(error, 'RightsMissing')).toBe(true)
-  }
+  const errorOf = (user: string): Promise<unknown> =>
+    failing(openSession({ ...app.target, user }, { applicationName: 'test' }))
+  expect(failedWith(await errorOf('nobody at all'), 'LoginRefused')).toBe(true)
+  expect(failedWith(await errorOf(`stranger_${app.name}`), 'RightsMissing')).toBe(true)
 })
 
 test('quoted names and texts come back as they were', async () => {
