@@ -8,7 +8,7 @@ export default defineConfig({
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/support/global-postgres.ts', 'test/support/global-temporal.ts'],
     reporters: ['default', new ClosingLineReporter()],
-    testTimeout: 120_000,
+    testTimeout: 300_000,
     hookTimeout: 120_000,
     // Most of a run's time is waiting.
     maxWorkers: 2,

@@ -37,8 +37,8 @@ export const lookStranded =
         await discardUnfinished(step)
         const rows = (await listSteps(step.site.journal, runName)).filter(({ stage }) => stage === stageNumber)
         const isSwapped = await isInPlace(step, rows)
-        const found = await strandedAt(step, rows, isSwapped)
         const isRebuilt = (await listEvents(step.site.journal, runName)).some(({ type }) => type === JOURNAL_REBUILT)
+        const found = await strandedAt(step, rows, { isSwapped, isRebuilt })
         const recovery = {
           ...(isRebuilt ? FORGOTTEN : recoveryFor(found)),
           found,
@@ -98,7 +98,11 @@ function isPaused(rows: readonly StepRecord[]): boolean {
   return newest !== undefined && !(newest.step === 'resume-consumers' && newest.state === 'done')
 }
 
-async function strandedAt(step: Step, rows: readonly StepRecord[], isSwapped: boolean): Promise<Stranded> {
+async function strandedAt(
+  step: Step,
+  rows: readonly StepRecord[],
+  { isSwapped, isRebuilt }: { isSwapped: boolean; isRebuilt: boolean },
+): Promise<Stranded> {
   const { site, run, stage, stageNumber } = step
   const backups = (await backupsOfStage(site.journal, run.name, stageNumber))
     .filter(({ state }) => state === 'valid')
@@ -107,7 +111,8 @@ async function strandedAt(step: Step, rows: readonly StepRecord[], isSwapped: bo
   const around = capture && !isSwapped ? await lookAround(step, capture, backups) : undefined
   const image = await imageFound(step, rows)
   const database = await databaseFound(step, isSwapped, image, around)
-  if (run.contractStarted && around && leftNothing(database, around)) {
+  // What a rebuilt run has captured is what a person's way out began with, not what the run did.
+  if (run.contractStarted && !isRebuilt && around && leftNothing(database, around)) {
     await recordContractStarted(site.journal, run.name, false)
     run.contractStarted = false
   }

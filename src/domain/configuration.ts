@@ -211,7 +211,9 @@ const settings = {
   queue: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,100}$/, 'a queue is 1 to 100 of letters, digits, . _ -')
-    .describe('The task queue, where several environments share a worker; without it headgate-NAME-ENVIRONMENT'),
+    .describe(
+      'The task queue; without it headgate-NAME-ENVIRONMENT. A worker takes some 50 MB of memory for each queue that it serves: many environments better share one',
+    ),
   locks: Locks.describe('How long a migration may wait, and hold up others'),
   heartbeat: Duration.describe('How long a worker may be silent before another attempt takes over'),
   onFailure: z

@@ -26,6 +26,7 @@ export function journalTarget(configuration: EnvironmentConfiguration): Target {
 /** Open journals of one worker, by where they are: prepared once, shared by all its environments. */
 export class Journals {
   readonly #open = new Map<string, Promise<Journal>>()
+  readonly #last = new Map<string, { source: object; journal: Journal }>()
 
   /** Prepares the journal on first use. A failure is forgotten: the next attempt tries again. Throws `JournalUnavailable`. */
   of(configuration: EnvironmentConfiguration): Promise<Journal> {
@@ -38,6 +39,27 @@ export class Journals {
     this.#open.set(key, opening)
     opening.catch(() => this.#open.delete(key))
     return opening
+  }
+
+  /**
+   * The same for whoever looks every few seconds: `resolve` is asked once for as long as the file is the same, because references
+   * may be commands. After a failure: `forget`.
+   */
+  async lastOf(
+    source: object,
+    environment: string,
+    resolve: () => Promise<EnvironmentConfiguration>,
+  ): Promise<Journal> {
+    const last = this.#last.get(environment)
+    if (last?.source === source) return last.journal
+    const journal = await this.of(await resolve())
+    this.#last.set(environment, { source, journal })
+    return journal
+  }
+
+  /** What has changed since (a password, say) is found out by the next one who asks. */
+  forget(environment: string): void {
+    this.#last.delete(environment)
   }
 
   async close(): Promise<void> {

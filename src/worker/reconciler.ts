@@ -20,8 +20,13 @@ export interface ReconcilerOptions {
   engine: string
   project: string
   everyMs: number
-  /** The journal is opened where it can be. */
-  environments: () => readonly { environment: string; queue: string; journal: () => Promise<Journal> }[]
+  /** The journal is opened where it can be; `failed` is told where it could not be read. */
+  environments: () => readonly {
+    environment: string
+    queue: string
+    journal: () => Promise<Journal>
+    failed: () => void
+  }[]
   onLine: (line: string) => void
   /** Tells people. Never throws. */
   tell: (run: RunRecord, text: string) => Promise<void>
@@ -39,6 +44,7 @@ export async function reconcile(options: ReconcilerOptions, signal: AbortSignal)
       try {
         await reconcileOne(options, place)
       } catch {
+        place.failed()
         // Temporal or the journal is away: the next look is soon, and readiness says it.
       }
     }

@@ -111,7 +111,11 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
             [...queues].flatMap(([queue, environments]) =>
               environments.map((environment) => ({
                 ...{ environment, queue },
-                journal: async () => journals.of(await resolveConfiguration(settings, environment)),
+                journal: async () =>
+                  journals.lastOf(await readConfigurationFile(settings.config), environment, () =>
+                    resolveConfiguration(settings, environment),
+                  ),
+                failed: () => journals.forget(environment),
               })),
             ),
           onLine,

@@ -226,8 +226,10 @@ async function damageClones(world: FaultWorld['world']): Promise<void> {
   for (const name of (await world.siblings()).filter((one) => one.includes('__c_'))) {
     const allow = (may: boolean): Promise<unknown> =>
       withControl((control) => control.query(`alter database "${name}" allow_connections ${may}`))
+    // It may be dropped, or swapped in, at any moment.
     await allow(true)
-    await world.rows(`update orders set item = 'changed by somebody' where id = 1 returning id`, name).catch(() => {})
+      .then(() => world.rows(`update orders set item = 'changed by somebody' where id = 1 returning id`, name))
+      .catch(() => {})
   }
 }
 

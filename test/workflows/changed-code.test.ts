@@ -44,7 +44,7 @@ async function toldOf(
       plan: planOfShop({ environment }),
     })
     return await new Promise<string>((resolve, reject) => {
-      const environments = () => [{ environment, queue: environment, journal: async () => journal }]
+      const environments = () => [{ environment, queue: environment, journal: async () => journal, failed: () => {} }]
       const { client } = runs
       const tell = async (_: unknown, text: string): Promise<void> => resolve(text)
       reconcile(

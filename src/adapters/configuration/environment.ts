@@ -5,7 +5,7 @@ import { nearest } from '../../domain/text.js'
 import { explainIssues } from './explain-issue.js'
 import { problemsFailure, quoted } from './problem.js'
 import { type ReferenceSources, resolveReferences } from './references.js'
-import { isProtectedByName, review } from './review.js'
+import { isProtectedByName, type Review, review } from './review.js'
 import { rememberSecrets } from './secrets.js'
 import type { ConfigurationSource } from './source.js'
 import { holdsReference } from './template.js'
@@ -48,8 +48,13 @@ export async function resolveEnvironment(
   return configuration
 }
 
-function reviewed(source: ConfigurationSource) {
-  const { problems, ...rest } = review(source)
+/** By source: the whole file is looked at for each of its environments. */
+const reviews = new WeakMap<ConfigurationSource, Review>()
+
+function reviewed(source: ConfigurationSource): Omit<Review, 'problems'> {
+  const found = reviews.get(source) ?? review(source)
+  reviews.set(source, found)
+  const { problems, ...rest } = found
   if (problems.length > 0) throw problemsFailure('ConfigurationInvalid', source.file, problems)
   return rest
 }

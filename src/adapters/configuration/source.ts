@@ -22,10 +22,24 @@ export interface ConfigurationSource {
   root: WrittenMap
 }
 
+interface Read {
+  text: string
+  source: ConfigurationSource
+}
+
+/** Each step reads the file anew: what it says is worked out once for as long as it says the same. */
+const lastRead = new Map<string, Read>()
+
 /** Reads the file. Throws `ConfigurationInvalid` where it is missing, no regular file, above 1 MiB, not UTF-8, or not one YAML mapping. */
 export async function readConfigurationFile(path: string): Promise<ConfigurationSource> {
   const file = normalize(path)
-  return parseConfiguration(decode(file, await readBytes(file)), file)
+  const at = resolve(file)
+  const text = decode(file, await readBytes(file))
+  const last = lastRead.get(at)
+  if (last?.text === text && last.source.file === file) return last.source
+  const source = parseConfiguration(text, file)
+  lastRead.set(at, { text, source })
+  return source
 }
 
 /** The same from text: `file` is for messages and relative paths. */

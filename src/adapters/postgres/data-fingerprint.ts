@@ -20,6 +20,7 @@ select format('%I.%I', n.nspname, c.relname) as name, c.relkind = 'm' as materia
  where c.relkind in ('r', 'm') and c.relpersistence <> 't' and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
  order by 1`
 
+const TABLES_AT_ONCE = 200
 const SEQUENCES_AT_ONCE = 200
 const SEQUENCES = `
 select format('%I.%I', n.nspname, c.relname) as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -45,18 +46,26 @@ export async function rowCounts(session: Client, options: HashOptions = {}): Pro
   return Object.fromEntries(Object.entries(tables).map(([name, { rows }]) => [name, rows]))
 }
 
-/** `schema.sequence` → last value, and whether it was called. Sequences are not transactional: no snapshot holds them. */
-export async function sequenceValues(session: Client): Promise<Record<string, string>> {
+/**
+ * `schema.sequence` → last value, and whether it was called. Sequences are not transactional: no snapshot holds them. Each
+ * lot is read within `aside`: in a transaction, `letGo`.
+ */
+export async function sequenceValues(
+  session: Client,
+  aside: (read: () => Promise<void>) => Promise<void> = (read) => read(),
+): Promise<Record<string, string>> {
   const { rows } = await session.query<{ name: string }>(SEQUENCES)
   const values: [string, string][] = []
   for (let at = 0; at < rows.length; at += SEQUENCES_AT_ONCE) {
     const selects = rows
       .slice(at, at + SEQUENCES_AT_ONCE)
       .map(({ name }) => `select ${quoteLiteral(name)} as name, last_value, is_called from ${name}`)
-    const { rows: found } = await session.query<{ name: string; value: string }>(
-      `select name, last_value || case when is_called then ' called' else '' end as value from (${selects.join(' union all ')}) s`,
-    )
-    for (const { name, value } of found) values.push([name, value])
+    await aside(async () => {
+      const { rows: found } = await session.query<{ name: string; value: string }>(
+        `select name, last_value || case when is_called then ' called' else '' end as value from (${selects.join(' union all ')}) s`,
+      )
+      for (const { name, value } of found) values.push([name, value])
+    })
   }
   return Object.fromEntries(values)
 }
@@ -78,7 +87,7 @@ export async function fingerprint(
       schema: schemaHash(objects),
       objects,
       tables: await readTables(session, options.rows, options),
-      sequences: await sequenceValues(session),
+      sequences: await sequenceValues(session, (read) => letGo(session, read)),
       largeObjects: await largeObjects(session),
     }
   })
@@ -140,13 +149,27 @@ async function readTables(
 ): Promise<Record<string, TableRows>> {
   const { rows: tables } = await session.query<{ name: string; materialized: boolean; populated: boolean }>(TABLES)
   const result: Record<string, TableRows> = {}
-  for (const [index, { name, materialized, populated }] of tables.entries()) {
-    options.signal?.throwIfAborted()
-    options.onTable?.(name, index, tables.length)
-    const key = materialized ? MATERIALIZED + name : name
-    result[key] = populated ? await readTable(session, name, rows) : { rows: '0' }
+  for (let at = 0; at < tables.length; at += TABLES_AT_ONCE) {
+    await letGo(session, async () => {
+      for (const [index, { name, materialized, populated }] of tables.slice(at, at + TABLES_AT_ONCE).entries()) {
+        options.signal?.throwIfAborted()
+        options.onTable?.(name, at + index, tables.length)
+        const key = materialized ? MATERIALIZED + name : name
+        result[key] = populated ? await readTable(session, name, rows) : { rows: '0' }
+      }
+    })
   }
   return result
+}
+
+/**
+ * What is read is locked, with its indexes, until the transaction ends, and the server has room for some thousand locks in
+ * all. Rolled back to a savepoint, they are given back, and the snapshot stays.
+ */
+async function letGo(session: Client, read: () => Promise<void>): Promise<void> {
+  await session.query('savepoint reading')
+  await read()
+  await session.query('rollback to savepoint reading; release savepoint reading')
 }
 
 async function readTable(session: Client, name: string, rows: 'hash' | 'count'): Promise<TableRows> {

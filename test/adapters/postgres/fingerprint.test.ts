@@ -14,6 +14,7 @@ import { Fingerprint } from '../../../src/domain/manifest.js'
 import { failedWith } from '../../../src/domain/failures.js'
 import { appTemplate, copyOf } from '../../support/app-database.js'
 import { OpenFence } from '../../support/open-fence.js'
+import { startPostgres } from '../../support/postgres-server.js'
 import { createDatabase, type TestDatabase, withControl } from '../../support/test-database.js'
 
 let template: TestDatabase
@@ -143,4 +144,31 @@ test('the placeholder is replaced outside quoted names and texts only', () => {
   expect(forDatabase(`alter role ":new" in database :new set "a:new" to E'\\\\'':new', ':new'`, 'a"b')).toBe(
     `alter role ":new" in database "a""b" set "a:new" to E'\\\\'':new', ':new'`,
   )
+})
+
+test('a fingerprint of more tables and sequences than the server has locks for is taken, and of one snapshot', async () => {
+  const server = await startPostgres({ max_locks_per_transaction: '10', max_connections: '20' })
+  const target = { ...template.target, port: server.port, database: 'postgres' }
+  try {
+    const print = await withSession(target, options, async (session) => {
+      await session.query(`do $$ begin
+        for n in 1..2500 loop
+          execute format('create table many_%s (id int generated always as identity primary key)', n);
+          if n % 10 = 0 then commit; end if;
+        end loop;
+      end $$`)
+      await session.query('insert into many_2500 default values')
+      let late: Promise<unknown> | undefined
+      const insert = (): void => {
+        late ??= withSession(target, options, (other) => other.query('insert into many_2500 default values'))
+      }
+      const taken = await fingerprint(session, { ...full, onTable: insert })
+      await late
+      return taken
+    })
+    expect(Object.keys(print.tables)).toHaveLength(2500)
+    expect(print.tables['public.many_2500']?.rows).toBe('1')
+  } finally {
+    await server.stop()
+  }
 })
