@@ -209,6 +209,8 @@ async function requireBinding(run: RunRecord, control: Client): Promise<void> {
     throw failure(
       'DatabaseWrong',
       `database ${run.database} is not the one the plan was made for: its oid is ${seen.oid ?? 'none'}`,
+      undefined,
+      { hint: 'see where the url leads; after a swap by hand see docs/recovery.md, *Tell the journal*' },
     )
   }
 }

@@ -85,7 +85,7 @@ export async function whyOpen(
   const now = await sessionCount(control, named)
   const isSameCount = run.gateCountedSince === undefined || run.gateCountedSince === now.since
   if (!isSameCount || now.sessions < run.gateSessions)
-    return 'the server lost its session counter: it crashed or was reset'
+    return 'the count of sessions began anew: the server crashed, its counter was reset, or the database is another one'
   const others = now.sessions - run.gateSessions - (await countGateSessions(site.journal, run.name))
   if (others > 0n) return `${others} ${others === 1n ? 'session' : 'sessions'} of others came through the closed gate`
   return others < 0n && inside === 'nobody'

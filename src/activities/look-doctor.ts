@@ -51,7 +51,11 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
       if (isRunning === undefined) return `on ${tag}; without \`status\` nobody can tell whether it runs`
       return isRunning ? `runs ${tag}` : `stopped, on ${tag}`
     })
-  return { host: hostname(), lines, grants: control ? missingRights(control).map(({ grant }) => grant) : [] }
+  return {
+    host: hostname(),
+    lines,
+    grants: control ? [...new Set(missingRights(control).map(({ grant }) => grant))] : [],
+  }
 }
 
 /** A run that nobody carries any more, or that waits for an operator, keeps every other one from beginning. */
@@ -65,6 +69,9 @@ async function openRunLine({ journal, configuration }: Site): Promise<Line | und
 
 const identityOf = (site: Site, target: Target): Promise<DatabaseIdentity> =>
   lookInto(site, target, 'headgate doctor', readIdentity)
+
+/** From here on CREATEROLE alone does not change any role. */
+const SETS_BY_ADMIN_OPTION = 160_000
 
 /** What a clone and a swap take and the role may not do, each with the SQL that grants it. */
 function missingRights({ user, database, isSuperuser, ...may }: DatabaseIdentity): { what: string; grant: string }[] {
@@ -82,11 +89,19 @@ function missingRights({ user, database, isSuperuser, ...may }: DatabaseIdentity
     what: `may not end others' sessions`,
     grant: `grant pg_signal_backend to ${quoteIdentifier(user)};`,
   }
+  const set = may.rolesNotSettable.map((role) => ({
+    what: `may not give ${role} the settings that it has in ${database}`,
+    grant:
+      may.serverVersionNum < SETS_BY_ADMIN_OPTION
+        ? `alter role ${quoteIdentifier(user)} createrole;`
+        : `alter role ${quoteIdentifier(user)} createrole; grant ${quoteIdentifier(role)} to ${quoteIdentifier(user)} with admin option;`,
+  }))
   return [
     ...(may.canCreateDatabase ? [] : [create]),
     ...(may.ownsDatabase ? [] : [own]),
     ...(may.seesSessions ? [] : [see]),
     ...(may.endsSessions ? [] : [end]),
+    ...set,
   ]
 }
 

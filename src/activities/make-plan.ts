@@ -224,7 +224,11 @@ export function whyNoSwap(identity: DatabaseIdentity): string | undefined {
     return `role ${identity.user} may not end others' sessions (grant pg_signal_backend to ${identity.user})`
   if (!identity.canCreateDatabase)
     return `role ${identity.user} may not create databases (alter role ${identity.user} createdb)`
-  return identity.ownsDatabase ? undefined : `role ${identity.user} does not own database ${identity.database}`
+  if (!identity.ownsDatabase) return `role ${identity.user} does not own database ${identity.database}`
+  return named(
+    `role ${identity.user} may not give a database that is swapped in its settings (alter role ... in database) for`,
+    identity.rolesNotSettable,
+  )[0]
 }
 
 /** What would stay with the database that is put aside. Prepared transactions would too: they come and go, and are looked for when it counts. */

@@ -127,6 +127,11 @@ test.each([
     take: 'revoke pg_signal_backend from :n_control',
     grant: 'grant pg_signal_backend to ":n_control"',
   },
+  {
+    right: 'to give a role the settings that it has in the database',
+    take: `alter role :n_app in database :n set statement_timeout = '20s'`,
+    grant: 'alter role ":n_control" createrole',
+  },
 ])(
   'without the right $right doctor says what to grant, and the plan that nothing is restored by itself',
   async ({ take, grant }) => {

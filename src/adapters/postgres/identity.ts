@@ -21,6 +21,8 @@ export interface DatabaseIdentity {
   seesSessions: boolean
   /** Whether it may end other roles' sessions, superusers' apart. */
   endsSessions: boolean
+  /** Roles that have settings of their own in this database, which it may not give them in another one. */
+  rolesNotSettable: string[]
   /** Names of logical replication slots of this database: they follow the oid, not the name. */
   logicalSlots: string[]
   subscriptions: string[]
@@ -42,6 +44,12 @@ select system_identifier::text as "systemIdentifier",
        pg_has_role(current_user, datdba, 'usage') as "ownsDatabase",
        pg_has_role(current_user, 'pg_read_all_stats', 'usage') as "seesSessions",
        pg_has_role(current_user, 'pg_signal_backend', 'usage') as "endsSessions",
+       array(select pg_get_userbyid(setrole)::text from pg_db_role_setting s join pg_roles other on other.oid = s.setrole
+              where s.setdatabase = d.oid and other.rolname <> current_user and not r.rolsuper
+                and (not r.rolcreaterole or other.rolsuper
+                  or current_setting('server_version_num')::int >= 160000
+                    and not pg_has_role(current_user, other.oid, 'member with admin option'))
+              order by 1) as "rolesNotSettable",
        array(select slot_name::text from pg_replication_slots s where s.database = datname order by 1) as "logicalSlots",
        array(select subname::text from pg_subscription where subdbid = d.oid order by 1) as "subscriptions",
        array(select distinct backend_type from pg_stat_activity
