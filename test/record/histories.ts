@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { WorkflowHandle } from '@temporalio/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { failure } from '../../src/domain/failures.js'
+import type { StrandedRun } from '../../src/domain/recovery.js'
 import { knowsSearchAttributes, registerSearchAttributes } from '../../src/worker/search-attributes.js'
 import { NoopRuns, until, untilCancelled } from '../support/noop-runs.js'
 import { recorded } from '../support/stored-history.js'
@@ -101,5 +102,39 @@ test('held', async () => {
     handled = handle
     await until(handle, ({ state }) => state === 'held')
     await keep('held', handle)
+  })
+})
+
+const RESTORE = [{ number: 1, phase: 'restore', count: 0, approval: false, deploysImage: false } as const]
+/** As the look at a run that nobody carried finds it, proven to have changed nothing. */
+const UNCHANGED: StrandedRun = {
+  ...{ do: 'resume', automatic: true, why: 'nothing has committed since the step began' },
+  ...{ isSwapped: false, isOver: false, isPaused: true },
+  found: {
+    ...{ database: 'as-before', gate: 'closed', verified: false, contractStarted: false, image: 'before' },
+    ...{ deploysImage: true, restores: false, headed: 'forward', backup: true },
+  },
+}
+
+test.each([
+  ['backup', { kind: 'backup', input: {}, summary: { ...summary, stages: [] } }, 'succeeded'],
+  ['restore', { kind: 'restore', input: { backup: 'b' }, summary: { ...summary, stages: RESTORE } }, 'succeeded'],
+  [
+    'recovered-by-choice',
+    { kind: 'recover', input: { recover: { run: 'staging-20261120-103015', choice: 'restore' } }, summary },
+    'rolled-back',
+  ],
+  [
+    'recovered-by-itself',
+    {
+      ...{ kind: 'recover', input: { recover: { run: 'staging-20261120-103015', choice: 'automatic' } }, summary },
+      overrides: { lookStranded: async () => UNCHANGED },
+    },
+    'rolled-back',
+  ],
+])('%s', async (name, script, outcome) => {
+  await runs.running(script, async (handle) => {
+    expect((await runs.endingOf(handle)).ending.outcome).toBe(outcome)
+    await keep(name, handle)
   })
 })

@@ -20,12 +20,16 @@ function swapped(history: StoredHistory, one: string, other: string): StoredHist
   return copy
 }
 
-test('there is a history of every outcome, of a run that waits, and of one that is held', () => {
+test('there is a history of every outcome and workflow, of a run that waits, and of one that is held', () => {
   expect([...stored.keys()].sort()).toEqual([
     'aborted',
+    'backup',
     'deferred',
     'held',
     'needs-operator',
+    'recovered-by-choice',
+    'recovered-by-itself',
+    'restore',
     'restored',
     'rolled-back',
     'succeeded',
