@@ -36,10 +36,7 @@ await onGround(async ({ folder, postgres, temporal, client, configure, startWork
       )
     ).map(({ pid }) => pid)
   const attempts = async () =>
-    Number(
-      (await sql(journal, `select count(*) from headgate.steps where step = 'migrate' and state = 'intended'`))[0]
-        .count,
-    ) + Number((await sql(journal, `select count(*) from headgate.steps where step = 'migrate'`))[0].count)
+    (await sql(journal, `select count(*)::int as count from headgate.steps where step = 'migrate'`))[0].count
 
   const plain = []
   const orphans = []
@@ -88,21 +85,16 @@ await onGround(async ({ folder, postgres, temporal, client, configure, startWork
     )
 
     handle = await migrating()
+    const recovery = client.workflow.getHandle('headgate/bench/staging/recover')
+    const idOf = () =>
+      recovery.describe().then(
+        ({ runId }) => runId,
+        () => undefined,
+      )
+    const before = await idOf()
     await handle.terminate('bench')
-    seen.push(
-      await timed(() =>
-        until(() =>
-          client.workflow
-            .getHandle('headgate/bench/staging/recover')
-            .describe()
-            .then(
-              ({ startTime }) => startTime.getTime() > Date.now() - 60_000,
-              () => false,
-            ),
-        ),
-      ),
-    )
-    await client.workflow.getHandle('headgate/bench/staging/recover').result()
+    seen.push(await timed(() => until(async () => (await idOf()) !== before)))
+    await recovery.result()
   }
 
   console.log(`heartbeat ${HEARTBEAT_MS} ms; the migration sleeps ${SLEEP_S} s\n`)

@@ -3,6 +3,7 @@ import { listSteps } from '../adapters/journal/steps.js'
 import { fingerprint, fingerprintDifferences } from '../adapters/postgres/data-fingerprint.js'
 import { closeDatabase, endSessions } from '../adapters/postgres/gate.js'
 import type { StateCapture, StateComparison } from '../adapters/postgres/unchanged.js'
+import { failedWith } from '../domain/failures.js'
 import type { Found } from '../domain/ladder.js'
 import type { Manifest } from '../domain/manifest.js'
 import { compareWithCapture } from './capture.js'
@@ -90,7 +91,14 @@ export async function rowsEqual(step: Step, session: Client, backups: readonly M
   if (!backup) return false
   step.fence.progress('compare every row with the backup')
   const engine = step.site.backups[backup.kind]
-  const hashed = (await engine.withHashes?.(backup, step.fence.signal)) ?? backup
+  const hashed = (await engine.withHashes?.(backup, step.fence.signal).catch(orDamaged)) ?? backup
+  if (hashed === 'damaged') return false
   const now = await fingerprint(session, { rows: 'hash', signal: step.fence.signal })
   return fingerprintDifferences(hashed.fingerprint, now).length === 0
+}
+
+/** A damaged backup proves nothing; that it is damaged is found once more when it is to be put in place, and noted there. */
+function orDamaged(error: unknown): 'damaged' {
+  if (failedWith(error, 'BackupDamaged')) return 'damaged'
+  throw error
 }

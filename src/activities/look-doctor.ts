@@ -70,6 +70,8 @@ async function openRunLine({ journal, configuration }: Site): Promise<Line | und
 const identityOf = (site: Site, target: Target): Promise<DatabaseIdentity> =>
   lookInto(site, target, 'headgate doctor', readIdentity)
 
+/** From here on a right to set a parameter can be granted. */
+const GRANTS_PARAMETERS = 150_000
 /** From here on CREATEROLE alone does not change any role. */
 const SETS_BY_ADMIN_OPTION = 160_000
 
@@ -89,19 +91,29 @@ function missingRights({ user, database, isSuperuser, ...may }: DatabaseIdentity
     what: `may not end others' sessions`,
     grant: `grant pg_signal_backend to ${quoteIdentifier(user)};`,
   }
-  const set = may.rolesNotSettable.map((role) => ({
+  const [who, where] = [quoteIdentifier(user), quoteIdentifier(database)]
+  const roles = may.rolesNotSettable.map(({ role, isSuperuser: isAbove }) => ({
     what: `may not give ${role} the settings that it has in ${database}`,
+    grant: isAbove
+      ? `alter role ${quoteIdentifier(role)} in database ${where} reset all; -- a superuser's settings are a superuser's to give`
+      : may.serverVersionNum < SETS_BY_ADMIN_OPTION
+        ? `alter role ${who} createrole;`
+        : `alter role ${who} createrole; grant ${quoteIdentifier(role)} to ${who} with admin option;`,
+  }))
+  const settings = may.settingsNotSettable.map((setting) => ({
+    what: `may not set ${setting}, as ${database} has it`,
     grant:
-      may.serverVersionNum < SETS_BY_ADMIN_OPTION
-        ? `alter role ${quoteIdentifier(user)} createrole;`
-        : `alter role ${quoteIdentifier(user)} createrole; grant ${quoteIdentifier(role)} to ${quoteIdentifier(user)} with admin option;`,
+      may.serverVersionNum < GRANTS_PARAMETERS
+        ? `alter database ${where} reset ${setting}; -- before PostgreSQL 15 only a superuser may set it`
+        : `grant set on parameter ${setting} to ${who};`,
   }))
   return [
     ...(may.canCreateDatabase ? [] : [create]),
     ...(may.ownsDatabase ? [] : [own]),
     ...(may.seesSessions ? [] : [see]),
     ...(may.endsSessions ? [] : [end]),
-    ...set,
+    ...roles,
+    ...settings,
   ]
 }
 

@@ -1,6 +1,6 @@
 import { listBackups, recordBackup } from '../adapters/journal/backups.js'
 import { listRuns } from '../adapters/journal/runs.js'
-import { messageOf } from '../domain/failures.js'
+import { failedWith, messageOf } from '../domain/failures.js'
 import { findBackup } from './find-backup.js'
 import { backupSummary, reportOf } from './journaled-report.js'
 import { lookDoctor } from './look-doctor.js'
@@ -107,6 +107,8 @@ const lookVerifyBackup: Answer<'verifyBackup'> = async (site, { backup }, signal
     return { name: manifest.name, kind: manifest.kind, valid: true, found: 'equal to its manifest' }
   } catch (error) {
     signal.throwIfAborted()
+    // Whatever else kept it from being read says nothing of it.
+    if (!failedWith(error, 'BackupDamaged')) throw error
     await recordBackup(site.journal, manifest, 'damaged')
     return { name: manifest.name, kind: manifest.kind, valid: false, found: messageOf(error) }
   }

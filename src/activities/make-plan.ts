@@ -225,10 +225,16 @@ export function whyNoSwap(identity: DatabaseIdentity): string | undefined {
   if (!identity.canCreateDatabase)
     return `role ${identity.user} may not create databases (alter role ${identity.user} createdb)`
   if (!identity.ownsDatabase) return `role ${identity.user} does not own database ${identity.database}`
-  return named(
-    `role ${identity.user} may not give a database that is swapped in its settings (alter role ... in database) for`,
-    identity.rolesNotSettable,
-  )[0]
+  return [
+    ...named(
+      `role ${identity.user} may not give a database that is swapped in the settings (alter role ... in database) of`,
+      identity.rolesNotSettable.map(({ role }) => role),
+    ),
+    ...named(
+      `role ${identity.user} may not give a database that is swapped in the settings`,
+      identity.settingsNotSettable,
+    ),
+  ][0]
 }
 
 /** What would stay with the database that is put aside. Prepared transactions would too: they come and go, and are looked for when it counts. */

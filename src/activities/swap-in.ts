@@ -1,6 +1,5 @@
 import { backupsOfStage, recordBackup } from '../adapters/journal/backups.js'
 import { recordGateClosed, recordGateOpen, recordOid } from '../adapters/journal/runs.js'
-import { requireUnwritten } from '../adapters/backup/clone.js'
 import { sessionCount } from '../adapters/postgres/gate.js'
 import { dropDatabase } from '../adapters/postgres/clone.js'
 import { databaseOid, swapDatabases } from '../adapters/postgres/swap.js'
@@ -37,11 +36,8 @@ export async function swapIn(
   try {
     // The last look before the point where it matters: nobody came in while the backup was brought beside.
     await shut(step)
-    const prove = async (named?: string): Promise<void> => {
-      if (manifest.kind === 'clone') await requireUnwritten(control, manifest)
-      if (when === 'only if nobody wrote') await requireClosed(step, named)
-    }
-    await prove()
+    const prove = when === 'only if nobody wrote' ? (named?: string) => requireClosed(step, named) : undefined
+    await prove?.()
     await recordOid(site.journal, run.name, replacementOid)
     run.databaseOids.push(replacementOid)
     await swapDatabases(

@@ -46,7 +46,7 @@ export const Manifest = z.strictObject({
   /** Statements that give another database these database-level properties; `:new` stands for its quoted name. */
   properties: z.array(z.string()),
   fingerprint: Fingerprint,
-  /** Of a clone: how many rows had been written in it when it was kept, and since when the server counts. Nobody writes in it. */
+  /** Of a clone: how many rows had been written in it when it was made, and since when the server counts. Nobody writes in it. */
   writes: z.strictObject({ count: z.string(), since: z.string() }).optional(),
   ledger: z.array(z.string()),
   /** By kind and name, what the run had found before it touched it. */

@@ -4,6 +4,8 @@ import { parseTarget, type Target, withDatabase } from '../adapters/postgres/tar
 import type { EnvironmentConfiguration } from '../domain/configuration.js'
 import { failure } from '../domain/failures.js'
 
+const RESOLVED_FOR_MS = 60_000
+
 /** The journal's database, unless `journal.url` names another. */
 const JOURNAL_DATABASE = 'headgate'
 
@@ -26,7 +28,7 @@ export function journalTarget(configuration: EnvironmentConfiguration): Target {
 /** Open journals of one worker, by where they are: prepared once, shared by all its environments. */
 export class Journals {
   readonly #open = new Map<string, Promise<Journal>>()
-  readonly #last = new Map<string, { source: object; journal: Journal }>()
+  readonly #last = new Map<string, { source: object; journal: Journal; until: number }>()
 
   /** Prepares the journal on first use. A failure is forgotten: the next attempt tries again. Throws `JournalUnavailable`. */
   of(configuration: EnvironmentConfiguration): Promise<Journal> {
@@ -42,8 +44,8 @@ export class Journals {
   }
 
   /**
-   * The same for whoever looks every few seconds: `resolve` is asked once for as long as the file is the same, because references
-   * may be commands. After a failure: `forget`.
+   * The same for whoever looks every few seconds: references may be commands, so `resolve` is asked once a minute, and when the
+   * file has changed. After a failure: `forget`.
    */
   async lastOf(
     source: object,
@@ -51,9 +53,9 @@ export class Journals {
     resolve: () => Promise<EnvironmentConfiguration>,
   ): Promise<Journal> {
     const last = this.#last.get(environment)
-    if (last?.source === source) return last.journal
+    if (last?.source === source && performance.now() < last.until) return last.journal
     const journal = await this.of(await resolve())
-    this.#last.set(environment, { source, journal })
+    this.#last.set(environment, { source, journal, until: performance.now() + RESOLVED_FOR_MS })
     return journal
   }
 

@@ -20,7 +20,7 @@ export interface ReconcilerOptions {
   engine: string
   project: string
   everyMs: number
-  /** The journal is opened where it can be; `failed` is told where it could not be read. */
+  /** The journal is opened where it can be; `failed` is told where a look came to nothing. */
   environments: () => readonly {
     environment: string
     queue: string

@@ -49,10 +49,16 @@ const atAStatedPlace: Invariant = ({ before, now, isShut, target, scene, executi
   if (outcome === 'deferred') return unlike(now.ledger, expanded)
   if (outcome === 'rolled-back')
     return expanded.join().startsWith(now.ledger.join()) ? [] : [`the ledger has ${now.ledger.join(', ')}`]
-  const last = executions.findLast((one) => one.outcome === 'needs-operator')
-  const isTold = last?.said.includes('headgate recover') || last?.said.includes('acceptedBy')
+  const isTold = operatorCase(executions)?.said.includes('headgate recover') || isAccepted(executions)
   return isTold ? [] : ['needs-operator, and nobody is told what to type']
 }
+
+const operatorCase = (executions: Evidence['executions']): Evidence['executions'][number] | undefined =>
+  executions.findLast(({ outcome }) => outcome === 'needs-operator')
+
+/** Somebody took it as it is: nobody is kept waiting any more. */
+const isAccepted = (executions: Evidence['executions']): boolean =>
+  operatorCase(executions)?.said.includes('acceptedBy') ?? false
 
 const unlike = (is: readonly string[], should: readonly string[]): string[] =>
   is.join() === should.join() ? [] : [`the ledger has ${is.join(', ')}, not ${should.join(', ')}`]
@@ -61,15 +67,15 @@ const schemaOf = (snapshot: Snapshot): Snapshot =>
   Object.fromEntries(Object.entries(snapshot).filter(([key]) => /^(schema(?! .*(DATABASE|preamble))|index)/.test(key)))
 
 /** 2. Consumers and services are as the outcome says; nobody's earlier pause was lifted. */
-const asTheOutcomeSays: Invariant = ({ before, now, watched, scene }, outcome) => {
+const asTheOutcomeSays: Invariant = ({ before, now, watched, scene, executions }, outcome) => {
   const asleep = Object.entries(before.consumers).filter(([, state]) => state === 'paused')
   const woken = asleep
     .filter(([name]) => watched.consumers.some(({ states }) => states[name] === 'running'))
     .map(([name]) => `${name} was paused by somebody else, and was woken`)
-  if (outcome === 'needs-operator') return woken
   const consumers = Object.entries(before.consumers)
     .filter(([name, state]) => now.consumers[name] !== state)
     .map(([name, state]) => `consumer ${name} is ${now.consumers[name]}, and was ${state}`)
+  if (outcome === 'needs-operator') return isAccepted(executions) ? [...woken, ...consumers] : woken
   const { previous, next } = scene.release.tags
   const tag =
     outcome === 'succeeded' || outcome === 'deferred' ? next : AS_BEFORE.has(outcome) ? before.service : previous

@@ -9,7 +9,7 @@ const ENVIRONMENTS = Number(process.env.ENVIRONMENTS ?? 200)
 const QUEUE = 'all-shops'
 
 let world: World
-afterEach(() => world.end())
+afterEach(() => world?.end())
 
 test(`${ENVIRONMENTS} environments deployed at once by one worker: each succeeds, and no attempt is lost`, async () => {
   const names = Array.from({ length: ENVIRONMENTS }, (_, n) => `shop-${n}`)

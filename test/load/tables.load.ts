@@ -17,7 +17,7 @@ const SCHEMA = `do $$ begin
 end $$`
 
 let world: World
-afterEach(() => world.end())
+afterEach(() => world?.end())
 
 for (const backup of ['clone', 'dump'] as const)
   test(`${TABLES} tables: half a migration is put back from the ${backup}, and every row is as before`, async () => {

@@ -9,7 +9,7 @@ const WRITERS = 8
 const SQL = `insert into orders (key, item, written_by) values ($1, 'bread', 'load')`
 
 let world: World
-afterEach(() => world.end())
+afterEach(() => world?.end())
 
 /** How many of a writer's rows were acknowledged; which of the others were written nobody knows. */
 interface Writer {

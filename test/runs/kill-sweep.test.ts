@@ -220,7 +220,8 @@ test(
 test(
   'the worker killed in the moment in which it lets itself into the clone: restored all the same',
   async () => {
-    await sweep(HALF_COMMITTED, [], [[{ key: '1 put-back', afterMs: 0, meanwhile: leaveClonesOpen }]])
+    const course: Course = { ...HALF_COMMITTED, backup: 'clone' }
+    await sweep(course, [], [[{ key: '1 put-back', afterMs: 0, meanwhile: leaveClonesOpen }]])
   },
   WITHIN_MS,
 )

@@ -132,6 +132,11 @@ test.each([
     take: `alter role :n_app in database :n set statement_timeout = '20s'`,
     grant: 'alter role ":n_control" createrole',
   },
+  {
+    right: 'to set what the database has set',
+    take: 'alter database :n set log_min_duration_statement = 500',
+    grant: 'grant set on parameter log_min_duration_statement to ":n_control"',
+  },
 ])(
   'without the right $right doctor says what to grant, and the plan that nothing is restored by itself',
   async ({ take, grant }) => {

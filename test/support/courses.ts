@@ -14,8 +14,8 @@ export interface Course {
   /** Of the undisturbed run. */
   outcome: string
   migrations: Record<string, string>
-  /** Where nothing is said, whatever is best: a clone. */
-  backup?: 'dump'
+  /** Where nothing is said: both, and the clone comes first. */
+  backup?: 'clone' | 'dump'
   /** Nobody is stopped: the gate stays open. */
   isOpen?: boolean
   /** Whoever is asked rejects. */

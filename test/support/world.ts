@@ -25,6 +25,9 @@ import { createDatabase, type TestDatabase, withControl } from './test-database.
 
 const WORKER = fileURLToPath(new URL('./worker-process.mjs', import.meta.url))
 
+/** Each write is a session of its own, and those cost more than anything else that a world does. */
+const WRITE_EVERY_MS = 60
+
 const FIRST = '-- the schema of release 1\nselect 1'
 
 export interface WorldOptions {
@@ -45,7 +48,7 @@ export interface WorldOptions {
   schema?: string
   /** Nobody writes until `startWriters`: then the database can be compared with itself, byte for byte. */
   writesLate?: boolean
-  /** Between two writes of the service, and of the consumer; each has a connection of its own. Default 20 ms. */
+  /** Between two writes of the service, and of the consumer; each has a connection of its own. Default 60 ms. */
   writeEveryMs?: number
   /** A second consumer, which somebody has paused long ago. */
   withSleeper?: boolean
@@ -235,7 +238,7 @@ export class World {
   /** The service: writes orders while it runs, each acknowledged after its COMMIT. */
   async #serve(): Promise<void> {
     for (let n = 0; this.#writing; n++) {
-      await pause(this.#options.writeEveryMs ?? 20)
+      await pause(this.#options.writeEveryMs ?? WRITE_EVERY_MS)
       const tag = await this.serving()
       if (tag === undefined) continue
       const key = `order-${n}-by-${tag}`
@@ -252,7 +255,7 @@ export class World {
 
   async #consume(): Promise<void> {
     while (this.#writing) {
-      await pause(this.#options.writeEveryMs ?? 20)
+      await pause(this.#options.writeEveryMs ?? WRITE_EVERY_MS)
       if (this.consumer.state === 'paused' && !this.#options.consumerLies) continue
       if (await this.#write('insert into stock (what) values ($1)', ['moved'])) this.consumer.processed += 1
     }

@@ -1,15 +1,22 @@
 import type { Client } from 'pg'
-import { failure } from '../../domain/failures.js'
+import { failedWith, failure, messageOf } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import type { Fingerprint, Manifest } from '../../domain/manifest.js'
 import { cloneDatabase } from '../postgres/clone.js'
 import { fingerprint, fingerprintDifferences } from '../postgres/data-fingerprint.js'
 import { applyProperties, propertyStatements } from '../postgres/database-properties.js'
-import { closeDatabase, endSessions } from '../postgres/gate.js'
+import { endSessions } from '../postgres/gate.js'
 import { quoteIdentifier, withSession } from '../postgres/session.js'
 import { type Target, withDatabase } from '../postgres/target.js'
 import { asFailure } from './as-failure.js'
-import { type Opening, requireNobodyCame, requireQuiet, withinClosed, writesOf } from './closed-database.js'
+import {
+  countedSince,
+  type Opening,
+  requireNobodyCame,
+  requireQuiet,
+  withinClosed,
+  writesIn,
+} from './closed-database.js'
 import { withControl } from './control.js'
 import { readFacts, requireFacts, requireSameDatabase } from './facts.js'
 import type { BackupEngine, BackupRequest } from './port.js'
@@ -64,7 +71,7 @@ async function take(options: CloneOptions, control: Client, request: BackupReque
   const { database } = options.target
   const { scratch, kept } = namesOfClone(database, request)
   try {
-    const { isOpen, serverMajor, ...facts } = await requireFacts(control, database)
+    const { isOpen, serverMajor: _, ...facts } = await requireFacts(control, database)
     const sessions = await requireQuiet(control, database, isOpen)
     await dropScratch(control, database, request, fence)
     await dropReplaced(control, database, request, fence)
@@ -72,12 +79,12 @@ async function take(options: CloneOptions, control: Client, request: BackupReque
     fence.progress(`clone ${database}, ${facts.bytes} bytes`)
     await cloneDatabase(control, database, scratch, fence)
     await applyProperties(control, properties, scratch, fence)
-    const state = await compareWithSource(options, control, scratch, request, fence)
+    const { state, writes } = await compareWithSource(options, control, scratch, request, fence)
     await requireNobodyCame(control, database, sessions, 1)
     await keep(control, scratch, kept, fence)
     const { source: _source, onSource: _onSource, ...identity } = request
     const bytes = (await requireFacts(control, kept)).bytes
-    const writes = await writesOf(control, kept, serverMajor)
+    const since = await countedSince(control, kept)
     const takenAt = new Date().toISOString()
     return {
       format: 1,
@@ -89,13 +96,19 @@ async function take(options: CloneOptions, control: Client, request: BackupReque
       files: {},
       properties,
       fingerprint: state,
-      ...(writes ? { writes } : {}),
+      ...(since === undefined ? {} : { writes: { count: writes, since } }),
       takenAt,
     }
   } catch (error) {
     if (!fence.signal.aborted) await dropOwn(control, scratch, fence).catch(() => {})
     throw asFailure('BackupFailed', `cannot clone database ${database}`, error, fence.signal)
   }
+}
+
+/** What a clone holds, and how much had been written in it until then. */
+interface Read {
+  state: Fingerprint
+  writes: string
 }
 
 /** Schema, row counts, sequences and large objects of both, read at once; nobody can write to either. */
@@ -105,22 +118,25 @@ async function compareWithSource(
   clone: string,
   request: BackupRequest,
   fence: Fence,
-): Promise<Fingerprint> {
+): Promise<Read> {
   fence.progress(`compare the clone with ${target.database}`)
   const check = (): Promise<void> => fence.check()
   const count = (session: Client): Promise<Fingerprint> => fingerprint(session, { rows: 'count', signal: fence.signal })
   const openSource: Opening<Fingerprint> = request.onSource ?? opening(target, fence.applicationName)
-  const openClone = opening<Fingerprint>(withDatabase(target, clone), fence.applicationName)
+  const openClone = opening<Read>(withDatabase(target, clone), fence.applicationName)
   const [source, made] = await both(
     withinClosed(control, target.database, check, openSource, count),
-    withinClosed(control, clone, check, openClone, count),
+    withinClosed(control, clone, check, openClone, async (session) => ({
+      writes: await writesIn(session),
+      state: await count(session),
+    })),
   )
-  requireEqual('BackupFailed', 'the clone is not equal to its source', source, made)
+  requireEqual('BackupFailed', 'the clone is not equal to its source', source, made.state)
   return made
 }
 
 /** Waits for both, also when one fails: nothing goes on behind our back. */
-async function both<T>(first: Promise<T>, second: Promise<T>): Promise<[T, T]> {
+async function both<One, Other>(first: Promise<One>, second: Promise<Other>): Promise<[One, Other]> {
   await Promise.allSettled([first, second])
   return [await first, await second]
 }
@@ -144,37 +160,38 @@ async function verify(
   { signal, fence }: { signal: AbortSignal; fence?: Fence },
   rows: 'count' | 'hash' = Object.values(manifest.fingerprint.tables).some(({ hash }) => hash) ? 'hash' : 'count',
 ): Promise<Fingerprint> {
-  const { location } = manifest
+  const { location, writes } = manifest
   const applicationName = fence?.applicationName ?? LOOKING
   return withControl(options.controlTarget, applicationName, async (control) => {
     await requireSameDatabase(control, manifest, options.target.database)
     const found = await readFacts(control, location)
     if (!found) throw failure('BackupDamaged', `clone ${location} is gone`)
-    if (fence) {
-      await closeDatabase(control, location, fence)
-      await endSessions(control, location, { withinMs: END_WITHIN_MS }, fence)
-    }
     // An attempt that died while it came in leaves the clone open: then only the count of what was written tells.
-    const isProven = await requireUnwritten(control, manifest)
-    if (found.isOpen && !isProven)
+    const isCounted = writes !== undefined && writes.since === (await countedSince(control, location))
+    if (found.isOpen && !isCounted)
       throw failure('BackupDamaged', `clone ${location} is open: others could have written to it`)
     const open = opening<Fingerprint>(withDatabase(options.target, location), applicationName)
-    const check = async (): Promise<void> => signal.throwIfAborted()
-    const now = await withinClosed(control, location, check, open, (session) => fingerprint(session, { rows, signal }))
+    const check = async (): Promise<void> => (fence ? fence.check() : signal.throwIfAborted())
+    const now = await withinClosed(control, location, check, open, async (session) => {
+      if (fence) await endOthers(control, location, session, fence)
+      if (isCounted && (await writesIn(session)) !== writes.count)
+        throw failure('BackupDamaged', `somebody has written in clone ${location} since it was made`)
+      return fingerprint(session, { rows, signal })
+    })
     requireEqual('BackupDamaged', `clone ${location} is not what the manifest says`, manifest.fingerprint, now)
     return now
   })
 }
 
-/**
- * Throws `BackupDamaged` where a row has been written in the clone since it was kept. Whether that is proven: not where the
- * server crashed meanwhile or does not count exactly.
- */
-export async function requireUnwritten(control: Client, { location, writes }: Manifest): Promise<boolean> {
-  const now = writes && (await writesOf(control, location))
-  if (!now || now.since !== writes.since) return false
-  if (now.count === writes.count) return true
-  throw failure('BackupDamaged', `somebody has written in clone ${location} since it was made`)
+/** Throws `BackupDamaged` where somebody cannot be ended: a clone that is in use is of none. */
+async function endOthers(control: Client, clone: string, session: Client, fence: Fence): Promise<void> {
+  const { rows } = await session.query<{ pid: number }>('select pg_backend_pid() as pid')
+  try {
+    await endSessions(control, clone, { withinMs: END_WITHIN_MS, except: rows.map(({ pid }) => pid) }, fence)
+  } catch (error) {
+    if (!failedWith(error, 'WritersNotQuiet')) throw error
+    throw failure('BackupDamaged', `clone ${clone} is in use: ${messageOf(error)}`, error)
+  }
 }
 
 function requireEqual(code: 'BackupFailed' | 'BackupDamaged', what: string, was: Fingerprint, is: Fingerprint): void {

@@ -1,12 +1,9 @@
 import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
-import type { Manifest } from '../../domain/manifest.js'
 import { sessionsNamed } from '../postgres/activity.js'
-import { countsWrites, otherSessions, type SessionCount, sessionCount, writeCount } from '../postgres/gate.js'
+import { countsWrites, otherSessions, type SessionCount, sessionCount } from '../postgres/gate.js'
 import { quoteIdentifier } from '../postgres/session.js'
 
-/** PostgreSQL 14 sends its counts by datagrams, which may come late or never. */
-const COUNTS_EXACTLY_FROM = 15
 const POLL_MS = 10
 const LEAVE_WITHIN_MS = 10_000
 
@@ -125,13 +122,20 @@ export async function requireNobodyCame(
   )
 }
 
-/** How many rows have been written in a database that nobody is in; undefined where the server does not count exactly. */
-export async function writesOf(
-  control: Client,
-  database: string,
-  serverMajor = COUNTS_EXACTLY_FROM,
-): Promise<Manifest['writes']> {
-  if (serverMajor < COUNTS_EXACTLY_FROM || !(await countsWrites(control))) return undefined
-  const count = await writeCount(control, database)
-  return { count: count.toString(), since: (await sessionCount(control, database)).since }
+/** What autovacuum writes by itself, in a closed database too, is left out: statistics, those of shared catalogs among them. */
+const WRITES = `
+with statistics as (select oid, reltoastrelid from pg_class where oid in ('pg_statistic'::regclass, 'pg_statistic_ext_data'::regclass))
+select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::text as count
+  from pg_stat_all_tables s join pg_class c on c.oid = s.relid
+ where not c.relisshared and c.oid not in (select oid from statistics union all select reltoastrelid from statistics)`
+
+/** How many rows have been written in the session's database, those of its catalogs among them, by sessions that have ended. */
+export async function writesIn(session: Client): Promise<string> {
+  const { rows } = await session.query<{ count: string }>(WRITES)
+  return rows[0]?.count ?? '0'
+}
+
+/** Since when the server counts what is written in a database; undefined where some of it is not counted. */
+export async function countedSince(control: Client, database: string): Promise<string | undefined> {
+  return (await countsWrites(control)) ? (await sessionCount(control, database)).since : undefined
 }

@@ -43,6 +43,7 @@ export const UmzugEvent = z.discriminatedUnion('event', [
       'PlanInvalid',
       'PlanStale',
       'DatabaseUnreachable',
+      'LoginRefused',
       'RightsMissing',
       'GuardFailed',
       'Unexpected',

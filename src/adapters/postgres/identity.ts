@@ -21,8 +21,10 @@ export interface DatabaseIdentity {
   seesSessions: boolean
   /** Whether it may end other roles' sessions, superusers' apart. */
   endsSessions: boolean
-  /** Roles that have settings of their own in this database, which it may not give them in another one. */
-  rolesNotSettable: string[]
+  /** Roles that have settings of their own in this database, which it may not give them in another one; superusers last. */
+  rolesNotSettable: { role: string; isSuperuser: boolean }[]
+  /** Settings of this database, or of a role in it, that it may not give to another one: a superuser's. */
+  settingsNotSettable: string[]
   /** Names of logical replication slots of this database: they follow the oid, not the name. */
   logicalSlots: string[]
   subscriptions: string[]
@@ -44,12 +46,12 @@ select system_identifier::text as "systemIdentifier",
        pg_has_role(current_user, datdba, 'usage') as "ownsDatabase",
        pg_has_role(current_user, 'pg_read_all_stats', 'usage') as "seesSessions",
        pg_has_role(current_user, 'pg_signal_backend', 'usage') as "endsSessions",
-       array(select pg_get_userbyid(setrole)::text from pg_db_role_setting s join pg_roles other on other.oid = s.setrole
-              where s.setdatabase = d.oid and other.rolname <> current_user and not r.rolsuper
-                and (not r.rolcreaterole or other.rolsuper
-                  or current_setting('server_version_num')::int >= 160000
-                    and not pg_has_role(current_user, other.oid, 'member with admin option'))
-              order by 1) as "rolesNotSettable",
+       coalesce((select json_agg(json_build_object('role', other.rolname, 'isSuperuser', other.rolsuper) order by other.rolsuper, other.rolname)
+                   from pg_db_role_setting s join pg_roles other on other.oid = s.setrole
+                  where s.setdatabase = d.oid and other.rolname <> current_user and not r.rolsuper
+                    and (not r.rolcreaterole or other.rolsuper
+                      or current_setting('server_version_num')::int >= 160000
+                        and not pg_has_role(current_user, other.oid, 'member with admin option'))), '[]') as "rolesNotSettable",
        array(select slot_name::text from pg_replication_slots s where s.database = datname order by 1) as "logicalSlots",
        array(select subname::text from pg_subscription where subdbid = d.oid order by 1) as "subscriptions",
        array(select distinct backend_type from pg_stat_activity
@@ -73,7 +75,25 @@ const OWN_PROCESSES = [
 
 /** Reads the identity of the session's own database. Needs no rights beyond connecting. */
 export async function readIdentity(session: Client): Promise<DatabaseIdentity> {
-  const { rows } = await session.query<DatabaseIdentity>(IDENTITY, [OWN_PROCESSES])
+  const { rows } = await session.query<Omit<DatabaseIdentity, 'settingsNotSettable'>>(IDENTITY, [OWN_PROCESSES])
   if (!rows[0]) throw failure('StateUnexpected', "the session's own database is not in pg_database")
-  return rows[0]
+  return { ...rows[0], settingsNotSettable: await settingsNotSettable(session, rows[0]) }
+}
+
+/** From PostgreSQL 15 on a parameter's use can be granted. */
+const GRANTS_PARAMETERS = 150_000
+
+const SETTINGS = `
+select distinct p.name from pg_database d join pg_db_role_setting s on s.setdatabase = d.oid, unnest(s.setconfig) c
+  join pg_settings p on lower(p.name) = lower(split_part(c, '=', 1))
+ where d.datname = current_database() and p.context like 'superuser%'`
+
+async function settingsNotSettable(
+  session: Client,
+  { isSuperuser, serverVersionNum }: Pick<DatabaseIdentity, 'isSuperuser' | 'serverVersionNum'>,
+): Promise<string[]> {
+  if (isSuperuser) return []
+  const granted = serverVersionNum < GRANTS_PARAMETERS ? '' : ` and not has_parameter_privilege(p.name, 'set')`
+  const { rows } = await session.query<{ name: string }>(`${SETTINGS}${granted} order by 1`)
+  return rows.map(({ name }) => name)
 }

@@ -79,7 +79,7 @@ export async function swapDatabases(
     try {
       return await exchange(control, swap, fence, prove)
     } catch (error) {
-      if (failedWith(error, 'NeedsOperator') || failedWith(error, 'BackupDamaged')) throw error
+      if (failedWith(error, 'NeedsOperator')) throw error
       const isPassing = [OBJECT_IN_USE, LOCK_NOT_AVAILABLE].includes(sqlState(error))
       if (isPassing && attempt < TRIES && !fence.signal.aborted) continue
       const code = sqlState(error) === NO_RIGHTS ? 'RightsMissing' : 'RestoreFailed'

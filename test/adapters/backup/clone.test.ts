@@ -1,10 +1,11 @@
 import { describe, expect, it } from 'vitest'
 import { type CloneEngine, createCloneEngine } from '../../../src/adapters/backup/clone.js'
-import { openSession } from '../../../src/adapters/postgres/session.js'
-import { withDatabase } from '../../../src/adapters/postgres/target.js'
+import { openSession, withSession } from '../../../src/adapters/postgres/session.js'
+import { type Target, withDatabase } from '../../../src/adapters/postgres/target.js'
 import { failedWith } from '../../../src/domain/failures.js'
 import type { Manifest } from '../../../src/domain/manifest.js'
 import { OpenFence } from '../../support/open-fence.js'
+import { startPostgres } from '../../support/postgres-server.js'
 import { serverTarget } from '../../support/test-database.js'
 import { backupEngineContract, requestFor } from './contract.js'
 import { createRichDatabase, databases, inside, setOpen, untilEmpty } from './fixture.js'
@@ -121,5 +122,36 @@ describe('a clone', () => {
     const left = await prefixed('replaced', 'c')
     expect(left.sort()).toEqual([other.location, second.location].sort())
     await expect(engine.verify(first, signal)).rejects.toSatisfy((error) => failedWith(error, 'BackupDamaged'))
+  })
+})
+
+describe('where autovacuum is at work', () => {
+  it('what it writes in a closed clone does not count as written', async () => {
+    const server = await startPostgres({ autovacuum: 'on', autovacuum_naptime: '1s' })
+    const at = (database: string): Target => ({ ...serverTarget(database), port: server.port })
+    const asked = async <Row extends object>(sql: string, database = 'postgres'): Promise<Row[]> =>
+      withSession(at(database), { applicationName: 'test' }, async (session) => (await session.query<Row>(sql)).rows)
+    try {
+      await asked('create database autovacuumed')
+      await asked('alter database autovacuumed allow_connections false')
+      const target = at('autovacuumed')
+      const engine = createCloneEngine({ target, controlTarget: target })
+      const manifest = await engine.take(requestFor(1), new OpenFence())
+      const written = async (): Promise<string | undefined> =>
+        (
+          await asked<{ count: string }>(
+            `select (tup_inserted + tup_updated + tup_deleted)::text as count from pg_stat_database where datname = '${manifest.location}'`,
+          )
+        )[0]?.count
+      const before = await written()
+      // Whichever database's turn it is keeps the statistics of what has changed in a shared catalog.
+      while ((await written()) === before) {
+        await asked(`do $$ begin for n in 1..200 loop execute format('create role r%s', n); end loop; end $$`)
+        await asked(`do $$ begin for n in 1..200 loop execute format('drop role r%s', n); end loop; end $$`)
+      }
+      expect(await engine.restoreBeside(manifest, 'unused', new OpenFence())).toBe(manifest.location)
+    } finally {
+      await server.stop()
+    }
   })
 })

@@ -398,3 +398,9 @@ it('keeps the whole output in a log without the password', async () => {
   expect(log.startsWith(`${folder}-logs`)).toBe(true)
   expect(readdirSync(`${folder}-logs`)).toHaveLength(1)
 })
+
+it('a login that the server refuses is told as that, not as a defect', async () => {
+  const { up, target } = await project(umzug, [one('1_t', 'select 1')])
+  target.user = 'nobody at all'
+  expect(failedWith(await failureOf(up(['1_t'])), 'LoginRefused')).toBe(true)
+})

@@ -133,6 +133,8 @@ test('the identity tells what would stand in the way', async () => {
       ownsDatabase: true,
       seesSessions: true,
       endsSessions: true,
+      rolesNotSettable: [],
+      settingsNotSettable: [],
       logicalSlots: [`s_${app.name}`],
       subscriptions: ['sub'],
     })
