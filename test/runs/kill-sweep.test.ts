@@ -149,16 +149,27 @@ async function sweep(
   expect(missed).toEqual([])
 }
 
+const clonesOf = async (world: World): Promise<string[]> => {
+  const clones = (await world.siblings()).filter((name) => name.includes('__c_'))
+  expect(clones).toHaveLength(1)
+  return clones
+}
+
+const setOpen = (database: string, open: boolean): Promise<unknown> =>
+  withControl((control) => control.query(`alter database "${database}" allow_connections ${open}`))
+
 /** As an attempt leaves them that dies before it can close them. */
-const leaveClonesOpen = (world: World): Promise<void> =>
-  withControl(async (control) => {
-    const { rows } = await control.query<{ sql: string }>(
-      `select format('alter database %I allow_connections true', datname) as sql from pg_database where datname like $1`,
-      [`${world.database.name}\\_\\_c\\_%`],
-    )
-    expect(rows).toHaveLength(1)
-    for (const { sql } of rows) await control.query(sql)
-  })
+async function leaveClonesOpen(world: World): Promise<void> {
+  for (const clone of await clonesOf(world)) await setOpen(clone, true)
+}
+
+async function changeClones(world: World): Promise<void> {
+  for (const clone of await clonesOf(world)) {
+    await setOpen(clone, true)
+    await world.rows(`insert into audit values ('somebody')`, clone)
+    await setOpen(clone, false)
+  }
+}
 
 const atOnce = ({ key }: JournalStep): Hit[] => [{ key, afterMs: 0 }]
 const sometime = ({ key, ms }: JournalStep): Hit => ({ key, afterMs: Math.random() * ms * 0.8 })
@@ -222,6 +233,14 @@ test(
   async () => {
     const course: Course = { ...HALF_COMMITTED, backup: 'clone' }
     await sweep(course, [], [[{ key: '1 put-back', afterMs: 0, meanwhile: leaveClonesOpen }]])
+  },
+  WITHIN_MS,
+)
+
+test(
+  'the clone changed by somebody before it is needed: restored from the dump of the same moment',
+  async () => {
+    await sweep(HALF_COMMITTED, [], [[{ key: '1 put-back', afterMs: 0, meanwhile: changeClones }]])
   },
   WITHIN_MS,
 )
