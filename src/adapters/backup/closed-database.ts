@@ -119,6 +119,8 @@ export async function requireNobodyCame(
   throw failure(
     'BackupFailed',
     `${others} of others' sessions came into database ${database} while the backup was taken`,
+    undefined,
+    { hint: 'something connects again and again: stop it, or name it under `services`, so that the run stops it' },
   )
 }
 
