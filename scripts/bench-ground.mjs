@@ -14,7 +14,7 @@ import { startTemporal } from '../dist/adapters/process/temporal-server.js'
 export const HEADGATE = fileURLToPath(new URL('../bin/headgate.js', import.meta.url))
 export const quiet = () => {}
 
-/** Servers, a database `bench` and a folder, for as long as `work` takes. `configuration`: of headgate.yaml, its environment `staging`. */
+/** Servers, a database `bench` and a folder, for as long as `work` takes. */
 export async function onGround(work) {
   const folder = await mkdtemp(join(tmpdir(), 'headgate-bench-'))
   const stops = [() => rm(folder, { recursive: true, force: true })]
@@ -40,6 +40,7 @@ export async function onGround(work) {
     stops.push(() => client.connection.close())
     const ground = {
       ...{ folder, postgres, temporal, env, client },
+      /** Writes headgate.yaml: `configuration`, and the environment `staging`. */
       configure: (configuration) =>
         writeFile(
           join(folder, 'headgate.yaml'),

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { listSteps } from '../adapters/journal/steps.js'
 import { fingerprint, fingerprintDifferences } from '../adapters/postgres/data-fingerprint.js'
-import { closeDatabase, endSessions } from '../adapters/postgres/gate.js'
+import { closeDatabase, endOthers } from '../adapters/postgres/gate.js'
 import type { StateCapture, StateComparison } from '../adapters/postgres/unchanged.js'
 import { failedWith } from '../domain/failures.js'
 import type { Found } from '../domain/ladder.js'
@@ -74,9 +74,8 @@ export async function lookAround(step: Step, capture: StateCapture, backups: rea
 
 /** Ends every session but ours, so that the count of sessions is final and nobody writes while it is looked at. */
 async function shutOthersOut({ run, control, fence }: Step, session: Client): Promise<void> {
-  const { rows } = await session.query<{ pid: number }>('select pg_backend_pid() as pid')
   await closeDatabase(control, run.database, fence)
-  await endSessions(control, run.database, { withinMs: END_WITHIN_MS, except: rows.map(({ pid }) => pid) }, fence)
+  await endOthers(control, run.database, session, END_WITHIN_MS, fence)
 }
 
 const isOnlyInvalidIndexes = (comparison: StateComparison): boolean =>

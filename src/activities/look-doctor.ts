@@ -1,6 +1,11 @@
 import { hostname } from 'node:os'
 import { openRunOf } from '../adapters/journal/runs.js'
-import { type DatabaseIdentity, readIdentity } from '../adapters/postgres/identity.js'
+import {
+  type DatabaseIdentity,
+  GRANTS_PARAMETERS,
+  readIdentity,
+  SETS_BY_ADMIN_OPTION,
+} from '../adapters/postgres/identity.js'
 import { quoteIdentifier } from '../adapters/postgres/session.js'
 import type { Target } from '../adapters/postgres/target.js'
 import { messageOf } from '../domain/failures.js'
@@ -70,28 +75,14 @@ async function openRunLine({ journal, configuration }: Site): Promise<Line | und
 const identityOf = (site: Site, target: Target): Promise<DatabaseIdentity> =>
   lookInto(site, target, 'headgate doctor', readIdentity)
 
-/** From here on a right to set a parameter can be granted. */
-const GRANTS_PARAMETERS = 150_000
-/** From here on CREATEROLE alone does not change any role. */
-const SETS_BY_ADMIN_OPTION = 160_000
-
 /** What a clone and a swap take and the role may not do, each with the SQL that grants it. */
 function missingRights({ user, database, isSuperuser, ...may }: DatabaseIdentity): { what: string; grant: string }[] {
   if (isSuperuser) return []
-  const create = { what: 'may not create databases', grant: `alter role ${quoteIdentifier(user)} createdb;` }
-  const own = {
-    what: `does not own ${database}`,
-    grant: `alter database ${quoteIdentifier(database)} owner to ${quoteIdentifier(user)};`,
-  }
-  const see = {
-    what: 'does not see who is in the database',
-    grant: `grant pg_read_all_stats to ${quoteIdentifier(user)};`,
-  }
-  const end = {
-    what: `may not end others' sessions`,
-    grant: `grant pg_signal_backend to ${quoteIdentifier(user)};`,
-  }
   const [who, where] = [quoteIdentifier(user), quoteIdentifier(database)]
+  const create = { what: 'may not create databases', grant: `alter role ${who} createdb;` }
+  const own = { what: `does not own ${database}`, grant: `alter database ${where} owner to ${who};` }
+  const see = { what: 'does not see who is in the database', grant: `grant pg_read_all_stats to ${who};` }
+  const end = { what: `may not end others' sessions`, grant: `grant pg_signal_backend to ${who};` }
   const roles = may.rolesNotSettable.map(({ role, isSuperuser: isAbove }) => ({
     what: `may not give ${role} the settings that it has in ${database}`,
     grant: isAbove

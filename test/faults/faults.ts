@@ -8,7 +8,7 @@ import { Client } from 'pg'
 import type { FaultWorld } from './fault-world.js'
 import type { Relay } from './relay.js'
 import { CANARY } from '../support/secret-world.js'
-import { withControl } from '../support/test-database.js'
+import { setOpen } from '../support/test-database.js'
 import { type Servers, setPassword } from './servers.js'
 
 export interface Struck {
@@ -223,11 +223,9 @@ async function damageDumps(folder: string): Promise<void> {
 }
 
 async function damageClones(world: FaultWorld['world']): Promise<void> {
-  for (const name of (await world.siblings()).filter((one) => one.includes('__c_'))) {
-    const allow = (may: boolean): Promise<unknown> =>
-      withControl((control) => control.query(`alter database "${name}" allow_connections ${may}`))
+  for (const name of await world.clones()) {
     // It may be dropped, or swapped in, at any moment.
-    await allow(true)
+    await setOpen(name, true)
       .then(() => world.rows(`update orders set item = 'changed by somebody' where id = 1 returning id`, name))
       .catch(() => {})
   }

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs'
 import { afterEach, expect, test } from 'vitest'
+import { residentMegabytes } from '../support/process-memory.js'
 import { createDatabase } from '../support/test-database.js'
 import { World } from '../support/world.js'
 
@@ -13,7 +13,6 @@ afterEach(() => world?.end())
 
 test(`${ENVIRONMENTS} environments deployed at once by one worker: each succeeds, and no attempt is lost`, async () => {
   const names = Array.from({ length: ENVIRONMENTS }, (_, n) => `shop-${n}`)
-  const databases = new Map<string, string>()
   const environments: Record<string, unknown> = {}
   world = await World.create({
     migrations: { '0002_note.sql': 'create table note (text text)' },
@@ -23,16 +22,14 @@ test(`${ENVIRONMENTS} environments deployed at once by one worker: each succeeds
     environment: { queue: QUEUE },
   })
   for (const name of names) {
-    const { url, name: database } = await createDatabase()
-    databases.set(name, database)
+    const { url } = await createDatabase()
     environments[name] = { url, queue: QUEUE }
   }
   await world.configure({ heartbeat: '10s', quiesce: 'none', consumers: {} })
   const before = performance.now()
   const worker = await world.startWorker()
   const readyMs = performance.now() - before
-  const memory = (): number =>
-    Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${worker.pid}/status`, 'utf8'))?.[1]) / 1024
+  const memory = (): number => residentMegabytes(worker.pid ?? 0)
   console.log(`ready after ${Math.round(readyMs)} ms, ${Math.round(memory())} MB`)
 
   const started = performance.now()
@@ -52,7 +49,6 @@ test(`${ENVIRONMENTS} environments deployed at once by one worker: each succeeds
   const endings = await Promise.all(handles.map((handle) => world.ending(handle)))
   clearInterval(timer)
   console.log(`all ended after ${Math.round(performance.now() - started)} ms, ${Math.round(memory())} MB`)
-  console.log(world.output)
   expect(endings.filter(({ outcome }) => outcome !== 'succeeded')).toEqual([])
 
   const lost: string[] = []

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { afterEach, expect, test } from 'vitest'
+import { residentMegabytes } from '../support/process-memory.js'
 import { World } from '../support/world.js'
 
 const MINUTES = Number(process.env.SOAK_MINUTES ?? 10)
@@ -67,11 +68,10 @@ test(`one worker for ${MINUTES} minutes of runs: nothing grows, nothing is left`
 
 function look(pid: number): Pick<Sample, 'megabytes' | 'descriptors' | 'threads'> {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8')
-  const number = (name: string): number => Number(new RegExp(`${name}:\\s+(\\d+)`).exec(status)?.[1])
   return {
-    megabytes: number('VmRSS') / 1024,
+    megabytes: residentMegabytes(pid),
     descriptors: readdirSync(`/proc/${pid}/fd`).length,
-    threads: number('Threads'),
+    threads: Number(/Threads:\s+(\d+)/.exec(status)?.[1]),
   }
 }
 

@@ -21,7 +21,7 @@ afterEach(() => world?.end())
 
 for (const backup of ['clone', 'dump'] as const)
   test(`${TABLES} tables: half a migration is put back from the ${backup}, and every row is as before`, async () => {
-    world = await worldOf({ ...HALF_COMMITTED, ...(backup === 'dump' ? { backup } : {}) }, { writesLate: true })
+    world = await worldOf({ ...HALF_COMMITTED, backup }, { writesLate: true })
     await world.rows(SCHEMA)
     const before = await world.fingerprint()
     await world.startWorker()

@@ -15,7 +15,7 @@ import {
   worldOf,
 } from '../support/courses.js'
 import { leftOvers } from '../checker/left-overs.js'
-import { withControl } from '../support/test-database.js'
+import { setOpen } from '../support/test-database.js'
 import type { World } from '../support/world.js'
 
 const WORLDS_AT_ONCE = 2
@@ -149,14 +149,11 @@ async function sweep(
   expect(missed).toEqual([])
 }
 
-const clonesOf = async (world: World): Promise<string[]> => {
-  const clones = (await world.siblings()).filter((name) => name.includes('__c_'))
+async function clonesOf(world: World): Promise<string[]> {
+  const clones = await world.clones()
   expect(clones).toHaveLength(1)
   return clones
 }
-
-const setOpen = (database: string, open: boolean): Promise<unknown> =>
-  withControl((control) => control.query(`alter database "${database}" allow_connections ${open}`))
 
 /** As an attempt leaves them that dies before it can close them. */
 async function leaveClonesOpen(world: World): Promise<void> {

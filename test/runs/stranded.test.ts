@@ -3,7 +3,7 @@ import { afterEach, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
 import { restoreName } from '../../src/domain/names.js'
 import { headgate } from '../support/command-line.js'
-import { withControl } from '../support/test-database.js'
+import { setOpen, withControl } from '../support/test-database.js'
 import { World, type WorldOptions } from '../support/world.js'
 
 let world: World
@@ -158,7 +158,7 @@ test('a restore that was cut off is gone on with, and what has been written sinc
   await world.until(({ step }) => step === 'restart-services')
   await world.handle.terminate('a person pressed the wrong button')
   await world.script('start', 'touch running')
-  await withControl((control) => control.query(`alter database "${world.database.name}" allow_connections true`))
+  await setOpen(world.database.name, true)
   await world.rows(`insert into orders (key, item, written_by) values ('since', 'cake', 'somebody') returning 1 as v`)
   expect(await settled()).toMatchObject({ state: 'ended', outcome: 'succeeded' })
   expect(await world.rows(`select key from orders where key = 'since'`)).toHaveLength(1)

@@ -38,5 +38,9 @@ export async function createDatabase(name?: string, template?: string): Promise<
 /** A session on the maintenance database. */
 export const openControl = (): Promise<Client> => openSession(serverTarget(), { applicationName: 'test control' })
 
+/** Lets sessions into a database, or nobody. */
+export const setOpen = (name: string, open: boolean): Promise<unknown> =>
+  withControl((control) => control.query(`alter database ${quoteIdentifier(name)} allow_connections ${open}`))
+
 export const withControl = <T>(work: (control: Client) => Promise<T>): Promise<T> =>
   withSession(serverTarget(), { applicationName: 'test control' }, work)

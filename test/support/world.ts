@@ -21,7 +21,7 @@ import { type HttpServer, json, startHttpServer } from './http-server.js'
 import { type LeftOvers, leftOvers } from '../checker/left-overs.js'
 import { temporalAddress } from './ground.js'
 import { pgDump } from './server-binaries.js'
-import { createDatabase, type TestDatabase, withControl } from './test-database.js'
+import { createDatabase, setOpen, type TestDatabase, withControl } from './test-database.js'
 
 const WORKER = fileURLToPath(new URL('./worker-process.mjs', import.meta.url))
 
@@ -385,6 +385,11 @@ export class World {
     })
   }
 
+  /** The databases that are clones of its own. */
+  async clones(): Promise<string[]> {
+    return (await this.siblings()).filter((name) => name.includes('__c_'))
+  }
+
   /** What the world is like now, looked at from outside. */
   async snapshot(): Promise<Snapshot> {
     return snapshotOf({
@@ -412,7 +417,7 @@ export class World {
     const found = new Set<string>()
     for (const database of databases) {
       // A quarantine is closed; a person who looks into it opens it.
-      await withControl((control) => control.query(`alter database "${database}" allow_connections true`))
+      await setOpen(database, true)
       for (const { key } of await this.rows<{ key: string }>('select key from orders', database)) found.add(key)
     }
     return this.acknowledged.filter((key) => !found.has(key))

@@ -5,7 +5,7 @@ import type { Fingerprint, Manifest } from '../../domain/manifest.js'
 import { cloneDatabase } from '../postgres/clone.js'
 import { fingerprint, fingerprintDifferences } from '../postgres/data-fingerprint.js'
 import { applyProperties, propertyStatements } from '../postgres/database-properties.js'
-import { endSessions } from '../postgres/gate.js'
+import { endOthers, endSessions } from '../postgres/gate.js'
 import { quoteIdentifier, withSession } from '../postgres/session.js'
 import { type Target, withDatabase } from '../postgres/target.js'
 import { asFailure } from './as-failure.js'
@@ -173,7 +173,7 @@ async function verify(
     const open = opening<Fingerprint>(withDatabase(options.target, location), applicationName)
     const check = async (): Promise<void> => (fence ? fence.check() : signal.throwIfAborted())
     const now = await withinClosed(control, location, check, open, async (session) => {
-      if (fence) await endOthers(control, location, session, fence)
+      if (fence) await shutOthersOut(control, location, session, fence)
       if (isCounted && (await writesIn(session)) !== writes.count)
         throw failure('BackupDamaged', `somebody has written in clone ${location} since it was made`)
       return fingerprint(session, { rows, signal })
@@ -184,10 +184,9 @@ async function verify(
 }
 
 /** Throws `BackupDamaged` where somebody cannot be ended: a clone that is in use is of none. */
-async function endOthers(control: Client, clone: string, session: Client, fence: Fence): Promise<void> {
-  const { rows } = await session.query<{ pid: number }>('select pg_backend_pid() as pid')
+async function shutOthersOut(control: Client, clone: string, session: Client, fence: Fence): Promise<void> {
   try {
-    await endSessions(control, clone, { withinMs: END_WITHIN_MS, except: rows.map(({ pid }) => pid) }, fence)
+    await endOthers(control, clone, session, END_WITHIN_MS, fence)
   } catch (error) {
     if (!failedWith(error, 'WritersNotQuiet')) throw error
     throw failure('BackupDamaged', `clone ${clone} is in use: ${messageOf(error)}`, error)

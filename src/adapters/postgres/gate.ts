@@ -119,6 +119,18 @@ export async function endSessions(
   )
 }
 
+/** As `endSessions`, of every session but `mine`, which is one of the database. */
+export async function endOthers(
+  control: Client,
+  database: string,
+  mine: Client,
+  withinMs: number,
+  fence: Fence,
+): Promise<number> {
+  const { rows } = await mine.query<{ pid: number }>('select pg_backend_pid() as pid')
+  return endSessions(control, database, { withinMs, except: rows.map(({ pid }) => pid) }, fence)
+}
+
 /** Ends every backend of the cluster whose application name `isMeant`, and waits until none is left. Our own stays. */
 export async function endSessionsNamed(
   control: Client,

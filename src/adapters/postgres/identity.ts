@@ -32,6 +32,11 @@ export interface DatabaseIdentity {
   backgroundWorkers: string[]
 }
 
+/** From here on a right to set a parameter can be granted. */
+export const GRANTS_PARAMETERS = 150_000
+/** From here on CREATEROLE alone does not change any role. */
+export const SETS_BY_ADMIN_OPTION = 160_000
+
 const IDENTITY = `
 select system_identifier::text as "systemIdentifier",
        datname as "database",
@@ -50,7 +55,7 @@ select system_identifier::text as "systemIdentifier",
                    from pg_db_role_setting s join pg_roles other on other.oid = s.setrole
                   where s.setdatabase = d.oid and other.rolname <> current_user and not r.rolsuper
                     and (not r.rolcreaterole or other.rolsuper
-                      or current_setting('server_version_num')::int >= 160000
+                      or current_setting('server_version_num')::int >= ${SETS_BY_ADMIN_OPTION}
                         and not pg_has_role(current_user, other.oid, 'member with admin option'))), '[]') as "rolesNotSettable",
        array(select slot_name::text from pg_replication_slots s where s.database = datname order by 1) as "logicalSlots",
        array(select subname::text from pg_subscription where subdbid = d.oid order by 1) as "subscriptions",
@@ -79,9 +84,6 @@ export async function readIdentity(session: Client): Promise<DatabaseIdentity> {
   if (!rows[0]) throw failure('StateUnexpected', "the session's own database is not in pg_database")
   return { ...rows[0], settingsNotSettable: await settingsNotSettable(session, rows[0]) }
 }
-
-/** From PostgreSQL 15 on a parameter's use can be granted. */
-const GRANTS_PARAMETERS = 150_000
 
 const SETTINGS = `
 select distinct p.name from pg_database d join pg_db_role_setting s on s.setdatabase = d.oid, unnest(s.setconfig) c

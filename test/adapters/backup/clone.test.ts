@@ -1,14 +1,16 @@
+import type { Client } from 'pg'
 import { describe, expect, it } from 'vitest'
 import { type CloneEngine, createCloneEngine } from '../../../src/adapters/backup/clone.js'
+import { writeCount } from '../../../src/adapters/postgres/gate.js'
 import { openSession, withSession } from '../../../src/adapters/postgres/session.js'
 import { type Target, withDatabase } from '../../../src/adapters/postgres/target.js'
 import { failedWith } from '../../../src/domain/failures.js'
 import type { Manifest } from '../../../src/domain/manifest.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { startPostgres } from '../../support/postgres-server.js'
-import { serverTarget } from '../../support/test-database.js'
+import { serverTarget, setOpen } from '../../support/test-database.js'
 import { backupEngineContract, requestFor } from './contract.js'
-import { createRichDatabase, databases, inside, setOpen, untilEmpty } from './fixture.js'
+import { createRichDatabase, databases, inside, untilEmpty } from './fixture.js'
 
 const signal = new AbortController().signal
 const prefixed = async (database: string, kind: 'c' | 'r'): Promise<string[]> =>
@@ -129,20 +131,16 @@ describe('where autovacuum is at work', () => {
   it('what it writes in a closed clone does not count as written', async () => {
     const server = await startPostgres({ autovacuum: 'on', autovacuum_naptime: '1s' })
     const at = (database: string): Target => ({ ...serverTarget(database), port: server.port })
-    const asked = async <Row extends object>(sql: string, database = 'postgres'): Promise<Row[]> =>
-      withSession(at(database), { applicationName: 'test' }, async (session) => (await session.query<Row>(sql)).rows)
+    const within = <T>(work: (session: Client) => Promise<T>): Promise<T> =>
+      withSession(at('postgres'), { applicationName: 'test' }, work)
+    const asked = (sql: string): Promise<unknown> => within((session) => session.query(sql))
     try {
       await asked('create database autovacuumed')
       await asked('alter database autovacuumed allow_connections false')
       const target = at('autovacuumed')
       const engine = createCloneEngine({ target, controlTarget: target })
       const manifest = await engine.take(requestFor(1), new OpenFence())
-      const written = async (): Promise<string | undefined> =>
-        (
-          await asked<{ count: string }>(
-            `select (tup_inserted + tup_updated + tup_deleted)::text as count from pg_stat_database where datname = '${manifest.location}'`,
-          )
-        )[0]?.count
+      const written = (): Promise<bigint> => within((session) => writeCount(session, manifest.location))
       const before = await written()
       // Whichever database's turn it is keeps the statistics of what has changed in a shared catalog.
       while ((await written()) === before) {

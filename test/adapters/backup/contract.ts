@@ -7,8 +7,8 @@ import { failedWith, failure } from '../../../src/domain/failures.js'
 import type { Fingerprint, Manifest } from '../../../src/domain/manifest.js'
 import { backupName, restoreName } from '../../../src/domain/names.js'
 import { OpenFence } from '../../support/open-fence.js'
-import { withControl } from '../../support/test-database.js'
-import { createRichDatabase, databases, fingerprintOf, sessionsOf, setOpen, untilEmpty } from './fixture.js'
+import { setOpen, withControl } from '../../support/test-database.js'
+import { createRichDatabase, databases, fingerprintOf, sessionsOf, untilEmpty } from './fixture.js'
 
 export interface EngineUnderTest {
   engine: (target: Target) => BackupEngine

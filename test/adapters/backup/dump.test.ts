@@ -13,17 +13,9 @@ import { failedWith, failure } from '../../../src/domain/failures.js'
 import type { Manifest } from '../../../src/domain/manifest.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { serverBinaries } from '../../support/server-binaries.js'
-import { serverTarget, withControl } from '../../support/test-database.js'
+import { serverTarget, setOpen, withControl } from '../../support/test-database.js'
 import { backupEngineContract, RUN, requestFor } from './contract.js'
-import {
-  createOwnedDatabase,
-  createRichDatabase,
-  databases,
-  fingerprintOf,
-  inside,
-  sessionsOf,
-  setOpen,
-} from './fixture.js'
+import { createOwnedDatabase, createRichDatabase, databases, fingerprintOf, inside, sessionsOf } from './fixture.js'
 
 const signal = new AbortController().signal
 const roots: string[] = []

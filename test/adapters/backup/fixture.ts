@@ -3,7 +3,7 @@ import { fingerprint } from '../../../src/adapters/postgres/data-fingerprint.js'
 import { openSession, quoteIdentifier, withSession } from '../../../src/adapters/postgres/session.js'
 import type { Target } from '../../../src/adapters/postgres/target.js'
 import type { Fingerprint } from '../../../src/domain/manifest.js'
-import { createDatabase, serverTarget, withControl } from '../../support/test-database.js'
+import { createDatabase, serverTarget, setOpen, withControl } from '../../support/test-database.js'
 
 /** Roles of the objects below; the whole run of tests shares the cluster. */
 const ROLES = `do $$ begin
@@ -55,9 +55,6 @@ export async function createRichDatabase(name: string): Promise<Target> {
   })
   return target
 }
-
-export const setOpen = (name: string, open: boolean): Promise<unknown> =>
-  withControl((control) => control.query(`alter database ${quoteIdentifier(name)} allow_connections ${open}`))
 
 /** Sessions left of a test must be gone before the next one: a server ends them a moment after their client. */
 export async function untilEmpty(name: string): Promise<void> {

@@ -361,10 +361,12 @@ test('another run that is at work is waited for, and not ended', async () => {
         [name, place.database.name],
       ),
     )
-  const first = place.start({ run: 'fence-20260101-000001', holdMs: 1_500 })
+  const first = place.start({ run: 'fence-20260101-000001' })
   await first.until('acting')
+  first.freeze()
   const second = place.start({ run: 'fence-20260101-000002' })
   expect((await second.until('progress')).text).toContain('waits for run fence-20260101-000001')
+  first.wake()
   expect(await first.ended()).toMatchObject({ event: 'done', did: 'added' })
   expect(await second.ended()).toMatchObject({ event: 'done', did: 'seen' })
 })

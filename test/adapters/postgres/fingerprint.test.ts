@@ -1,3 +1,5 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import {
   fingerprint,
@@ -10,11 +12,13 @@ import { readIdentity } from '../../../src/adapters/postgres/identity.js'
 import { dropInvalidIndex, invalidIndexes } from '../../../src/adapters/postgres/invalid-indexes.js'
 import { schemaHash, schemaObjects } from '../../../src/adapters/postgres/schema-fingerprint.js'
 import { withSession } from '../../../src/adapters/postgres/session.js'
+import { targetUrl } from '../../../src/adapters/postgres/target.js'
 import { Fingerprint } from '../../../src/domain/manifest.js'
 import { failedWith } from '../../../src/domain/failures.js'
 import { appTemplate, copyOf } from '../../support/app-database.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { startPostgres } from '../../support/postgres-server.js'
+import { serverBinaries } from '../../support/server-binaries.js'
 import { createDatabase, type TestDatabase, withControl } from '../../support/test-database.js'
 
 let template: TestDatabase
@@ -150,6 +154,7 @@ test('the placeholder is replaced outside quoted names and texts only', () => {
 
 test('a fingerprint of more tables and sequences than the server has locks for is taken, and of one snapshot', async () => {
   const server = await startPostgres({ max_locks_per_transaction: '10', max_connections: '20' })
+  const psql = join(await serverBinaries(), 'psql')
   const target = { ...template.target, port: server.port, database: 'postgres' }
   try {
     const print = await withSession(target, options, async (session) => {
@@ -160,13 +165,13 @@ test('a fingerprint of more tables and sequences than the server has locks for i
         end loop;
       end $$`)
       await session.query('insert into many_2500 default values')
-      let late: Promise<unknown> | undefined
+      // Before the next table's turn.
+      let isLate = false
       const insert = (): void => {
-        late ??= withSession(target, options, (other) => other.query('insert into many_2500 default values'))
+        if (!isLate) execFileSync(psql, [targetUrl(target), '-c', 'insert into many_2500 default values'])
+        isLate = true
       }
-      const taken = await fingerprint(session, { ...full, onTable: insert })
-      await late
-      return taken
+      return fingerprint(session, { ...full, onTable: insert })
     })
     expect(Object.keys(print.tables)).toHaveLength(2500)
     expect(print.tables['public.many_2500']?.rows).toBe('1')
