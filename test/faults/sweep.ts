@@ -38,7 +38,7 @@ export function onServers(): (course: string, strikes: readonly Strike[], seed?:
     const target = targets.get(name) ?? (await targetOf(course))
     targets.set(name, target)
     const run = await faultedRun(course, strikes, servers, target)
-    if (strikes.length > 0) log(name, run, seed)
+    if (run.struck > 0) log(name, run, seed)
     if (run.violations.length > 0) console.log(`${name}: ${described(strikes)}: ${run.violations.join('\n  ')}`)
     return run
   }

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import { Person, startHeadgate } from '../support/command-line.js'
+import { goOn, HELD, untilHeld } from '../support/held-migration.js'
 import { World } from '../support/world.js'
 
 let world: World
@@ -23,15 +24,17 @@ test.each(['SIGINT', 'SIGTERM'] as const)(
   'whoever leaves by %s leaves the run alone and is told so',
   async (signal) => {
     world = await World.create({
-      migrations: { '0002_slow.sql': 'alter table orders add column note text; select pg_sleep(5)' },
+      migrations: { '0002_held.sql': `alter table orders add column note text; ${HELD}` },
     })
     await world.startWorker()
     const env = { TEMPORAL_ADDRESS: world.address, HEADGATE_USER: 'ana' }
     const deploying = startHeadgate(['deploy', 'staging', '--tag', '2'], world.folder, env)
-    const { run } = await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
-    await expect.poll(deploying.text, { timeout: 10_000 }).toContain(`run ${run}`)
+    await untilHeld(world.database.name)
+    const { run } = await world.until(({ step }) => step === 'migrate')
+    await expect.poll(deploying.text, { timeout: 60_000 }).toContain(`run ${run}`)
     expect(await deploying.stop(signal)).toBe(130)
     expect(deploying.text()).toContain(`the run goes on; to follow it: headgate watch ${run}`)
+    await goOn(world.database.name)
     expect(await world.ending()).toMatchObject({ outcome: 'succeeded' })
   },
 )

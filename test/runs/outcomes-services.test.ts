@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs'
 import { readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
+import { goOn, HELD, untilHeld } from '../support/held-migration.js'
 import { type HttpServer, startHttpServer } from '../support/http-server.js'
 import { World, type WorldOptions } from '../support/world.js'
 
@@ -16,7 +17,7 @@ afterEach(async () => {
 
 const EXPAND = { '0002_add_note.sql': 'alter table orders add column note text' }
 const CONTRACT = { '0003_drop_item.contract.sql': 'alter table orders alter column item drop not null' }
-const SLOW = { '0002_slow.sql': 'alter table orders add column note text; select pg_sleep(3); select 1 / 0' }
+const HELD_UP = { '0002_held.sql': `alter table orders add column note text; ${HELD}; select 1 / 0` }
 const NOBODY_HOME = { smoke: [{ name: 'nobody home', http: 'http://127.0.0.1:4/health', within: '1s' }] }
 
 const API = {
@@ -156,7 +157,7 @@ test('a restore that a person brings to its end leaves the image of then on the 
 })
 
 test('a consumer that is taken out of headgate.yaml while it is paused is for a person; the others go on', async () => {
-  world = await World.create({ migrations: SLOW })
+  world = await World.create({ migrations: HELD_UP })
   const { url } = world.consumer.server
   const stock = { kind: 'http', pause: `${url}/pause`, resume: `${url}/resume`, status: `${url}/status` }
   const other = { kind: 'command', pause: ['./bin/pause'], resume: ['./bin/resume'], status: ['./bin/other'] }
@@ -169,8 +170,9 @@ test('a consumer that is taken out of headgate.yaml while it is paused is for a 
   )
   await world.startWorker()
   await world.start()
-  await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
+  await untilHeld(world.database.name)
   await world.configure({ consumers: { other } })
+  await goOn(world.database.name)
   const ending = await world.ending()
   expect(ending).toMatchObject({ outcome: 'needs-operator', exit: 6 })
   expect(ending.reason).toContain('consumer stock is still paused')
@@ -184,10 +186,11 @@ test('a consumer that is taken out of headgate.yaml while it is paused is for a 
 })
 
 test('a service that is taken out of headgate.yaml while it is stopped is for a person', async () => {
-  await run({ migrations: SLOW })
+  await run({ migrations: HELD_UP })
   await world.start()
-  await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
+  await untilHeld(world.database.name)
   await world.configure({ services: {} })
+  await goOn(world.database.name)
   const ending = await world.ending()
   expect(ending).toMatchObject({ outcome: 'needs-operator', exit: 6, consumers: 'still paused' })
   expect(ending.reason).toContain('service api is not as it was')

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { fingerprintDifferences } from '../../src/adapters/postgres/data-fingerprint.js'
+import { goOn, HELD, untilHeld } from '../support/held-migration.js'
 import { World, type WorldOptions } from '../support/world.js'
 
 let world: World
@@ -149,11 +150,12 @@ test('a damaged dump is not restored from: a person is told, consumers stay paus
     await writeFile(path, bytes)
   }
   await world.release('2', {
-    '0002_half.sql': HALF['0002_half.sql'].replace('update orders set', 'select pg_sleep(3); update orders set'),
+    '0002_half.sql': HALF['0002_half.sql'].replace('update orders set', `${HELD}; update orders set`),
   })
   await world.start()
-  await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
+  await untilHeld(world.database.name)
   await damage()
+  await goOn(world.database.name)
   const ending = await world.ending()
   expect(ending, JSON.stringify(ending)).toMatchObject({
     outcome: 'needs-operator',

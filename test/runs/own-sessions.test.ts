@@ -1,8 +1,8 @@
-import type { Client } from 'pg'
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
 import { headgate } from '../support/command-line.js'
 import { targetUrl } from '../../src/adapters/postgres/target.js'
+import { goOn, HELD, untilHeld } from '../support/held-migration.js'
 import { serverTarget, withControl } from '../support/test-database.js'
 import { World, type WorldOptions } from '../support/world.js'
 
@@ -12,25 +12,12 @@ afterEach(async () => {
   expect(left).toEqual([])
 })
 
-/** The database's own lock of this class, taken in any database of the server, lets its migration go on. */
-const GO_ON = 4711
-
 /** Half of it commits, then it waits for `goOn`, then it fails. */
 const HALF = {
   '0002_half.sql': `-- headgate:no-transaction
     update orders set item = 'half';
-    do $$ begin
-      while not exists (select from pg_locks join pg_database on objid = oid
-                         where locktype = 'advisory' and classid = ${GO_ON} and datname = current_database())
-      loop perform pg_sleep(0.02); end loop;
-    end $$;
+    ${HELD};
     create unique index concurrently on orders (item)`,
-}
-
-/** Asked beside the database: a session in it would open the gate. */
-const untilIn = async (control: Client, isWaiting: boolean): Promise<void> => {
-  const waiting = `select from pg_stat_activity where datname = $1 and query like '%pg_sleep(0.02)%' and state = 'active'`
-  while (((await control.query(waiting, [world.database.name])).rowCount === 0) === isWaiting);
 }
 
 async function migrating(options: Partial<WorldOptions> = {}): Promise<void> {
@@ -38,17 +25,8 @@ async function migrating(options: Partial<WorldOptions> = {}): Promise<void> {
   await world.startWorker()
   await world.start()
   await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
-  await withControl((control) => untilIn(control, true))
+  await untilHeld(world.database.name)
 }
-
-const goOn = (): Promise<void> =>
-  withControl(async (control) => {
-    await control.query('select pg_advisory_lock($1, oid::int) from pg_database where datname = $2', [
-      GO_ON,
-      world.database.name,
-    ])
-    await untilIn(control, false)
-  })
 
 const theirs = (): Promise<unknown> =>
   world.rows(`insert into orders (key, item, written_by) values ('theirs', 'cake', 'somebody') returning key`)
@@ -63,7 +41,7 @@ test('whoever looks while the gate is closed does not cost the run its way back'
   expect((await typed('doctor', 'staging')).exit).toBe(0)
   // The migration under way is in the ledger as begun.
   expect((await plan).text).toContain('0002_half as half done')
-  await goOn()
+  await goOn(world.database.name)
   expect(await world.ending()).toMatchObject({ outcome: 'restored', exit: 5 })
   expect(await world.rows(`select item from orders where item = 'half'`)).toEqual([])
 })
@@ -71,7 +49,7 @@ test('whoever looks while the gate is closed does not cost the run its way back'
 test('where somebody came through the gate nothing is restored, and who decides is told that others may have written', async () => {
   await migrating()
   await theirs()
-  await goOn()
+  await goOn(world.database.name)
   const ending = await world.ending()
   expect(ending).toMatchObject({ outcome: 'needs-operator', exit: 6 })
   expect(ending.reason).toContain('of others came through the closed gate')
@@ -86,7 +64,7 @@ test('where somebody came through the gate nothing is restored, and who decides 
 
 test('where the last look before the swap finds somebody, what was brought beside is gone again', async () => {
   await migrating({ configuration: { backup: { kind: 'dump' } } })
-  await goOn()
+  await goOn(world.database.name)
   await withControl(async (control) => {
     const beside = 'select 1 from pg_database where starts_with(datname, $1)'
     while ((await control.query(beside, [`${world.database.name}__r_`])).rowCount === 0);
@@ -103,7 +81,7 @@ test('a database that writes its dates day first is put back as any other', asyn
   await migrating({
     schema: `do $$ begin execute format('alter database %I set datestyle to "SQL, DMY"', current_database()); end $$`,
   })
-  await goOn()
+  await goOn(world.database.name)
   expect(await world.ending()).toMatchObject({ outcome: 'restored', exit: 5 })
 })
 

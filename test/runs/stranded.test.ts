@@ -1,3 +1,5 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
@@ -153,11 +155,12 @@ test('a restore that was cut off is gone on with, and what has been written sinc
   const backup = world.temporal.workflow.getHandle(`headgate/${world.project}/staging/backup`)
   expect(await world.ending(backup)).toMatchObject({ outcome: 'succeeded' })
   const [taken] = await world.journal<{ name: string }>('select name from {s}.backups')
-  await world.script('start', 'touch starting; sleep 3; touch running')
+  await world.script('start', 'touch starting; until [ -e cut-off ]; do sleep 0.02; done; touch running')
   await world.start('restore', { backup: taken?.name })
   await world.until(({ step }) => step === 'restart-services')
   await world.handle.terminate('a person pressed the wrong button')
   await world.script('start', 'touch running')
+  await writeFile(join(world.folder, 'cut-off'), '')
   await setOpen(world.database.name, true)
   await world.rows(`insert into orders (key, item, written_by) values ('since', 'cake', 'somebody') returning 1 as v`)
   expect(await settled()).toMatchObject({ state: 'ended', outcome: 'succeeded' })

@@ -183,22 +183,21 @@ async function startSilentNetwork(port: number): Promise<{ port: number; fallSil
 test.concurrent('a guard whose network falls silent is given up, and with it the tool', async () => {
   const here = await newPlace()
   const network = await startSilentNetwork(JOURNAL.port)
-  const mark = join(tmpdir(), `${here.database.name}-silent`)
+  const pidFile = join(tmpdir(), `${here.database.name}-silent`)
   const attempt = here.start({
     journal: { ...JOURNAL, port: network.port },
-    tool: ['sh', '-c', `trap 'touch ${mark}; exit 0' TERM; while :; do sleep 0.1; done`],
+    tool: ['sh', '-c', `echo $$ > ${pidFile}; exec sleep 300`],
   })
   try {
-    await attempt.until('acting')
-    await pause(500)
+    const pid = await until(async () => (existsSync(pidFile) && readFileSync(pidFile, 'utf8').trim()) || undefined)
     network.fallSilent()
     expect(await attempt.ended()).toMatchObject({ event: 'failed', code: 'FenceLost' })
-    expect(existsSync(mark)).toBe(true)
+    expect(existsSync(`/proc/${pid}`)).toBe(false)
     expect(attempt.errors).toBe('')
   } finally {
     await attempt.kill()
     network.close()
-    await rm(mark, { force: true })
+    await rm(pidFile, { force: true })
   }
 }, 120_000)
 
