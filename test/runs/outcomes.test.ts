@@ -150,7 +150,7 @@ test('a damaged dump is not restored from: a person is told, consumers stay paus
     await writeFile(path, bytes)
   }
   await world.release('2', {
-    '0002_half.sql': HALF['0002_half.sql'].replace('update orders set', `${HELD}; update orders set`),
+    '0002_half.sql': HALF['0002_half.sql'].replace('update orders set', () => `${HELD}; update orders set`),
   })
   await world.start()
   await untilHeld(world.database.name)

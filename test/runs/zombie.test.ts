@@ -94,6 +94,27 @@ test('a worker that wakes up with a step that others have done long ago leaves t
   expect(await world.serving()).toBe('2')
 })
 
+test.each([0, 200, 400])(
+  'a worker frozen %i ms after it began to migrate does not cost the run its way back',
+  async (afterMs) => {
+    const half = `-- headgate:no-transaction
+      update orders set item = 'half';
+      create unique index concurrently on orders (item)`
+    await create({ migrations: { '0002_half.sql': half }, writesLate: true })
+    await world.rows(`insert into orders (key, item, written_by) values ('1', 'tea', 'ana'), ('2', 'tea', 'ana')`)
+    const first = await world.startWorker()
+    await world.start()
+    await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
+    await pause(afterMs)
+    first.kill('SIGSTOP')
+    await world.startWorker()
+    const { outcome, reason } = await world.ending()
+    wake(first)
+    expect(outcome, reason).toBe('restored')
+    expect(await world.rows(`select key from orders where item = 'half'`)).toEqual([])
+  },
+)
+
 test('a second run on the same database under another environment`s name is refused (exit 4) and touches nothing', async () => {
   await create({
     migrations: {

@@ -1,7 +1,7 @@
-import { text } from 'node:stream/consumers'
+import { createInterface } from 'node:readline'
 import type { Client } from 'pg'
 import type { Umzug } from 'umzug'
-import { knownFailure, messageOf } from '../../domain/failures.js'
+import { failure, knownFailure, messageOf } from '../../domain/failures.js'
 import { ownSession } from '../postgres/account.js'
 import { openSession, type SessionOptions, sqlState } from '../postgres/session.js'
 import type { Target } from '../postgres/target.js'
@@ -15,13 +15,16 @@ import { applyInTransaction, undoInTransaction } from './umzug-transaction.js'
 
 /** Migrations run in a process of their own, so that a lost fence ends them: the parent knows this program by its events. */
 async function main(): Promise<void> {
-  const request = UmzugRequest.parse(JSON.parse(await text(process.stdin)))
+  const lines = createInterface({ input: process.stdin })
+  const answers = lines[Symbol.asyncIterator]()
+  const request = UmzugRequest.parse(JSON.parse(String((await answers.next()).value)))
   const target = targetOfEnvironment(process.env)
   const applicationName = process.env.PGAPPNAME ?? ''
   const { lockTimeoutMs, statementTimeoutMs } = request
   const open = async (options: Omit<SessionOptions, 'applicationName'>): Promise<Client> => {
     const opened = await openSession(target, { applicationName, ...options })
     tell({ event: 'session', session: await ownSession(opened) })
+    if ((await answers.next()).done) throw failure('Unexpected', 'whoever began this migration is gone')
     return opened
   }
   const session = await open({ lockTimeoutMs, statementTimeoutMs })
@@ -121,8 +124,11 @@ function causeOf(error: unknown): unknown {
   return error instanceof Error && error.cause instanceof Error ? causeOf(error.cause) : error
 }
 
-await main().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)
-  tellFailure(error)
-  process.exitCode = 1
-})
+await main()
+  .catch((error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? error.stack : String(error)}\n`)
+    tellFailure(error)
+    process.exitCode = 1
+  })
+  // Open, it would keep the process.
+  .finally(() => process.stdin.destroy())

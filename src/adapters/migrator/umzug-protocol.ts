@@ -13,7 +13,10 @@ const File = z.strictObject({
 export type RequestedFile = z.infer<typeof File>
 const PlannedFile = File.pick({ version: true, checksum: true })
 
-/** What the child reads on its standard input. Connection and names come by PG* variables. */
+/**
+ * The first line that the child reads on its standard input; then an empty one for each session that it told of: only then
+ * it may use it. Connection and names come by PG* variables.
+ */
 export const UmzugRequest = z.strictObject({
   direction: z.enum(['up', 'down']),
   files: z.array(File),
@@ -29,7 +32,7 @@ export type UmzugRequest = z.infer<typeof UmzugRequest>
 
 /** What the child says, one JSON line each. */
 export const UmzugEvent = z.discriminatedUnion('event', [
-  /** A session it has opened, before it is used: behind a closed gate each is accounted for. */
+  /** A session it has opened, before it is used: behind a closed gate each is accounted for. The child waits for an answer. */
   z.strictObject({ event: z.literal('session'), session: OwnSession }),
   z.strictObject({ event: z.literal('started'), version: z.string() }),
   z.strictObject({ event: z.literal('finished'), version: z.string() }),

@@ -1,8 +1,9 @@
 import { createRequire } from 'node:module'
+import { PassThrough } from 'node:stream'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { MigratorConfiguration } from '../../domain/configuration.js'
 import { failure } from '../../domain/failures.js'
-import type { Fence } from '../../domain/fence.js'
+import type { Fence, OwnSession } from '../../domain/fence.js'
 import { plain, redact } from '../../domain/text.js'
 import type { Target } from '../postgres/target.js'
 import { type ProgramResult, runFenced } from '../process/run.js'
@@ -69,11 +70,20 @@ async function runChild(
 ): Promise<ToolRun> {
   const secrets = [...context.secrets, ...(target.password ? [target.password] : [])]
   let failed: Extract<UmzugEvent, { event: 'failed' }> | undefined
+  const input = new PassThrough()
+  const say = (line: string): void => void (input.writable && input.write(`${line}\n`))
+  say(JSON.stringify(request))
   const sessions: Promise<void>[] = []
+  // The child of a worker that is frozen waits, with its session open, until the next attempt has found both.
+  const answer = (session: OwnSession): Promise<void> =>
+    fence
+      .recordSession(session)
+      .catch(() => {})
+      .then(() => say(''))
   const listen = (line: string): void => {
     const event = eventOf(line)
     if (event?.event === 'failed') failed = event
-    else if (event?.event === 'session') sessions.push(fence.recordSession(event.session).catch(() => {}))
+    else if (event?.event === 'session') sessions.push(answer(event.session))
     else if (event) fence.progress(inWords(event))
   }
   const result = await runFenced(
@@ -81,13 +91,13 @@ async function runChild(
       name: `umzug ${request.direction}`,
       command: childCommand(request),
       env: toolEnvironment(target, fence.applicationName, request),
-      input: JSON.stringify(request),
+      input,
       logDirectory: context.logDirectory,
       onAnswer: listen,
       secrets,
     },
     fence,
-  )
+  ).finally(() => input.end())
   await Promise.all(sessions)
   if (failed) throw toldFailure(failed, secrets)
   return ended(result)

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import { childEnvironment, secretsOf } from './environment.js'
@@ -14,8 +15,8 @@ export interface RunRequest {
   /** Added to the allow-listed environment; values of names that sound secret are redacted wherever output is kept. */
   env?: Record<string, string>
   cwd?: string
-  /** Written to its standard input, then closed. Under a fence: only once the process is recorded. */
-  input?: string
+  /** Written to its standard input, which is closed at its end. Under a fence: only once the process is recorded. */
+  input?: string | Readable
   timeoutMs?: number
   /** How long the group may take to end after TERM before it is killed; default 5 s. */
   graceMs?: number

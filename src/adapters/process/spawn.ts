@@ -13,8 +13,8 @@ export interface Child {
   stderr: Readable
   /** Resolves with the exit code; 128 and the signal's number when a signal ended it. */
   exited: Promise<number>
-  /** Writes its standard input and closes it. A program that does not read it is no failure. */
-  feed(input: string): void
+  /** Writes its standard input and closes it at the end. A program that does not read it is no failure. */
+  feed(input: string | Readable): void
 }
 
 /** A group of its own; not cleaned up by execa, which would miss the group; nothing of our environment by itself. */
@@ -71,7 +71,10 @@ function spawn(
     stdout: stream(child.stdout, files?.[0]),
     stderr: stream(child.stderr, files?.[1]),
     exited,
-    feed: (input) => stdin?.end(input),
+    feed: (input) => {
+      if (typeof input === 'string') stdin?.end(input)
+      else if (stdin) input.pipe(stdin)
+    },
   }
 }
 
