@@ -3,7 +3,7 @@ import { CancelledFailure, Context } from '@temporalio/activity'
 import type { Client } from 'pg'
 import { type FenceRequest, type Held, withFence } from '../adapters/journal/fence.js'
 import type { Journal } from '../adapters/journal/journal.js'
-import { findPlan, findRun, isOnDatabaseOf, type RunRecord } from '../adapters/journal/runs.js'
+import { findPlan, findRun, isOnDatabaseOf, type RunRecord, resourceOf } from '../adapters/journal/runs.js'
 import { intend, recordGateSession, settle } from '../adapters/journal/steps.js'
 import { account } from '../adapters/postgres/account.js'
 import { openSession } from '../adapters/postgres/session.js'
@@ -13,6 +13,7 @@ import type { Fence } from '../domain/fence.js'
 import { carrierOf, environmentOf } from '../domain/names.js'
 import type { Plan, Stage } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
+import { accountForEarlier } from './earlier-sessions.js'
 import { type Beat, beating, executionOf, safeFailure } from './heartbeat.js'
 import { insist } from './insist.js'
 import { type Dependencies, onSite, type Site } from './site.js'
@@ -97,7 +98,7 @@ export function fenced<T>(
       const request: FenceRequest = {
         journal: site.journal,
         target: site.control,
-        resource: `${run.systemIdentifier}/${run.database}`,
+        resource: resourceOf(run),
         run: runName,
         step: name,
         signal: stop.signal,
@@ -107,6 +108,7 @@ export function fenced<T>(
           if (run.gate === 'closed' && isOnDatabaseOf(run, session)) await recordGateSession(journal, runName, session)
         },
       }
+      await accountForEarlier(site, run)
       return await withFence(request, async (held) => {
         // Again, now that nobody who comes later is overlooked: a worker that was frozen may begin long after its turn.
         await dependencies.requireCurrent(beat.taskToken)

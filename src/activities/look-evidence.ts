@@ -1,6 +1,6 @@
 import { guardsOf } from '../adapters/journal/fence.js'
 import { JOURNAL_REBUILT } from '../adapters/journal/rebuild.js'
-import { findRun, isKnown, openRunOf, type RunRecord } from '../adapters/journal/runs.js'
+import { findRun, isKnown, openRunOf, type RunRecord, resourceOf } from '../adapters/journal/runs.js'
 import { listEvents, priorStates } from '../adapters/journal/steps.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
@@ -33,7 +33,7 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: 
   )
   const proposed = newest?.type === 'recovery' ? newest.body : undefined
   const rebuilt = events.find(({ type }) => type === JOURNAL_REBUILT)
-  const atWork = await guardsOf(site.journal, `${record.systemIdentifier}/${record.database}`)
+  const atWork = await guardsOf(site.journal, resourceOf(record))
   return {
     ...(proposed === undefined ? {} : { proposed: { do: String(proposed.do), why: String(proposed.why) } }),
     ...(rebuilt === undefined ? {} : { rebuilt: String(rebuilt.body.text) }),

@@ -77,11 +77,9 @@ export async function withFence<T>(request: FenceRequest, act: (held: Held) => P
     const held = new HeldFence(request, epoch, scope, guard)
     fence = held
     const control = await open(withDatabase(request.target, 'postgres'), step)
-    // What a process that is ended now has connected is not seen any more after that.
-    await held.accountForOlder(control)
     await endOlderProcesses(request, epoch)
     await takeLock(guard, resource, scope, epoch)
-    await held.endOlder(control)
+    await endOlderSessions(control, scope, epoch, END_WITHIN_MS)
     await held.check()
     return await held.whileHeld(() =>
       act({ fence: held, control, journal: held.journal, requireHeld: () => held.requireHeld() }),

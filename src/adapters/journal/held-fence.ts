@@ -4,7 +4,6 @@ import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
 import { Fence, type OwnSession } from '../../domain/fence.js'
 import { applicationName } from '../../domain/names.js'
-import { olderSessions } from '../postgres/activity.js'
 import { endOlderSessions } from '../postgres/gate.js'
 import { leave } from '../postgres/leave.js'
 import { openSession, quoteIdentifier } from '../postgres/session.js'
@@ -99,17 +98,6 @@ export class HeldFence extends Fence {
     await this.#request.onSession(this.journal, session)
   }
 
-  /** Sessions of attempts that were frozen, or gone, before they could tell of them. Throws what `onSession` throws. */
-  async accountForOlder(control: Client): Promise<void> {
-    for (const session of await olderSessions(control, this.#scope, this.epoch)) await this.recordSession(session)
-  }
-
-  /** Ends whatever older attempts have connected, once it is accounted for. Throws as `endOlderSessions` does. */
-  async endOlder(control: Client): Promise<void> {
-    await this.accountForOlder(control)
-    await endOlderSessions(control, this.#scope, this.epoch, END_WITHIN_MS)
-  }
-
   override progress(text: string): void {
     this.#request.progress(text)
   }
@@ -141,7 +129,7 @@ export class HeldFence extends Fence {
     while (await pause(SWEEP_MS, over)) {
       try {
         session ??= await openSession(withDatabase(this.#request.target, 'postgres'), as)
-        await this.endOlder(session)
+        await endOlderSessions(session, this.#scope, this.epoch, END_WITHIN_MS)
       } catch {
         if (session) await leave(session)
         session = undefined

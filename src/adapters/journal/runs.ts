@@ -61,6 +61,10 @@ interface RunRow {
   ended_at: Date | null
 }
 
+/** What stands for a run's database in locks and fences. */
+export const resourceOf = ({ systemIdentifier, database }: Pick<RunRecord, 'systemIdentifier' | 'database'>): string =>
+  `${systemIdentifier}/${database}`
+
 /** Whether a session is in the run's database, and counted there. */
 export const isOnDatabaseOf = (
   { systemIdentifier, databaseOids }: Pick<RunRecord, 'systemIdentifier' | 'databaseOids'>,
@@ -116,7 +120,7 @@ export interface NewRun {
 export async function openRun(journal: Journal, run: NewRun): Promise<string> {
   const { bound, project, environment } = run.plan
   return journal.write(async (sql) => {
-    await sql('select pg_advisory_xact_lock(hashtextextended($1, 1))', [`${bound.systemIdentifier}/${bound.database}`])
+    await sql('select pg_advisory_xact_lock(hashtextextended($1, 1))', [resourceOf(bound)])
     // An ended one too: an attempt to plan that wakes up late must not open a run that nobody will end.
     const [mine] = await sql<{ name: string }>('select name from runs where workflow_run_id = $1', [run.workflowRunId])
     if (mine) return mine.name

@@ -1,4 +1,6 @@
+import { Socket } from 'node:net'
 import { createInterface } from 'node:readline'
+import { text } from 'node:stream/consumers'
 import type { Client } from 'pg'
 import type { Umzug } from 'umzug'
 import { failure, knownFailure, messageOf } from '../../domain/failures.js'
@@ -8,24 +10,31 @@ import type { Target } from '../postgres/target.js'
 import { LockBudget } from './lock-budget.js'
 import { pendingVersions, versionsToUndo } from './pending.js'
 import { readUmzugLedger, UmzugLedger } from './umzug-ledger.js'
-import { type RequestedFile, UmzugEvent, UmzugRequest } from './umzug-protocol.js'
+import { ANSWERS_FD, type RequestedFile, UmzugEvent, UmzugRequest } from './umzug-protocol.js'
 import type { UmzugSession } from './umzug-session.js'
 import { applyOutside } from './umzug-statements.js'
 import { applyInTransaction, undoInTransaction } from './umzug-transaction.js'
 
+const answers = new Socket({ fd: ANSWERS_FD, readable: true, writable: false })
+const answered = createInterface({ input: answers })[Symbol.asyncIterator]()
+
 /** Migrations run in a process of their own, so that a lost fence ends them: the parent knows this program by its events. */
 async function main(): Promise<void> {
-  const lines = createInterface({ input: process.stdin })
-  const answers = lines[Symbol.asyncIterator]()
-  const request = UmzugRequest.parse(JSON.parse(String((await answers.next()).value)))
+  const request = UmzugRequest.parse(JSON.parse(await text(process.stdin)))
   const target = targetOfEnvironment(process.env)
   const applicationName = process.env.PGAPPNAME ?? ''
   const { lockTimeoutMs, statementTimeoutMs } = request
   const open = async (options: Omit<SessionOptions, 'applicationName'>): Promise<Client> => {
     const opened = await openSession(target, { applicationName, ...options })
-    tell({ event: 'session', session: await ownSession(opened) })
-    if ((await answers.next()).done) throw failure('Unexpected', 'whoever began this migration is gone')
-    return opened
+    try {
+      tell({ event: 'session', session: await ownSession(opened) })
+      if ((await answered.next()).done)
+        throw failure('Unexpected', 'whoever began this migration does not hold the fence')
+      return opened
+    } catch (error) {
+      await opened.end().catch(() => {})
+      throw error
+    }
   }
   const session = await open({ lockTimeoutMs, statementTimeoutMs })
   session.on('notice', (notice) => process.stderr.write(`${notice.message}\n`))
@@ -105,7 +114,8 @@ const targetOfEnvironment = (env: NodeJS.ProcessEnv): Target => ({
   sslrootcert: env.PGSSLROOTCERT,
 })
 
-const tell = (event: UmzugEvent): void => void process.stdout.write(`${JSON.stringify(event)}\n`)
+/** On a line of its own, whatever a migration has printed before. */
+const tell = (event: UmzugEvent): void => void process.stdout.write(`\n${JSON.stringify(event)}\n`)
 
 function tellFailure(error: unknown): void {
   const known = knownFailure(error) ?? { code: 'MigrationFailed', message: messageOf(error), detail: {} }
@@ -130,5 +140,5 @@ await main()
     tellFailure(error)
     process.exitCode = 1
   })
-  // Open, it would keep the process.
-  .finally(() => process.stdin.destroy())
+  // Open, they would keep the process.
+  .finally(() => answers.destroy())

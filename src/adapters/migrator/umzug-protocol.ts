@@ -13,10 +13,10 @@ const File = z.strictObject({
 export type RequestedFile = z.infer<typeof File>
 const PlannedFile = File.pick({ version: true, checksum: true })
 
-/**
- * The first line that the child reads on its standard input; then an empty one for each session that it told of: only then
- * it may use it. Connection and names come by PG* variables.
- */
+/** File descriptor on which the child reads an empty line for each session that it told of: only then it may use it. */
+export const ANSWERS_FD = 3
+
+/** What the child reads on its standard input. Connection and names come by PG* variables. */
 export const UmzugRequest = z.strictObject({
   direction: z.enum(['up', 'down']),
   files: z.array(File),

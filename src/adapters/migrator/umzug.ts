@@ -1,5 +1,5 @@
 import { createRequire } from 'node:module'
-import { PassThrough } from 'node:stream'
+import { Readable } from 'node:stream'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import type { MigratorConfiguration } from '../../domain/configuration.js'
 import { failure } from '../../domain/failures.js'
@@ -70,16 +70,21 @@ async function runChild(
 ): Promise<ToolRun> {
   const secrets = [...context.secrets, ...(target.password ? [target.password] : [])]
   let failed: Extract<UmzugEvent, { event: 'failed' }> | undefined
-  const input = new PassThrough()
-  const say = (line: string): void => void (input.writable && input.write(`${line}\n`))
-  say(JSON.stringify(request))
+  const answers = new Readable({ read: () => {} })
+  // One that comes when the child is gone already is for nobody.
+  answers.on('error', () => {})
   const sessions: Promise<void>[] = []
   // The child of a worker that is frozen waits, with its session open, until the next attempt has found both.
-  const answer = (session: OwnSession): Promise<void> =>
-    fence
-      .recordSession(session)
-      .catch(() => {})
-      .then(() => say(''))
+  const answer = async (session: OwnSession): Promise<void> => {
+    try {
+      // A session that is not journaled makes the gate count as open; only the fence decides whether it may be used.
+      await fence.recordSession(session).catch(() => {})
+      await fence.check()
+      answers.push('\n')
+    } catch {
+      answers.push(null)
+    }
+  }
   const listen = (line: string): void => {
     const event = eventOf(line)
     if (event?.event === 'failed') failed = event
@@ -91,13 +96,14 @@ async function runChild(
       name: `umzug ${request.direction}`,
       command: childCommand(request),
       env: toolEnvironment(target, fence.applicationName, request),
-      input,
+      input: JSON.stringify(request),
+      answers,
       logDirectory: context.logDirectory,
       onAnswer: listen,
       secrets,
     },
     fence,
-  ).finally(() => input.end())
+  ).finally(() => answers.push(null))
   await Promise.all(sessions)
   if (failed) throw toldFailure(failed, secrets)
   return ended(result)

@@ -25,16 +25,6 @@ export async function sessionsNamed(
   return rows
 }
 
-/** Sessions of the cluster named `hg:<scope>:<older epoch>:...`. */
-export async function olderSessions(session: Client, scope: string, epoch: number): Promise<OwnSession[]> {
-  const { rows } = await session.query<OwnSession>(
-    `${OWN_SESSION} where datid is not null and backend_type = 'client backend' and
-      case when application_name ~ $1 then split_part(application_name, ':', 3)::bigint < $2 end`,
-    [`^hg:${scope}:[0-9]{1,18}:`, epoch],
-  )
-  return rows
-}
-
 /** One session of ours that waits for a lock, who holds it, and how many wait behind us. */
 export interface Blocked {
   pid: number

@@ -33,7 +33,7 @@ export async function openSession(target: Target, options: SessionOptions): Prom
     return await connected(target, options, settings)
   } catch (error) {
     if (!UNKNOWN_SETTING.has(sqlState(error))) throw unreachable(target, error)
-    const { client_connection_check_interval: _, ...older } = settings
+    const { client_connection_check_interval: _, idle_session_timeout: __, ...older } = settings
     return await connected(target, options, older).catch((again) => {
       throw unreachable(target, again)
     })
@@ -83,6 +83,7 @@ function sessionSettings(options: SessionOptions): Record<string, string> {
     lock_timeout: `${options.lockTimeoutMs ?? LOCK_TIMEOUT_MS}ms`,
     statement_timeout: `${options.statementTimeoutMs ?? 0}ms`,
     idle_in_transaction_session_timeout: '60s',
+    idle_session_timeout: '0',
     // Said either way: a database or role setting must not decide it.
     default_transaction_read_only: options.readOnly ? 'on' : 'off',
     default_transaction_isolation: 'read committed',

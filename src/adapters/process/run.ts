@@ -15,8 +15,10 @@ export interface RunRequest {
   /** Added to the allow-listed environment; values of names that sound secret are redacted wherever output is kept. */
   env?: Record<string, string>
   cwd?: string
-  /** Written to its standard input, which is closed at its end. Under a fence: only once the process is recorded. */
-  input?: string | Readable
+  /** Written to its standard input, then closed. Under a fence: only once the process is recorded. */
+  input?: string
+  /** What it reads on file descriptor 3, as it comes. What a program starts itself does not have it, unlike its standard input. */
+  answers?: Readable
   timeoutMs?: number
   /** How long the group may take to end after TERM before it is killed; default 5 s. */
   graceMs?: number
@@ -83,7 +85,7 @@ async function prepare(request: RunRequest): Promise<Prepared> {
     request.command,
     request.cwd ?? process.cwd(),
     childEnvironment(request.env),
-    request.keepsChildren,
+    request,
   )
   return { spawn, log: await LogFile.open(request.logDirectory, request.name) }
 }

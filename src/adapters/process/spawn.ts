@@ -13,8 +13,8 @@ export interface Child {
   stderr: Readable
   /** Resolves with the exit code; 128 and the signal's number when a signal ended it. */
   exited: Promise<number>
-  /** Writes its standard input and closes it at the end. A program that does not read it is no failure. */
-  feed(input: string | Readable): void
+  /** Writes its standard input and closes it. A program that does not read it is no failure. */
+  feed(input: string): void
 }
 
 /** A group of its own; not cleaned up by execa, which would miss the group; nothing of our environment by itself. */
@@ -24,7 +24,6 @@ const OPTIONS = {
   extendEnv: false,
   reject: false,
   buffer: false,
-  stdin: 'pipe',
 } as const
 
 /**
@@ -35,25 +34,25 @@ export async function prepareSpawn(
   command: readonly string[],
   cwd: string,
   env: Record<string, string>,
-  keepsChildren = false,
+  { keepsChildren = false, answers }: { keepsChildren?: boolean; answers?: Readable } = {},
 ): Promise<() => Child> {
   const [name = '', ...args] = command
   const program = await findProgram(name, env, cwd)
   const wrapper = await parentDeathWrapper()
   const all = [...wrapper, program, ...args]
-  return () => spawn(all, cwd, env, keepsChildren ? [nameless(), nameless()] : undefined)
+  return () => spawn(all, cwd, env, keepsChildren ? [nameless(), nameless()] : undefined, answers)
 }
 
 function spawn(
   [file = '', ...args]: string[],
   cwd: string,
   env: Record<string, string>,
-  files?: [number, number],
+  files: [number, number] | undefined,
+  answers: Readable | undefined,
 ): Child {
-  const options = { ...OPTIONS, cwd, env }
-  const child = files
-    ? execa(file, args, { ...options, stdout: inherited(files[0]), stderr: inherited(files[1]) })
-    : execa(file, args, options)
+  const [out, error] = files ? [inherited(files[0]), inherited(files[1])] : (['pipe', 'pipe'] as const)
+  const stdio = ['pipe', out, error, ...(answers ? [['pipe', answers] as const] : [])] as const
+  const child = execa(file, args, { ...OPTIONS, cwd, env, stdio })
   child.catch(() => {})
   const { pid, stdin } = child
   if (pid === undefined) {
@@ -71,10 +70,7 @@ function spawn(
     stdout: stream(child.stdout, files?.[0]),
     stderr: stream(child.stderr, files?.[1]),
     exited,
-    feed: (input) => {
-      if (typeof input === 'string') stdin?.end(input)
-      else if (stdin) input.pipe(stdin)
-    },
+    feed: (input) => stdin?.end(input),
   }
 }
 
