@@ -109,7 +109,9 @@ await onGround(async ({ folder, postgres, temporal, client, configure, startWork
   )
 })
 
-const ratio = (times, of) => `${(median(times) / median(of)).toFixed(1)} times`
+function ratio(times, of) {
+  return `${(median(times) / median(of)).toFixed(1)} times`
+}
 
 async function until(what) {
   while (!(await what())) await pause(20)
