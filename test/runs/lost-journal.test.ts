@@ -1,6 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import { headgate } from '../support/command-line.js'
-import { withControl } from '../support/test-database.js'
+import { HELD, untilHeld } from '../support/held-migration.js'
 import { World } from '../support/world.js'
 
 let world: World
@@ -13,7 +13,7 @@ afterEach(async () => {
 const HALF = {
   '0002_half.sql': `-- headgate:no-transaction
     update orders set item = 'half';
-    select pg_sleep(20)`,
+    ${HELD}`,
 }
 
 const typed = (...words: string[]): ReturnType<typeof headgate> =>
@@ -25,10 +25,7 @@ async function lostWhileMigrating(): Promise<string> {
   const worker = await world.startWorker()
   await world.start()
   const { run } = await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
-  await withControl(async (control) => {
-    const asleep = `select 1 from pg_stat_activity where datname = $1 and query like '%pg_sleep(20)%' and state = 'active'`
-    while ((await control.query(asleep, [world.database.name])).rowCount === 0);
-  })
+  await untilHeld(world.database.name)
   worker.kill('SIGKILL')
   await world.handle.terminate('as if it had never been')
   await world.journal('drop schema {s} cascade')

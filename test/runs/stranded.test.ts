@@ -5,6 +5,7 @@ import { afterEach, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
 import { restoreName } from '../../src/domain/names.js'
 import { headgate } from '../support/command-line.js'
+import { HELD, untilHeld } from '../support/held-migration.js'
 import { setOpen, withControl } from '../support/test-database.js'
 import { World, type WorldOptions } from '../support/world.js'
 
@@ -47,27 +48,24 @@ const recovered = async (name: string, choice: string): ReturnType<World['ending
 const typed = (...words: string[]): ReturnType<typeof headgate> =>
   headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
 
-const SLOW = { '0002_slow.sql': 'alter table orders add column note text; select pg_sleep(60)' }
+const HELD_UP = { '0002_held.sql': `alter table orders add column note text; ${HELD}` }
 const HALF = {
   '0002_half.sql': `-- headgate:no-transaction
     alter table orders add column half_applied boolean;
-    select pg_sleep(60)`,
+    ${HELD}`,
 }
 const TWO_STAGES = {
   '0002_note.sql': 'alter table orders add column note text',
   '0003_item.contract.sql': 'alter table orders alter column item drop not null',
 }
-/** Until the migration's first statement has had time to run. Asked beside the database: a session in it would open the gate. */
+/** Until the migration's first statement has run. */
 async function migrating(): Promise<void> {
   await world.until(({ step, lines }) => step === 'migrate' && lines.at(-1)?.state === 'running')
-  await withControl(async (control) => {
-    const asleep = `select 1 from pg_stat_activity where datname = $1 and query like '%pg_sleep(60)%' and state = 'active'`
-    while ((await control.query(asleep, [world.database.name])).rowCount === 0) await pause(30)
-  })
+  await untilHeld(world.database.name)
 }
 
 test('a run that was terminated while it migrated is found, proven unchanged, and let go', async () => {
-  await run({ migrations: SLOW })
+  await run({ migrations: HELD_UP })
   const before = await world.snapshot()
   await world.start()
   await migrating()
@@ -123,7 +121,7 @@ test('a run that waited for approval when it was terminated ends as deferred: it
 })
 
 test('the workflow that was taken over does nothing more, should it come back', async () => {
-  await run({ migrations: SLOW })
+  await run({ migrations: HELD_UP })
   await world.start()
   await migrating()
   // As a person would who takes the run for dead: it is taken over while its workflow runs.

@@ -3,13 +3,13 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { cacheFolder } from '../../src/adapters/process/provision.js'
 import { differences, type Snapshot } from '../checker/snapshot.js'
 import { headgate } from '../support/command-line.js'
+import { HELD, untilHeld } from '../support/held-migration.js'
 import { freePort } from '../support/http-server.js'
-import { withControl } from '../support/test-database.js'
 import { World } from '../support/world.js'
 
 const HALF = `-- headgate:no-transaction
   alter table orders add column half_applied boolean;
-  select pg_sleep(60)`
+  ${HELD}`
 
 let world: World
 let run: string
@@ -24,10 +24,7 @@ beforeEach(async () => {
   before = await world.snapshot()
   await world.start()
   ;({ run } = await world.until(({ step }) => step === 'migrate'))
-  await withControl(async (control) => {
-    const asleep = `select 1 from pg_stat_activity where datname = $1 and query like '%pg_sleep(60)%' and state = 'active'`
-    while ((await control.query(asleep, [world.database.name])).rowCount === 0);
-  })
+  await untilHeld(world.database.name)
   const gone = once(worker, 'exit')
   worker.kill('SIGKILL')
   await gone

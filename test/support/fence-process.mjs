@@ -74,7 +74,7 @@ async function addColumn({ fence, requireHeld }) {
 
 const runTool = async ({ fence }) => {
   say({ event: 'acting' })
-  return runFenced({ name: 'tool', command: tool, env: { PGAPPNAME: fence.applicationName }, graceMs: 500 }, fence)
+  return runFenced({ name: 'tool', command: tool, env: { PGAPPNAME: fence.applicationName }, graceMs: 10_000 }, fence)
 }
 
 try {

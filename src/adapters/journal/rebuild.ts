@@ -5,7 +5,7 @@ import { Plan } from '../../domain/plan.js'
 import { insertBackup } from './backups.js'
 import { insertDecision } from './decisions.js'
 import type { Journal } from './journal.js'
-import { requireNoOther } from './runs.js'
+import { requireNoOther, resourceOf } from './runs.js'
 
 /** What a backup keeps of its run for a journal that has lost it. */
 export const Rebuild = z.object({
@@ -55,7 +55,7 @@ export async function rebuildRun(journal: Journal, lost: LostRun): Promise<void>
   const { run, project, environment, systemIdentifier, database, stage, epoch } = newest
   const { plan, decisions } = rebuild
   await journal.write(async (sql) => {
-    await sql('select pg_advisory_xact_lock(hashtextextended($1, 1))', [`${systemIdentifier}/${database}`])
+    await sql('select pg_advisory_xact_lock(hashtextextended($1, 1))', [resourceOf(newest)])
     if ((await sql('select from runs where name = $1', [run])).length > 0) return
     await requireNoOther(sql, systemIdentifier, database, 'main')
     await sql('insert into plans (digest, body) values ($1, $2) on conflict do nothing', [digest, JSON.stringify(plan)])
@@ -98,7 +98,7 @@ export async function rebuildRun(journal: Journal, lost: LostRun): Promise<void>
     await sql(
       `insert into epochs (resource, epoch, run, step) values ($1, $2, $3, 'backup')
        on conflict (resource) do update set epoch = greatest(epochs.epoch, excluded.epoch)`,
-      [`${systemIdentifier}/${database}`, epoch + LEAP, run],
+      [resourceOf(newest), epoch + LEAP, run],
     )
     for (const decision of decisions) await insertDecision(sql, run, decision)
     // Their bytes are read again before anything is restored from them.

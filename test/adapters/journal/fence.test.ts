@@ -184,20 +184,22 @@ test.concurrent('a guard whose network falls silent is given up, and with it the
   const here = await newPlace()
   const network = await startSilentNetwork(JOURNAL.port)
   const pidFile = join(tmpdir(), `${here.database.name}-silent`)
+  const mark = `${pidFile}-told`
   const attempt = here.start({
     journal: { ...JOURNAL, port: network.port },
-    tool: ['sh', '-c', `echo $$ > ${pidFile}; exec sleep 300`],
+    tool: ['sh', '-c', `trap 'touch ${mark}; exit 0' TERM; echo $$ > ${pidFile}; while :; do sleep 0.1; done`],
   })
   try {
     const pid = await until(async () => (existsSync(pidFile) && readFileSync(pidFile, 'utf8').trim()) || undefined)
     network.fallSilent()
     expect(await attempt.ended()).toMatchObject({ event: 'failed', code: 'FenceLost' })
+    expect(existsSync(mark)).toBe(true)
     expect(existsSync(`/proc/${pid}`)).toBe(false)
     expect(attempt.errors).toBe('')
   } finally {
     await attempt.kill()
     network.close()
-    await rm(pidFile, { force: true })
+    for (const file of [pidFile, mark]) await rm(file, { force: true })
   }
 }, 120_000)
 
