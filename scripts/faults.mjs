@@ -1,16 +1,19 @@
-// Runs that something happens to, judged from outside: npm run test:faults -- [--only sweep|nemesis|checker] [--seed N] [--count N] [--minutes N]
+// Runs that something happens to, judged from outside: npm run test:faults -- [--only sweep|nemesis|checker] [--resume] [--seed N] [--count N] [--minutes N]
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const USAGE = `npm run test:faults -- [options]
   --only checker|sweep|nemesis|<fault>  a part of it (default: all of it)
+  --resume                              of the sweep, only the points that the log has not yet
   --seed <n>                            of the nemesis (default: by the clock)
   --count <n>                           runs of the nemesis (default: 50)
   --minutes <n>                         the nemesis begins no run after this time`
 
 const text = { type: 'string' }
-const { values } = parseArgs({ options: { only: text, seed: text, count: text, minutes: text } })
+const { values } = parseArgs({
+  options: { only: text, resume: { type: 'boolean' }, seed: text, count: text, minutes: text },
+})
 for (const name of ['seed', 'count', 'minutes']) {
   if (values[name] === undefined || /^\d+$/.test(values[name])) continue
   console.error(`--${name} is a number\n\n${USAGE}`)
@@ -20,6 +23,7 @@ for (const name of ['seed', 'count', 'minutes']) {
 const SWEEP = ['killed', 'frozen', 'stopped', 'terminated', 'cancelled', 'reset']
 const files = values.only === undefined ? [] : values.only === 'sweep' ? SWEEP : [values.only]
 const env = { ...process.env, FAULTS_SEED: values.seed ?? String(Date.now() % 1_000_000) }
+if (values.resume) env.FAULTS_RESUME = '1'
 if (values.count !== undefined) env.FAULTS_COUNT = values.count
 if (values.minutes !== undefined) env.FAULTS_MINUTES = values.minutes
 console.log(`faults from seed ${env.FAULTS_SEED}`)
