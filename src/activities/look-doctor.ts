@@ -6,6 +6,7 @@ import {
   readIdentity,
   SETS_BY_ADMIN_OPTION,
 } from '../adapters/postgres/identity.js'
+import { unreadableOf } from '../adapters/postgres/readable.js'
 import { quoteIdentifier } from '../adapters/postgres/session.js'
 import type { Target } from '../adapters/postgres/target.js'
 import { messageOf } from '../domain/failures.js'
@@ -39,6 +40,16 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
     return undefined
   })
   if (control) lines.push(rightsLine(control), ...(await wayBackLines(site, control, signal)))
+  const unread = await lookInto(site, site.reader, 'headgate doctor', unreadableOf).catch((error) => {
+    lines.push({ what: 'backup role', ok: false, found: messageOf(error) })
+    return []
+  })
+  if (unread.length > 0)
+    lines.push({
+      what: 'backup role',
+      ok: false,
+      found: `${site.reader.user} ${unread.map(({ what }) => what).join(' and ')}`,
+    })
   const open = await openRunLine(site).catch(() => undefined)
   if (open) lines.push(open)
   await look('migrator', async () => (await site.migrator.describe(tag ?? '')).join(', '))
@@ -59,7 +70,7 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
   return {
     host: hostname(),
     lines,
-    grants: control ? [...new Set(missingRights(control).map(({ grant }) => grant))] : [],
+    grants: [...new Set([...(control ? missingRights(control) : []), ...unread].map(({ grant }) => grant))],
   }
 }
 

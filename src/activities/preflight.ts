@@ -1,6 +1,7 @@
 import { findPlan, findRun } from '../adapters/journal/runs.js'
 import { longPrepared, longTransactions } from '../adapters/postgres/activity.js'
 import { readIdentity } from '../adapters/postgres/identity.js'
+import { unreadableOf } from '../adapters/postgres/readable.js'
 import { failure, messageOf } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { Plan } from '../domain/plan.js'
@@ -67,8 +68,14 @@ async function backupFindings(site: Site, plan: Plan, signal: AbortSignal): Prom
   const findings = plan.backups.includes('dump') ? await site.store.prepare().then(() => [], found) : []
   for (const kind of plan.backups)
     findings.push(...((await site.backups[kind].describe?.(signal).then(() => [], found)) ?? []))
-  return findings
+  return [...findings, ...(plan.backups.length === 0 ? [] : await unreadableFindings(site))]
 }
+
+/** A backup reads everything, and is taken when the services are stopped already. */
+const unreadableFindings = (site: Site): Promise<string[]> =>
+  lookInto(site, site.reader, 'headgate preflight', async (session) =>
+    (await unreadableOf(session)).map(({ what, grant }) => `the backup's role ${site.reader.user} ${what} (${grant})`),
+  )
 
 async function serviceFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
   const findings: string[] = []

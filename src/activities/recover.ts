@@ -27,7 +27,10 @@ export const RecoverRequest = z.strictObject({
 })
 export type RecoverRequest = z.infer<typeof RecoverRequest>
 
-/** Finds the open run and the stage where it stopped. Throws `RunUnknown` when nothing is open. */
+/**
+ * Finds the open run and the stage where it stopped, and takes it over. Throws `RunUnknown` when nothing is open, `RunOpen`
+ * where a workflow still carries it: that one is steered.
+ */
 export const openRecovery =
   (dependencies: Dependencies) =>
   (asked: RecoverRequest): Promise<PlanSummary> =>
@@ -36,6 +39,8 @@ export const openRecovery =
       requireProject(dependencies, request.project)
       return onSite(dependencies, request.environment, async (site) => {
         const run = await openRun(site, request)
+        // One that said that a person is needed does nothing more.
+        if (run.outcome === undefined && run.carrier !== carrier) await dependencies.requireAbandoned(run)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         const stopped = (await listSteps(site.journal, run.name)).findLast(({ stage }) => stage > 0)?.stage ?? 1
         if (request.choice === 'finish') requireBegun(plan, stopped, await listSteps(site.journal, run.name))

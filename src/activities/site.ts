@@ -2,6 +2,7 @@ import type { BackupEngine } from '../adapters/backup/port.js'
 import type { Check } from '../adapters/check/port.js'
 import type { Consumer } from '../adapters/consumer/port.js'
 import type { Journal } from '../adapters/journal/journal.js'
+import type { RunRecord } from '../adapters/journal/runs.js'
 import type { Migrator } from '../adapters/migrator/port.js'
 import type { Notifier } from '../adapters/notifier/port.js'
 import type { BackupStore } from '../adapters/store/index.js'
@@ -51,6 +52,8 @@ export interface Dependencies {
    * others have done long ago. Throws `FenceLost`.
    */
   requireCurrent: (taskToken: Uint8Array) => Promise<void>
+  /** Asks the server whether a workflow still carries the run. Throws `RunOpen` where one does, be it stuck. */
+  requireAbandoned: (run: RunRecord) => Promise<void>
   /** Asks the server to cancel the execution, so that a run a person cancelled closes as cancelled. */
   cancelWorkflow: (workflowId: string, firstExecutionRunId: string) => Promise<void>
 }

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { insteadOfRecovery } from '../client/carrying.js'
 import { look } from '../client/look.js'
 import type { Place } from '../client/runs.js'
 import { standingOf } from '../client/standing.js'
@@ -89,14 +90,14 @@ async function requireAbandoned(context: Context, place: Place, run: string): Pr
   const standing = await standingOf(await context.engine(), place)
   if (standing?.stuck !== undefined)
     throw failure('RunOpen', `the workflow of ${run} is stuck: ${standing.stuck}`, undefined, {
-      hint: `put right what it says, or terminate the workflow in Temporal; then headgate recover ${run}`,
+      hint: insteadOfRecovery.stuck(run),
     })
   if (standing?.state?.run === run && !standing.ending)
     throw failure(
       'RunOpen',
       `${run} is still under way, at ${standing.state.step}: there is nothing to recover`,
       undefined,
-      { hint: `follow it with headgate watch ${run}; steer it with headgate hold, retry or cancel` },
+      { hint: insteadOfRecovery.carried(run) },
     )
 }
 

@@ -1,18 +1,11 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Client, WorkflowExecutionAlreadyStartedError, WorkflowNotFoundError } from '@temporalio/client'
+import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client'
 import { findRun, openRunsOf, type RunRecord } from '../adapters/journal/runs.js'
-import { FAILED_TASKS, taskFailure } from '../client/task-failure.js'
-import { executionCarrying, recoverWorkflowId } from '../domain/names.js'
+import { type Carrying, carryingOf } from '../client/carrying.js'
+import { recoverWorkflowId } from '../domain/names.js'
 import { RECONCILER } from '../domain/run.js'
 import type { Journal } from '../adapters/journal/journal.js'
 import { listEvents, recordEvent } from '../adapters/journal/steps.js'
-
-/** What became of the workflow that carries a run. */
-type Carrying =
-  | { as: 'carried' }
-  | { as: 'stuck'; why: string }
-  | { as: 'gone'; why: string }
-  | { as: 'unknown'; why: string }
 
 export interface ReconcilerOptions {
   client: Client
@@ -66,7 +59,7 @@ async function reconcileOne(options: ReconcilerOptions, place: Place): Promise<v
 async function lookAt(options: ReconcilerOptions, place: Place, journal: Journal, run: RunRecord): Promise<void> {
   // What ended as needs-operator waits for a person.
   if (run.outcome !== undefined) return
-  const carrying = await carryingOf(options, run)
+  const carrying = await carryingOf(options.client, options.engine, run)
   if (carrying.as === 'carried') return
   // It may have ended, or been taken over, while it was looked at.
   const { state, outcome, carrier } = await findRun(journal, run.name)
@@ -110,30 +103,6 @@ async function recover(options: ReconcilerOptions, place: Place, journal: Journa
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error
   }
-}
-
-async function carryingOf(options: ReconcilerOptions, run: RunRecord): Promise<Carrying> {
-  const { client, engine } = options
-  const { workflowId: id, runId: recovery } = executionCarrying(run.carrier)
-  try {
-    const { status, raw, runId } = await client.workflow.getHandle(id, recovery).describe()
-    const { firstRunId } = raw.workflowExecutionInfo ?? {}
-    const isIt = recovery !== undefined || !firstRunId || firstRunId === run.workflowRunId
-    if (status.name === 'RUNNING' && isIt) {
-      const why =
-        (raw.pendingWorkflowTask?.attempt ?? 0) > FAILED_TASKS ? await taskFailure(client, id, runId) : undefined
-      return why === undefined ? { as: 'carried' } : { as: 'stuck', why: `its workflow cannot go on: ${why}` }
-    }
-    if (isIt)
-      return { as: 'gone', why: `its workflow is ${status.name.toLowerCase()} in Temporal, and the run has not ended` }
-  } catch (error) {
-    if (!(error instanceof WorkflowNotFoundError)) throw error
-  }
-  // A Temporal that does not say which one it is could be any.
-  const isSame = run.engine === engine && !engine.startsWith('/')
-  if (isSame) return { as: 'gone', why: 'Temporal does not know its workflow any more' }
-  const text = `it was started on another Temporal than this worker's: if that one is gone, headgate recover ${run.name}`
-  return { as: 'unknown', why: text }
 }
 
 /** Once for each carrier and finding; better twice than not at all. */

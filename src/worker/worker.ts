@@ -17,6 +17,7 @@ import {
 } from '@temporalio/worker'
 import { tell } from '../activities/conclude.js'
 import { encryption, requireNamespace, requireTls, temporalSettings } from '../client/connection.js'
+import { requireAbandoned } from '../client/carrying.js'
 import { createActivities } from '../activities/index.js'
 import { environmentNames, projectName, readConfigurationFile, type Settings } from '../adapters/configuration/index.js'
 import { failure, messageOf } from '../domain/failures.js'
@@ -82,6 +83,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     site: (environment) => siteOf(settings, journals, environment),
     searchAttributes: () => knowsSearchAttributes(connection, namespace),
     requireCurrent: (taskToken) => requireCurrent(client, taskToken),
+    requireAbandoned: (run) => requireAbandoned(client, engine, run),
     cancelWorkflow: async (workflowId, firstExecutionRunId) => {
       await client.workflow.getHandle(workflowId, undefined, { firstExecutionRunId }).cancel()
     },

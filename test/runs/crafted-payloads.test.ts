@@ -192,6 +192,34 @@ describe('whoever can write to Temporal calls activities from a workflow of his 
     expect(differences(before, await world.snapshot())).toEqual([])
   })
 
+  test('a run that its workflow still carries is not taken over, by whatever name and with whatever choice', async () => {
+    await world.startWorker()
+    await world.start()
+    const { run } = await world.until(({ state }) => state === 'waiting')
+    before = await world.snapshot()
+    const [{ carrier } = {}] = await world.journal<{ carrier: string }>(
+      'select carrier from {s}.runs order by started_at desc',
+    )
+    const choices = [
+      ...['finish', 'restore', 'redeploy', 'accept'].map((choice) => ({ choice, run })),
+      { choice: 'automatic', run },
+      { choice: 'automatic', run, from: carrier },
+    ]
+    for (const [n, recover] of choices.entries()) {
+      const handle = await world.temporal.workflow.start('recover', {
+        workflowId: n % 2 === 0 ? `headgate/${world.project}/staging/recover` : `by-hand-${n}`,
+        taskQueue: queue(),
+        args: [{ project: world.project, environment: 'staging', requester: { by: 'mallory' }, recover }],
+      })
+      expect(await failureOf(handle.result())).toContain(`run ${run}: its workflow still carries it`)
+    }
+    expect(differences(before, await world.snapshot())).toEqual([])
+    expect(await world.journal(`select carrier from {s}.runs where name = '${run}'`)).toEqual([{ carrier }])
+    expect((await world.until(() => true)).state).toBe('waiting')
+    await world.handle.cancel()
+    await world.ending()
+  })
+
   test('an approval that somebody wrote into the input of a workflow is none', async () => {
     const { digest, stage, carried } = await waitingAndGone()
     const said = { stage, decision: 'approve', by: 'ben', verified: true, digest }

@@ -2,7 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, expect, test } from 'vitest'
 import { headgate } from '../support/command-line.js'
-import { withControl } from '../support/test-database.js'
+import { serverTarget, withControl } from '../support/test-database.js'
+import { withSession } from '../../src/adapters/postgres/session.js'
 import { targetUrl } from '../../src/adapters/postgres/target.js'
 import { World } from '../support/world.js'
 
@@ -149,3 +150,24 @@ test.each([
     expect((await typed('plan', 'staging', '--tag', '2')).text).toContain('no automatic restore here, because role')
   },
 )
+
+test('what the role of the backup may not read is named by doctor, and stops the run before anybody is', async () => {
+  await found(EXPAND, 'dump')
+  const { name } = world.database
+  await withControl((control) => control.query(`revoke pg_read_all_data from ${name}_backup`))
+  await withSession(serverTarget(name), { applicationName: 'test prepare' }, async (session) => {
+    await session.query(`select lo_from_bytea(4711, 'a picture')`)
+    await session.query(`alter large object 4711 owner to ${name}_migrate`)
+  })
+  const grants = [`grant pg_read_all_data to ${name}_backup;`, `grant ${name}_migrate to ${name}_backup;`]
+  const doctor = await typed('doctor', 'staging', '--tag', '2')
+  for (const grant of grants) expect(doctor.text).toContain(grant)
+  const refused = await typed('deploy', 'staging', '--tag', '2')
+  expect(refused, refused.text).toMatchObject({ exit: 4 })
+  for (const grant of grants) expect(refused.text).toContain(grant)
+  expect(refused.text).not.toContain('pause-consumers')
+  await withControl(async (control) => {
+    for (const grant of grants) await control.query(grant)
+  })
+  expect(await typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })
+})
