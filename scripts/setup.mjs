@@ -26,7 +26,9 @@ async function setUp(purpose) {
     const { version, directory } = await provision.findPostgres(cache, onProgress)
     return `${version} in ${directory}`
   })
-  if (purpose === 'test') await provide('alembic', (onProgress) => provision.findAlembic(cache, onProgress))
+  if (purpose !== 'test') return
+  await provide('alembic', (onProgress) => provision.findAlembic(cache, onProgress))
+  await provide('sqlx', (onProgress) => provision.findSqlx(cache, onProgress))
 }
 
 /** What npm wrote last is at least as new as the lock file. */

@@ -41,6 +41,12 @@ export const MigratorConfiguration = z.discriminatedUnion('kind', [
     table: Table.prefault('alembic_version').describe('The ledger: table or schema.table'),
   }),
   z.strictObject({
+    kind: z.literal('sqlx').describe('sqlx, called as a program'),
+    dir: Text.prefault('migrations').describe("Folder of sqlx's .sql files; may hold {tag}"),
+    command: Command.prefault(['sqlx']).describe('How to call it'),
+    table: Table.prefault('_sqlx_migrations').describe('The ledger: table or schema.table'),
+  }),
+  z.strictObject({
     kind: z.literal('command').describe('Any other tool, through argument arrays'),
     status: Command.describe(
       'Prints JSON: {"migrations":[{"version","name","state":"applied"|"pending","phase"?,"transactional"?,"checksum"?,"sql"?}]}',

@@ -9,7 +9,9 @@ import type { Target } from '../postgres/target.js'
 import { runFenced } from '../process/run.js'
 import { type AlembicGraph, type AlembicProject, appliedOf } from './alembic-graph.js'
 import { readProject } from './alembic-memory.js'
+import { dropHalfBuilt } from './concurrent-index.js'
 import type { MigratorContext } from './context.js'
+import { groupsOf } from './groups.js'
 import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { plainUrl, toolEnvironment } from './tool-environment.js'
@@ -55,6 +57,12 @@ export function alembicMigrator(configuration: Alembic, context: MigratorContext
       return readLedger(session, quoted, graph)
     })
 
+  const dropHalfBuiltOf = (sql: readonly string[], target: Target, fence: Fence): Promise<void> =>
+    withSession(target, { applicationName: fence.applicationName }, async (session) => {
+      await account(fence, session)
+      await dropHalfBuilt(session, sql, fence)
+    })
+
   return {
     stopsAtTarget: true,
     ledgerTable: table.includes('.') ? table : `public.${table}`,
@@ -64,20 +72,22 @@ export function alembicMigrator(configuration: Alembic, context: MigratorContext
     },
     ledger: async (session, tag = lastTag) => readLedger(session, quoted, await graphOf(tag)),
     up: async (request, target, fence) => {
-      const graph = await graphOf(request.tag)
+      const { graph, sql } = await readingOf(request.tag)
+      const found = graph.migrations.map((migration) => withSql(migration, sql.get(migration.version)))
       const question = {
-        files: graph.migrations,
+        files: found,
         ledger: await read(graph, target, fence),
         target: request.target,
         planned: request.planned,
       }
       let last: ToolRun = { log: '', tail: 'nothing to do' }
-      for (const group of groups(graph, pendingVersions({ ...question, isLinear: false, stopsAtTarget: true }))) {
+      for (const group of groupsOf(found, pendingVersions({ ...question, isLinear: false, stopsAtTarget: true }))) {
         // Again for each: the group before it may have taken hours.
         requireAsPlanned(
           (await graphOf(request.tag)).migrations,
           request.planned.filter(({ version }) => group.versions.includes(version)),
         )
+        if (!group.transactional) await dropHalfBuiltOf(group.sql, target, fence)
         last = await act(
           ['upgrade', group.versions.at(-1) ?? ''],
           { ...request, ...(group.transactional ? {} : { lockTimeoutMs: 0 }) },
@@ -121,14 +131,3 @@ async function readLedger(session: Client, quoted: string, graph: AlembicGraph):
 }
 
 const named = (name: string | undefined): { name?: string } => (name === undefined ? {} : { name })
-
-/** What leaves its transaction runs apart: it builds indexes concurrently, which a lock timeout would only leave invalid. */
-function groups({ migrations }: AlembicGraph, pending: string[]): { versions: string[]; transactional: boolean }[] {
-  const found: { versions: string[]; transactional: boolean }[] = []
-  for (const { version, transactional } of migrations.filter((migration) => pending.includes(migration.version))) {
-    const current = found.at(-1)
-    if (current?.transactional === transactional) current.versions.push(version)
-    else found.push({ versions: [version], transactional })
-  }
-  return found
-}

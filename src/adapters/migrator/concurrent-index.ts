@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
-import type { Statement } from './sql-statements.js'
+import type { Fence } from '../../domain/fence.js'
+import { type Statement, splitStatements } from './sql-statements.js'
 import { concurrentIndexOf } from './statement-kind.js'
 
 /** What there is of the index that a `create index concurrently` builds; `none` for every other statement. */
@@ -8,6 +9,19 @@ export type IndexState = 'none' | 'invalid' | 'valid'
 export async function stateOfIndex(session: Client, statement: Statement): Promise<IndexState> {
   const { rows } = await findIndex(session, statement)
   return rows[0] === undefined ? 'none' : rows[0].valid ? 'valid' : 'invalid'
+}
+
+/**
+ * Drops the indexes that this SQL builds concurrently and that are there half-built: such a one stands in its own way, or is
+ * taken for built where the statement says `if not exists`.
+ */
+export async function dropHalfBuilt(session: Client, sql: readonly string[], fence: Fence): Promise<void> {
+  for (const statement of sql.flatMap(splitStatements)) {
+    if ((await stateOfIndex(session, statement)) !== 'invalid') continue
+    fence.progress(`drops the index ${concurrentIndexOf(statement)?.index}, whose building broke off`)
+    await fence.check()
+    await dropIndex(session, statement)
+  }
 }
 
 /** Drops that index, waiting quietly. */

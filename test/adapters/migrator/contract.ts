@@ -82,15 +82,15 @@ export const failureOf = async (promise: Promise<unknown>): Promise<unknown> =>
     (error: unknown) => error,
   )
 
-const A: FixtureMigration = { version: '0001_a', up: ['create table a (id int)'], down: 'drop table a' }
-const B: FixtureMigration = { version: '0002_b', up: ['create table b (id int)'], down: 'drop table b' }
+const A: FixtureMigration = { version: '101', up: ['create table a (id int)'], down: 'drop table a' }
+const B: FixtureMigration = { version: '102', up: ['create table b (id int)'], down: 'drop table b' }
 const C: FixtureMigration = {
-  version: '0003_c',
+  version: '103',
   up: ['alter table a add column c int'],
   down: 'alter table a drop column c',
   phase: 'contract',
 }
-const SLEEPS: FixtureMigration = { version: '0001_sleeps', up: ['create table half (id int)', 'select pg_sleep(60)'] }
+const SLEEPS: FixtureMigration = { version: '101', up: ['create table half (id int)', 'select pg_sleep(60)'] }
 
 /** What every migrator promises, on a real server. */
 export function migratorContract(fixture: Fixture): void {
@@ -103,9 +103,9 @@ export function migratorContract(fixture: Fixture): void {
       const { migrator, ledger, relations } = await project(fixture, [A, B, C])
       const found = await migrator.migrations('v1')
       expect(found.map(({ version, phase }) => [version, phase])).toEqual([
-        ['0001_a', 'expand'],
-        ['0002_b', 'expand'],
-        ['0003_c', 'contract'],
+        ['101', 'expand'],
+        ['102', 'expand'],
+        ['103', 'contract'],
       ])
       expect(new Set(found.map(({ checksum }) => checksum)).size).toBe(3)
       expect(found.map(({ hasDown }) => hasDown)).toEqual([true, true, true])
@@ -142,27 +142,27 @@ export function migratorContract(fixture: Fixture): void {
   describe(`${fixture.kind}: up`, () => {
     it('goes to the target and no further, then on; what is applied is not applied twice', async () => {
       const { up, applied, relations } = await project(fixture, [A, B, C])
-      await up(['0001_a'])
-      expect(await applied()).toEqual(['0001_a'])
+      await up(['101'])
+      expect(await applied()).toEqual(['101'])
       expect(await relations()).not.toContain('b')
-      await up(['0001_a'])
-      await up(['0001_a', '0002_b', '0003_c'])
-      expect(await applied()).toEqual(['0001_a', '0002_b', '0003_c'])
-      await up(['0001_a', '0002_b', '0003_c'])
+      await up(['101'])
+      await up(['101', '102', '103'])
+      expect(await applied()).toEqual(['101', '102', '103'])
+      await up(['101', '102', '103'])
     })
 
     it('refuses what is pending and not planned, before any effect', async () => {
       const { up, applied } = await project(fixture, [A, B, C])
-      expect(knownFailure(await failureOf(up(['0001_a', '0003_c'])))).toMatchObject({
+      expect(knownFailure(await failureOf(up(['101', '103'])))).toMatchObject({
         code: 'PlanStale',
-        message: expect.stringContaining('0002_b'),
+        message: expect.stringContaining('102'),
       })
       expect(await applied()).toEqual([])
     })
 
     it('refuses what was edited or taken away since it was planned, before any effect', async () => {
       const { up, plan, rewrite, applied, relations } = await project(fixture, [A, B, C])
-      const versions = ['0001_a', '0002_b', '0003_c']
+      const versions = ['101', '102', '103']
       const planned = await plan(versions)
       for (const now of [
         [A, { ...B, up: ['create table b (id bigint)'] }, C],
@@ -171,7 +171,7 @@ export function migratorContract(fixture: Fixture): void {
         rewrite(now)
         expect(knownFailure(await failureOf(up(versions, new OpenFence(), { planned })))).toMatchObject({
           code: 'PlanStale',
-          message: expect.stringContaining(now.length === 3 ? '0002_b was edited' : '0003_c is missing'),
+          message: expect.stringContaining(now.length === 3 ? '102 was edited' : '103 is missing'),
         })
         expect(await applied()).toEqual([])
         expect(await relations()).toEqual([])
@@ -184,11 +184,11 @@ export function migratorContract(fixture: Fixture): void {
     if (fixture.knowsFiles)
       it('refuses a ledger that has what the files do not', async () => {
         const { up, rewrite } = await project(fixture, [A, B])
-        await up(['0001_a', '0002_b'])
+        await up(['101', '102'])
         rewrite([A])
-        expect(knownFailure(await failureOf(up(['0001_a'])))).toMatchObject({
+        expect(knownFailure(await failureOf(up(['101'])))).toMatchObject({
           code: 'StateUnexpected',
-          message: expect.stringContaining('0002_b'),
+          message: expect.stringContaining('102'),
         })
       })
 
@@ -201,13 +201,13 @@ export function migratorContract(fixture: Fixture): void {
         'idle_in_transaction_session_timeout',
       ]
       const seen = {
-        version: '0001_seen',
+        version: '101',
         up: [
           `create table seen as select name, setting from pg_settings where name in (${settings.map((name) => `'${name}'`).join()})`,
         ],
       }
       const { up, look } = await project(fixture, [seen])
-      await up(['0001_seen'], new OpenFence({ applicationName: 'hg:0a1b2c3d:7:migrate' }))
+      await up(['101'], new OpenFence({ applicationName: 'hg:0a1b2c3d:7:migrate' }))
       const rows = await look<{ name: string; setting: string }>('select * from seen')
       expect(Object.fromEntries(rows.map(({ name, setting }) => [name, setting]))).toEqual({
         application_name: 'hg:0a1b2c3d:7:migrate',
@@ -219,55 +219,85 @@ export function migratorContract(fixture: Fixture): void {
     })
 
     it('that fails in a transaction leaves nothing and says why, without a secret', async () => {
-      const broken = { version: '0002_broken', up: ['create table left_over (id int)', `select '${PASSWORD}'::int`] }
+      const broken = { version: '102', up: ['create table left_over (id int)', `select '${PASSWORD}'::int`] }
       const { up, applied, relations } = await project(fixture, [A, broken])
-      const error = await failureOf(up(['0001_a', '0002_broken']))
+      const error = await failureOf(up(['101', '102']))
       expect(knownFailure(error)).toMatchObject({
         code: 'MigrationFailed',
         message: expect.stringContaining('invalid input syntax for type integer'),
       })
       expect(JSON.stringify([knownFailure(error), String(error)])).not.toContain(PASSWORD)
       expect(await relations()).not.toContain('left_over')
-      expect(await applied()).not.toContain('0002_broken')
+      expect(await applied()).not.toContain('102')
     })
 
     it('that fails first of all leaves not even a ledger', async () => {
-      const { up, relations } = await project(fixture, [{ version: '0001_broken', up: ['select no_such_column'] }])
-      expect(failedWith(await failureOf(up(['0001_broken'])), 'MigrationFailed')).toBe(true)
+      const { up, relations } = await project(fixture, [{ version: '101', up: ['select no_such_column'] }])
+      expect(failedWith(await failureOf(up(['101'])), 'MigrationFailed')).toBe(true)
       expect(await relations()).toEqual([])
     })
 
     it('that does not get its lock is blocked, and changed nothing', async () => {
       const { up, target, applied } = await project(fixture, [A, C])
-      await up(['0001_a'])
+      await up(['101'])
       const other = await openSession(target, { applicationName: 'long report' })
       await other.query('begin; select * from a')
-      const error = await failureOf(up(['0001_a', '0003_c']))
+      const error = await failureOf(up(['101', '103']))
       await other.end()
       expect(knownFailure(error)?.code).toBe('MigrationBlocked')
-      expect(await applied()).toEqual(['0001_a'])
-      await up(['0001_a', '0003_c'])
+      expect(await applied()).toEqual(['101'])
+      await up(['101', '103'])
     })
 
     it('whose child is killed leaves no session, and can run again', async () => {
       const { up, applied, relations, rewrite } = await project(fixture, [SLEEPS])
       const fence = new OpenFence({ applicationName: `hg:00000000:${folders.length}:killed` })
-      const failed = failureOf(up(['0001_sleeps'], fence))
+      const failed = failureOf(up(['101'], fence))
       await Promise.race([sessions(fence.applicationName, (count) => count > 0), failed])
       for (const { pid } of fence.processes) process.kill(-pid, 'SIGKILL')
       expect(failedWith(await failed, 'MigrationFailed')).toBe(true)
       await sessions(fence.applicationName, (count) => count === 0)
       expect(await relations()).not.toContain('half')
       rewrite([{ ...SLEEPS, up: ['create table half (id int)'] }])
-      await up(['0001_sleeps'])
-      expect(await applied()).toEqual(['0001_sleeps'])
+      await up(['101'])
+      expect(await applied()).toEqual(['101'])
     })
+
+    if (fixture.knowsFiles)
+      it.each(['create index concurrently a_n on a (n)', 'create index concurrently if not exists a_n on a (n)'])(
+        'whose child is killed while it builds an index builds it anew: %s',
+        async (sql) => {
+          const filled = { version: '101', up: ['create table a as select n from generate_series(1, 100) n'] }
+          const indexed = { version: '102', up: [sql], transactional: false }
+          const { up, target, look, applied } = await project(fixture, [filled, indexed])
+          await up(['101'])
+          const other = await openSession(target, { applicationName: 'long report' })
+          // The build waits for it, with the index there and invalid.
+          await other.query('begin; insert into a values (1)')
+          const fence = new OpenFence({ applicationName: `hg:00000000:${folders.length}:index` })
+          const failed = failureOf(up(['101', '102'], fence))
+          const waits = `select from pg_stat_activity where application_name = '${fence.applicationName}' and wait_event_type = 'Lock'`
+          const halfBuilt = 'select from pg_index where not indisvalid'
+          while ((await look(waits)).length === 0 || (await look(halfBuilt)).length === 0);
+          for (const { pid } of fence.processes) process.kill(-pid, 'SIGKILL')
+          expect(knownFailure(await failed)?.code).toBe('MigrationFailed')
+          // The server notices within a second; whom it waits for goes only then.
+          while ((await look(waits)).length > 0);
+          await other.end()
+          expect(await look(halfBuilt)).toHaveLength(1)
+          await up(['101', '102'])
+          expect(await applied()).toEqual(['101', '102'])
+          expect(await look(`select indisvalid as valid from pg_index where indexrelid = 'a_n'::regclass`)).toEqual([
+            { valid: true },
+          ])
+        },
+      )
 
     it('whose fence is lost ends at once, with all its processes', async () => {
       const { up, relations } = await project(fixture, [SLEEPS])
       const held = new AbortController()
       const fence = new OpenFence({ applicationName: `hg:00000000:${folders.length}:lost`, signal: held.signal })
-      const failed = failureOf(up(['0001_sleeps'], fence))
+      const failed = failureOf(up(['101'], fence))
       await Promise.race([sessions(fence.applicationName, (count) => count > 0), failed])
       held.abort(failure('FenceLost', 'a later attempt has taken over'))
       expect(failedWith(await failed, 'FenceLost')).toBe(true)
@@ -279,9 +309,9 @@ export function migratorContract(fixture: Fixture): void {
     it('on a server that is gone fails, and shows no password', async () => {
       const { migrator, target, plan } = await project(fixture, [A])
       const gone = { ...target, port: 1 }
-      const planned = await plan(['0001_a'])
+      const planned = await plan(['101'])
       const error = await failureOf(
-        migrator.up({ tag: 'v1', target: '0001_a', planned, ...LIMITS }, gone, new OpenFence()),
+        migrator.up({ tag: 'v1', target: '101', planned, ...LIMITS }, gone, new OpenFence()),
       )
       expect(error).toBeInstanceOf(Error)
       expect(JSON.stringify([knownFailure(error), String(error)])).not.toContain(PASSWORD)
@@ -291,12 +321,12 @@ export function migratorContract(fixture: Fixture): void {
   describe(`${fixture.kind}: down`, () => {
     it('undoes the newest first, down to the target, which stays', async () => {
       const { migrator, target, up, applied, relations } = await project(fixture, [A, B, C])
-      await up(['0001_a', '0002_b', '0003_c'])
-      await migrator.down?.({ tag: 'v1', target: '0001_a', ...LIMITS }, target, new OpenFence())
-      expect(await applied()).toEqual(['0001_a'])
+      await up(['101', '102', '103'])
+      await migrator.down?.({ tag: 'v1', target: '101', ...LIMITS }, target, new OpenFence())
+      expect(await applied()).toEqual(['101'])
       expect(await relations()).not.toContain('b')
-      await migrator.down?.({ tag: 'v1', target: '0001_a', ...LIMITS }, target, new OpenFence())
-      await up(['0001_a', '0002_b', '0003_c'])
+      await migrator.down?.({ tag: 'v1', target: '101', ...LIMITS }, target, new OpenFence())
+      await up(['101', '102', '103'])
       await migrator.down?.({ tag: 'v1', target: '', ...LIMITS }, target, new OpenFence())
       expect(await applied()).toEqual([])
     })

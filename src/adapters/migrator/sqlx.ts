@@ -1,0 +1,138 @@
+import type { Client } from 'pg'
+import type { MigratorConfiguration } from '../../domain/configuration.js'
+import { failure } from '../../domain/failures.js'
+import type { Fence } from '../../domain/fence.js'
+import type { Ledger, Migration } from '../../domain/migration.js'
+import { account } from '../postgres/account.js'
+import { quoteIdentifier, withSession } from '../postgres/session.js'
+import type { Target } from '../postgres/target.js'
+import { runFenced, runProgram } from '../process/run.js'
+import { dropHalfBuilt } from './concurrent-index.js'
+import type { MigratorContext } from './context.js'
+import { groupsOf } from './groups.js'
+import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
+import type { Migrator, ToolRun, UpRequest } from './port.js'
+import { readSqlxFolder } from './sqlx-folder.js'
+import { plainUrl, toolEnvironment } from './tool-environment.js'
+import { toolRun } from './tool-failure.js'
+
+type Sqlx = Extract<MigratorConfiguration, { kind: 'sqlx' }>
+type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
+
+const DESCRIBED_WITHIN_MS = 30_000
+const NOTHING: ToolRun = { log: '', tail: 'nothing to do' }
+
+/**
+ * sqlx, called as its command line program. Its files and its ledger are read by us, as it reads them.
+ * Files, checksums, ledger: github.com/launchbadge/sqlx, sqlx-core/src/migrate, sqlx-postgres/src/migrate.rs (0.8).
+ */
+export function sqlxMigrator({ dir, command, table }: Sqlx, context: MigratorContext): Migrator {
+  const quoted = table.split('.').map(quoteIdentifier).join('.')
+  const files = (tag: string): Promise<Migration[]> => readSqlxFolder(dir.replaceAll('{tag}', tag))
+  const act = async (
+    words: string[],
+    request: Timeouts & { tag: string; target: string },
+    target: Target,
+    fence: Fence,
+  ): Promise<ToolRun> => {
+    const cwd = dir.replaceAll('{tag}', request.tag)
+    const env = { ...toolEnvironment(target, fence.applicationName, request), DATABASE_URL: plainUrl(target) }
+    const secrets = [...context.secrets, ...(target.password ? [target.password] : [])]
+    const name = `sqlx migrate ${words.join(' ')}`
+    const arguments_ = [...words, '--target-version', request.target, '--source', cwd]
+    const run = { name, command: [...command, 'migrate', ...arguments_], cwd, env, secrets }
+    const { logDirectory } = context
+    return toolRun(name, await runFenced({ ...run, logDirectory, onLine: (line) => fence.progress(line) }, fence))
+  }
+  const within = <T>(
+    target: Target,
+    fence: Fence,
+    readOnly: boolean,
+    work: (session: Client) => Promise<T>,
+  ): Promise<T> =>
+    withSession(target, { applicationName: fence.applicationName, readOnly }, async (session) => {
+      await account(fence, session)
+      return work(session)
+    })
+  const read = (target: Target, fence: Fence): Promise<Ledger> =>
+    within(target, fence, true, (session) => readLedger(session, quoted))
+
+  return {
+    stopsAtTarget: true,
+    ledgerTable: table.includes('.') ? table : `public.${table}`,
+    migrations: files,
+    ledger: (session) => readLedger(session, quoted),
+    up: async (request, target, fence) => {
+      const found = await files(request.tag)
+      const ledger = await read(target, fence)
+      // It goes back to no version: what was passed over is applied on the way to the newest that is there.
+      const reached = later(request.target, ledger.applied.at(-1)?.version ?? '0')
+      const question = { files: found, ledger, target: reached, planned: request.planned }
+      let last = NOTHING
+      for (const group of groupsOf(found, pendingVersions({ ...question, isLinear: false, stopsAtTarget: true }))) {
+        // Again for each: the group before it may have taken hours.
+        const planned = request.planned.filter(({ version }) => group.versions.includes(version))
+        requireAsPlanned(await files(request.tag), planned)
+        if (!group.transactional)
+          await within(target, fence, false, (session) => dropHalfBuilt(session, group.sql, fence))
+        const limits = group.transactional ? {} : { lockTimeoutMs: 0 }
+        const to = later(group.versions.at(-1) ?? '0', ledger.applied.at(-1)?.version ?? '0')
+        last = await act(['run'], { ...request, ...limits, target: to }, target, fence).catch(async (error) => {
+          if (!ledger.exists) await within(target, fence, false, (session) => dropIfEmpty(session, quoted, fence))
+          throw error
+        })
+      }
+      return last
+    },
+    down: async (request, target, fence) => {
+      const ledger = await read(target, fence)
+      const undone = versionsToUndo(await files(request.tag), ledger, request.target)
+      return undone.length === 0
+        ? NOTHING
+        : act(['revert'], { ...request, target: request.target || '0' }, target, fence)
+    },
+    describe: async () => [await versionOf(command)],
+  }
+}
+
+const later = (a: string, b: string): string => (BigInt(a) > BigInt(b) ? a : b)
+
+/** Throws `ToolMissing` where there is no sqlx, or one that goes to head whatever it is told. */
+async function versionOf(command: readonly string[]): Promise<string> {
+  const ask = async (...words: string[]): Promise<string> => {
+    const request = { name: 'sqlx', command: [...command, ...words], timeoutMs: DESCRIBED_WITHIN_MS }
+    return (await runProgram(request, new AbortController().signal)).stdout.trim()
+  }
+  const version = await ask('--version')
+  const help = await ask('migrate', 'run', '--help')
+  if (help.includes('--target-version')) return version
+  throw failure(
+    'ToolMissing',
+    `${version || command.join(' ')} knows no --target-version: install sqlx-cli 0.8 or newer`,
+  )
+}
+
+/** Creates nothing. In the order of their versions. */
+async function readLedger(session: Client, quoted: string): Promise<Ledger> {
+  const found = await session.query<{ found: boolean }>('select to_regclass($1) is not null as found', [quoted])
+  if (!found.rows[0]?.found) return { exists: false, applied: [] }
+  const { rows } = await session.query<{ version: string; name: string; checksum: string; success: boolean }>(
+    `select version::text, description as name, encode(checksum, 'hex') as checksum, success from ${quoted} order by ${quoted}.version`,
+  )
+  const dirty = rows.find(({ success }) => !success)?.version
+  const applied = rows.filter(({ success }) => success)
+  return {
+    exists: true,
+    applied: applied.map(({ version, name, checksum }) => ({ version, name, checksum })),
+    ...(dirty === undefined ? {} : { dirty }),
+  }
+}
+
+/** sqlx makes its table before it begins: a release that failed first of all leaves nothing. */
+async function dropIfEmpty(session: Client, quoted: string, fence: Fence): Promise<void> {
+  if (!(await readLedger(session, quoted)).exists) return
+  const { rowCount } = await session.query(`select from ${quoted} limit 1`)
+  if (rowCount !== 0) return
+  await fence.check()
+  await session.query(`drop table ${quoted}`)
+}

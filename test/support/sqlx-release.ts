@@ -1,0 +1,34 @@
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
+
+/** As the set-up provides it. */
+export const SQLX = join(
+  process.env.HEADGATE_CACHE ?? join(homedir(), '.cache', 'headgate'),
+  'sqlx-0.8.6',
+  'bin',
+  'sqlx',
+)
+
+export interface SqlxMigration {
+  version: string
+  up: string[]
+  down?: string
+  transactional?: boolean
+  phase?: 'contract'
+}
+
+/** Writes a folder as `sqlx migrate add` would name its files, with exactly these migrations. */
+export function writeSqlx(folder: string, migrations: readonly SqlxMigration[]): void {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
+  for (const { version, up, down, transactional, phase } of migrations) {
+    const head = [
+      ...(transactional === false ? ['-- no-transaction'] : []),
+      ...(phase ? [`-- headgate:phase=${phase}`] : []),
+    ]
+    const name = `${version}_change_${version}`
+    writeFileSync(join(folder, `${name}${down ? '.up' : ''}.sql`), [...head, ...up.map((sql) => `${sql};`)].join('\n'))
+    if (down) writeFileSync(join(folder, `${name}.down.sql`), down)
+  }
+}
