@@ -10,7 +10,7 @@ import { openSession } from '../adapters/postgres/session.js'
 import { describeTarget } from '../adapters/postgres/target.js'
 import { failure, knownFailure, messageOf } from '../domain/failures.js'
 import type { Fence } from '../domain/fence.js'
-import { carrierOf, environmentOf } from '../domain/names.js'
+import { BY_HAND, carrierOf, environmentOf } from '../domain/names.js'
 import type { Plan, Stage } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
 import { accountForEarlier } from './earlier-sessions.js'
@@ -129,7 +129,8 @@ export function fenced<T>(
 async function findOpenRun(journal: Journal, name: string, carrier: string): Promise<RunRecord> {
   const run = await findRun(journal, name)
   if (run.state === 'ended') throw failure('RunTaken', `run ${name} has ended: ${run.outcome}`)
-  if (run.carrier !== carrier) throw failure('RunTaken', `run ${name} was taken over by ${run.carrier}`)
+  if (run.carrier !== carrier)
+    throw failure('RunTaken', `run ${name} was taken over ${run.carrier === BY_HAND ? BY_HAND : `by ${run.carrier}`}`)
   return run
 }
 

@@ -2,6 +2,7 @@ import { Context } from '@temporalio/activity'
 import { endRun, findRun } from '../adapters/journal/runs.js'
 import { noticeNumber, recordEvent } from '../adapters/journal/steps.js'
 import { notifyAll } from '../adapters/notifier/index.js'
+import { isOpen } from '../domain/ending.js'
 import { hiccup } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { Notice } from '../adapters/notifier/port.js'
@@ -11,7 +12,7 @@ import { type Dependencies, onSite, type Site } from './site.js'
 
 /**
  * Ends the run in the journal and tells people. Twice is once, but people may be told again: better than not at all.
- * `needs-operator` leaves it open: only `recover` ends it.
+ * `needs-operator` leaves it open: only `recover` ends it. One that another workflow has ended meanwhile ended as that one said.
  */
 export const conclude =
   (dependencies: Dependencies) =>
@@ -22,7 +23,7 @@ export const conclude =
         await dependencies.requireCurrent(taskToken)
         // What another workflow has taken over is not this one's to end.
         const record = await findRun(site.journal, run)
-        if (record.carrier !== carrier) return ending
+        if (record.carrier !== carrier) return (record.state === 'ended' && record.ending) || ending
         await endRun(site.journal, run, ending, { carrier, evidence: options.evidence })
         const { outcome, reason, next } = ending
         await tell(site, run, { kind: noticeOf(ending), text: `${outcome}: ${reason}`, next, by: thisStep() }, signal)
@@ -34,9 +35,9 @@ export const conclude =
       throw hiccup(error) ?? error
     })
 
-function noticeOf({ outcome, acceptedBy }: Ending): Notice['kind'] {
-  if (outcome === 'succeeded') return 'succeeded'
-  return outcome === 'needs-operator' && acceptedBy === undefined ? 'needs-operator' : 'failed'
+function noticeOf(ending: Ending): Notice['kind'] {
+  if (ending.outcome === 'succeeded') return 'succeeded'
+  return isOpen(ending) ? 'needs-operator' : 'failed'
 }
 
 /** Tells people that the run waits. Never fails the run. */

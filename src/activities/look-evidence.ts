@@ -5,6 +5,9 @@ import { listEvents, priorStates } from '../adapters/journal/steps.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
 import { failure, messageOf } from '../domain/failures.js'
+import type { BackupSummary } from '../domain/manifest.js'
+import { BY_HAND } from '../domain/names.js'
+import type { Client } from 'pg'
 import { strangers, whyOpen } from './gate.js'
 import { reportOf } from './journaled-report.js'
 import { lookInto } from './look-into.js'
@@ -23,7 +26,7 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: 
   ).then(
     (ledger) =>
       `the ledger has ${ledger.applied.map(({ version }) => version).join(', ') || 'nothing'}${ledger.dirty === undefined ? '' : `; ${ledger.dirty} is half done`}`,
-    messageOf,
+    async (error) => ((await isClosed(site)) ? CLOSED : messageOf(error)),
   )
   const paused = [...(await priorStates(site.journal, record.name, 'consumer')).keys()]
   const events = await listEvents(site.journal, record.name)
@@ -38,7 +41,8 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: 
     ...(proposed === undefined ? {} : { proposed: { do: String(proposed.do), why: String(proposed.why) } }),
     ...(rebuilt === undefined ? {} : { rebuilt: String(rebuilt.body.text) }),
     ...(atWork.length === 0 ? {} : { atWork }),
-    report,
+    report: { ...report, backups: await stillThere(site, report.backups) },
+    byHand: record.carrier === BY_HAND,
     database,
     gate: record.gate ?? 'never closed',
     ...(others === undefined ? {} : { others }),
@@ -58,6 +62,32 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: 
     ),
   }
 }
+
+const CLOSED = 'closed to everybody (ALLOW_CONNECTIONS false), as the run left it: whatever is chosen opens it'
+
+const onServer = <T>(site: Site, work: (control: Client) => Promise<T>): Promise<T> =>
+  withSession(withDatabase(site.control, 'postgres'), { applicationName: 'headgate evidence', readOnly: true }, work)
+
+const isClosed = (site: Site): Promise<boolean> =>
+  onServer(site, async (control) => {
+    const { rows } = await control.query<{ open: boolean }>(
+      'select datallowconn as open from pg_database where datname = $1',
+      [site.target.database],
+    )
+    return rows[0]?.open === false
+  }).catch(() => false)
+
+/** A clone that somebody has swapped in by hand, or dropped, is none any more, whatever the journal says. */
+const stillThere = (site: Site, backups: readonly BackupSummary[]): Promise<BackupSummary[]> =>
+  onServer(site, async (control) => {
+    const { rows } = await control.query<{ name: string }>('select datname as name from pg_database')
+    const databases = new Set(rows.map(({ name }) => name))
+    return backups.map((backup) =>
+      backup.kind === 'clone' && backup.state === 'valid' && !databases.has(backup.location)
+        ? { ...backup, state: 'dropped' as const }
+        : backup,
+    )
+  }).catch(() => [...backups])
 
 async function asked(site: Site, run: string | undefined, isLost: boolean): Promise<RunRecord | undefined> {
   const { journal, configuration } = site
@@ -86,14 +116,10 @@ async function noneOpen(site: Site): Promise<Error> {
 
 /** Why the gate cannot be taken as closed until now, counted while whoever is let in is let in; undefined when it can. */
 const whoCameIn = (site: Site, run: RunRecord): Promise<string | undefined> =>
-  withSession(
-    withDatabase(site.control, 'postgres'),
-    { applicationName: 'headgate evidence', readOnly: true },
-    async (control) => {
-      const others = await strangers({ site, run, control })
-      // Whoever is inside may have written, and is counted later.
-      return others.length > 0
-        ? `${others.map(({ pid, user, application }) => `pid ${pid} (${user}, ${application || 'unnamed'})`).join(', ')} is inside now`
-        : whyOpen({ site, run, control }, 'ours')
-    },
-  ).catch(messageOf)
+  onServer(site, async (control) => {
+    const others = await strangers({ site, run, control })
+    // Whoever is inside may have written, and is counted later.
+    return others.length > 0
+      ? `${others.map(({ pid, user, application }) => `pid ${pid} (${user}, ${application || 'unnamed'})`).join(', ')} is inside now`
+      : whyOpen({ site, run, control }, 'ours')
+  }).catch(messageOf)

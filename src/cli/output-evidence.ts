@@ -5,17 +5,10 @@ import { line } from './output-words.js'
 type Evidence = LookAnswers['evidence']
 
 /** What is known of a run that stopped, newest steps last. */
-export function evidenceLines({
-  report,
-  database,
-  gate,
-  others,
-  contractStarted,
-  consumers,
-  services,
-  proposed,
-  rebuilt,
-}: Evidence): string[] {
+export function evidenceLines(
+  { report, database, gate, others, contractStarted, consumers, services, proposed, rebuilt, byHand }: Evidence,
+  isLocal = false,
+): string[] {
   const failed = report.steps.findLast(({ state }) => state === 'failed')
   const unknown = report.steps.findLast(({ state }) => state === 'intended')
   return [
@@ -23,7 +16,9 @@ export function evidenceLines({
       `${report.run}: ${report.kind}${report.tag === undefined ? '' : ` of tag ${report.tag}`}, database ${report.database}, since ${moment(report.startedAt)}`,
     ),
     ...(report.ending === undefined
-      ? ['  ended      no: its workflow is gone']
+      ? [
+          `  ended      no: ${byHand ? 'a person has taken it over by hand' : isLocal ? 'its workflow is in the Temporal that is away' : 'its workflow is gone'}`,
+        ]
       : [`  stopped    ${line(report.ending.reason)}`]),
     ...(failed ? [`  failed     ${failed.step}, attempt ${failed.attempt}: ${line(failed.note)}`] : []),
     ...(unknown ? [`  unknown    ${unknown.step}, attempt ${unknown.attempt}: nobody knows how it ended`] : []),

@@ -67,8 +67,17 @@ export function progressText({ text, attempt, lastFailure }: Progress): string {
   return `attempt ${attempt}${text === '' ? '' : ` (${line(text)})`}${after}`
 }
 
-/** A sign of life while nothing changes. */
-export function heartbeatLine(running: StepLine | undefined, progress: string, now: number): string {
+/** A sign of life while nothing changes. Of a run that nobody tells of only what was heard last is known. */
+export function heartbeatLine(
+  running: StepLine | undefined,
+  progress: string,
+  now: number,
+  silentSince?: number,
+): string {
+  if (silentSince !== undefined) {
+    const last = running === undefined ? '' : `; it was at ${running.step} then`
+    return stamped(clock(now), `  not heard of for ${duration(now - silentSince)}${last}`)
+  }
   if (!running) return stamped(clock(now), '  still there')
   const said = progress === '' ? '' : `: ${line(progress)}`
   return stamped(clock(now), `  ${running.step} for ${duration(now - running.startedAt)}${said}`)

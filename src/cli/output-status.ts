@@ -1,6 +1,7 @@
 import { moment } from '../domain/amounts.js'
 import type { Progress } from '../client/progress.js'
 import type { Standing } from '../client/standing.js'
+import { isOpen } from '../domain/ending.js'
 import type { Report } from '../domain/report.js'
 import type { Ending } from '../domain/run.js'
 import { progressText, stepLine, summary } from './output-run.js'
@@ -75,7 +76,10 @@ const endedAnswer = ({ run, outcome, exit, reason, code, hint, next }: Ending) =
 
 export function statusLines(environment: string, { state, ending, stuck, progress }: Standing, now: number): string[] {
   if (stuck !== undefined) return [`${environment}: stuck`, `  ${line(stuck)}`]
-  if (!state) return ending ? [`${environment}: ended`, ...summary(ending).slice(1)] : [environment]
+  if (!state)
+    return ending
+      ? [`${environment}: ${isOpen(ending) ? 'open, waits for a person' : 'ended'}`, ...summary(ending).slice(1)]
+      : [environment]
   const { run, tag, database, digest, waiting, deadline, hold } = state
   const running = state.lines.at(-1)
   const head = line(
@@ -133,6 +137,8 @@ export function endedBefore(
     ...(digest === undefined ? {} : { digest }),
     ...(ending ? endedAnswer(ending) : { why, next }),
   }
-  const lines = ending ? [`${run}: ended`, ...summary(ending).slice(1)] : [`${run}: ${why}`, `  next  ${next}`]
+  const lines = ending
+    ? [`${run}: ${isOpen(ending) ? 'open, waits for a person' : 'ended'}`, ...summary(ending).slice(1)]
+    : [`${run}: ${why}`, `  next  ${next}`]
   return { lines, answer }
 }

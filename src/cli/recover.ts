@@ -3,7 +3,7 @@ import { insteadOfRecovery } from '../client/carrying.js'
 import { look } from '../client/look.js'
 import type { Place } from '../client/runs.js'
 import { standingOf } from '../client/standing.js'
-import { failure } from '../domain/failures.js'
+import { failedWith, failure, messageOf } from '../domain/failures.js'
 import type { LookAnswers } from '../domain/look.js'
 import { EXIT } from '../domain/outcome.js'
 import { RecoverChoice } from '../domain/run.js'
@@ -37,10 +37,19 @@ export function define(command: Command): void {
 export async function run(context: Context, command: Command): Promise<number> {
   const options = command.opts<RecoverOptions>()
   const recovering = (where: Context): Promise<number> => recover(where, command.args[0] ?? '', options)
-  if (!options.local) return recovering(context)
+  if (!options.local)
+    return recovering(context).catch((error: unknown) => {
+      if (!failedWith(error, 'TemporalUnreachable')) throw error
+      // Without its cause, which knows less of what to do.
+      throw failure('TemporalUnreachable', messageOf(error), undefined, {
+        hint: "start Temporal again, or set TEMPORAL_ADDRESS; where it is away for longer, add --local on a worker's host",
+      })
+    })
   if (options.wait !== undefined)
     throw failure('UsageInvalid', '--local lasts as long as the recovery does: leave out --wait')
   const exit = await locally(context, recovering)
+  if (exit === EXIT.needsOperator)
+    context.terminal.note('as long as Temporal is away, add --local to what is typed next')
   if (exit === EXIT.viewerLeft) context.terminal.note('its server is gone, and the recovery with it: type it again')
   return exit
 }
@@ -60,8 +69,8 @@ async function recover(context: Context, name: string, options: RecoverOptions):
   })
   const { terminal } = context
   const { run } = evidence.report
-  for (const text of evidenceLines(evidence)) terminal.say(text)
   await requireAbandoned(context, place, run)
+  for (const text of evidenceLines(evidence, options.local)) terminal.say(text)
   if (options.local && evidence.atWork)
     throw failure('RunOpen', `a worker is at work on the database: ${evidence.atWork.join(', ')}`, undefined, {
       hint: 'its Temporal is not gone, only away from here: recover where it is, or stop that worker',

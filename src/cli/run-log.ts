@@ -13,6 +13,8 @@ export class RunLog {
   #running: StepLine | undefined
   #progress = ''
   #attempt = 1
+  /** Since when nobody answers. */
+  #silentSince: number | undefined
   #heartbeat: NodeJS.Timeout | undefined
   /** A step that has begun and was not told yet. */
   #begun: { event: RunEvent; timer: NodeJS.Timeout } | undefined
@@ -28,6 +30,8 @@ export class RunLog {
       if (event.attempt === this.#attempt) return
       this.#attempt = event.attempt
     }
+    if (event.event === 'away') this.#silentSince = Date.now()
+    if (event.event === 'back') this.#silentSince = undefined
     if (event.event === 'step') {
       this.#attempt = 1
       this.#progress = ''
@@ -69,7 +73,8 @@ export class RunLog {
 
   #beat(): void {
     clearInterval(this.#heartbeat)
-    const say = (): void => this.#terminal.say(heartbeatLine(this.#running, this.#progress, Date.now()))
+    const say = (): void =>
+      this.#terminal.say(heartbeatLine(this.#running, this.#progress, Date.now(), this.#silentSince))
     this.#heartbeat = setInterval(say, HEARTBEAT_MS)
   }
 }

@@ -4,6 +4,7 @@ import { look, openRunAmong } from '../client/look.js'
 import type { Engine } from '../client/connection.js'
 import { listEnvironments, type Place } from '../client/runs.js'
 import { type Standing, standingOf } from '../client/standing.js'
+import { isOpen } from '../domain/ending.js'
 import { failedWith, failure, messageOf } from '../domain/failures.js'
 import { EXIT } from '../domain/outcome.js'
 import type { LookAnswers } from '../domain/look.js'
@@ -62,6 +63,12 @@ async function statusInJournal(context: Context, place: Place & { run?: string }
   if (!report) throw why
   context.terminal.note(`${messageOf(why)}; from the journal:`)
   const { ending, ...known } = report
+  if (ending && isOpen(ending))
+    return endedBefore(known, {
+      state: 'unknown',
+      why: `open, ${ending.outcome}: ${ending.reason}`,
+      next: `headgate recover ${report.run} --local, or start Temporal again`,
+    })
   if (ending && place.run === undefined)
     return endedBefore(known, {
       state: 'unknown',
@@ -99,17 +106,23 @@ async function knownBetter(
   place: Place & { run?: string },
   standing: Standing,
 ): Promise<Shown | undefined> {
-  if (place.run !== undefined) return recoveredSince(engine, place, standing)
+  const waits = standing.ending !== undefined && isOpen(standing.ending)
+  const recovery = waits ? await recoveryOf(engine, place, runOf(standing)) : undefined
+  if (place.run !== undefined) return (await recoveredSince(engine, place, standing)) ?? recovery
   const runs = await runsInJournal(engine, place)
   const open = openRunAmong(runs)
-  if (open !== undefined) {
-    const recovery = await standingOf(engine, place, 'recover').catch(() => undefined)
-    if (recovery?.state?.run === open.run && recovery.ending === undefined) return shown(place, recovery)
-    if (open.run !== runOf(standing)) return ended(engine, place, open.run)
-  }
+  if (open !== undefined && open.run === runOf(standing) && recovery) return recovery
+  if (open !== undefined && open.run !== runOf(standing))
+    return (await recoveryOf(engine, place, open.run)) ?? ended(engine, place, open.run)
   const [newest] = runs
   if (runOf(standing) === '' && newest !== undefined) return ended(engine, place, newest.run)
   return recoveredSince(engine, place, standing)
+}
+
+/** The newest recovery, where it is of this run: it knows more than the workflow it took the run over from. Throws `WorkerMissing`. */
+async function recoveryOf(engine: Engine, place: Place, run: string): Promise<Shown | undefined> {
+  const recovery = await standingOf(engine, place, 'recover')
+  return recovery?.state?.run === run ? shown(place, recovery) : undefined
 }
 
 const reportOf = (engine: Engine, place: Place, run: string): Promise<Report | undefined> =>
@@ -129,9 +142,7 @@ const shown = ({ environment }: Place, standing: Standing): Shown => ({
 async function recoveredSince(engine: Engine, place: Place, standing: Standing): Promise<Shown | undefined> {
   if (standing.ending?.outcome !== 'needs-operator' || runOf(standing) === '') return undefined
   const report = await reportOf(engine, place, runOf(standing))
-  const { outcome, acceptedBy } = report?.ending ?? {}
-  const isOver = outcome !== undefined && (outcome !== 'needs-operator' || acceptedBy !== undefined)
-  return report && isOver ? endedBefore(report) : undefined
+  return report?.ending && !isOpen(report.ending) ? endedBefore(report) : undefined
 }
 
 /** Newest first, also those of a Temporal that knows nothing of them any more; none where no worker could tell. */

@@ -1,11 +1,12 @@
 import { type Client, WorkflowNotFoundError } from '@temporalio/client'
 import { failure } from '../domain/failures.js'
-import { executionCarrying } from '../domain/names.js'
+import { BY_HAND, executionCarrying } from '../domain/names.js'
 import { FAILED_TASKS, taskFailure } from './task-failure.js'
 
 /** What became of the workflow that carries a run. */
 export type Carrying =
   | { as: 'carried' }
+  | { as: 'by hand' }
   | { as: 'stuck'; why: string }
   | { as: 'gone'; why: string }
   | { as: 'unknown'; why: string }
@@ -35,6 +36,7 @@ export async function requireAbandoned(client: Client, engine: string, run: Carr
 
 /** Asks the Temporal of `client`, which `engine` names. Throws what the client throws where that one does not answer. */
 export async function carryingOf(client: Client, engine: string, run: Carried): Promise<Carrying> {
+  if (run.carrier === BY_HAND) return { as: 'by hand' }
   const { workflowId: id, runId: recovery } = executionCarrying(run.carrier)
   try {
     const { status, raw, runId } = await client.workflow.getHandle(id, recovery).describe()

@@ -46,8 +46,10 @@ function endingOfFailure(error: WorkflowFailedError, run: string): Ending {
   const said = Ending.safeParse(details)
   if (said.success) return said.data
   if (cause instanceof TerminatedFailure || cause instanceof TimeoutFailure) {
-    const reason = `the workflow was ${cause instanceof TimeoutFailure ? 'timed out' : 'terminated'} in Temporal: nothing was undone`
-    return endingOf({ run, outcome: 'needs-operator', cause: 'fault', reason, paused: false })
+    const how = cause instanceof TimeoutFailure ? 'timed out' : 'terminated'
+    const reason = `the workflow was ${how} in Temporal: it undid nothing; a worker looks at what is to be done`
+    const ending = endingOf({ run, outcome: 'needs-operator', cause: 'fault', reason, paused: false })
+    return run === '' ? ending : { ...ending, next: `headgate status ${run}` }
   }
   const known = knownFailure(cause)
   throw known ? failure(known.code, known.message, cause, known.detail) : failure('Unexpected', error.message, cause)

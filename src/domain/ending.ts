@@ -99,6 +99,10 @@ function consumersAfter(outcome: Outcome, paused: boolean, isAccepted: boolean):
   return paused ? 'still paused' : 'as they were when the run stopped'
 }
 
+/** Whether the run still waits for a person, and blocks others. */
+export const isOpen = ({ outcome, acceptedBy }: Pick<Ending, 'outcome' | 'acceptedBy'>): boolean =>
+  outcome === 'needs-operator' && acceptedBy === undefined
+
 /** Puts an ending into words: what happened, what is what, what to type next. */
 export function endingOf(facts: {
   run: string
@@ -117,7 +121,7 @@ export function endingOf(facts: {
   acceptedBy?: string | undefined
 }): Ending {
   const { run, outcome, cause, reason, failure, acceptedBy } = facts
-  const isOpen = outcome === 'needs-operator' && acceptedBy === undefined
+  const waits = isOpen({ outcome, acceptedBy })
   return {
     run,
     outcome,
@@ -126,8 +130,8 @@ export function endingOf(facts: {
     reason,
     database: facts.database ?? DATABASE[outcome],
     services: facts.serves === false ? NONE : (facts.services ?? SERVICES[outcome]),
-    consumers: facts.pauses === false ? NOT_TOUCHED : consumersAfter(outcome, facts.paused === true, !isOpen),
-    next: facts.next ?? (isOpen ? `headgate recover ${run}` : `headgate report ${run}`),
+    consumers: facts.pauses === false ? NOT_TOUCHED : consumersAfter(outcome, facts.paused === true, !waits),
+    next: facts.next ?? (waits ? `headgate recover ${run}` : `headgate report ${run}`),
     ...(failure === undefined ? {} : { code: FAILURES[failure.code].code, hint: hintOf(failure) }),
     ...(acceptedBy === undefined ? {} : { acceptedBy }),
   }

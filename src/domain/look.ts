@@ -67,6 +67,8 @@ export interface LookAnswers {
   doctor: { host: string; lines: { what: string; ok: boolean; found: string }[]; grants: string[] }
   evidence: {
     report: Report
+    /** A person has taken it over with SQL alone. */
+    byHand: boolean
     database: string
     gate: 'closed' | 'open' | 'never closed'
     /** Why a closed gate is not proven closed until now. */

@@ -74,6 +74,9 @@ export const cloneName = (database: string, at: Date, seed: string): string => s
 /** A database a dump is being restored into, before the swap. */
 export const restoreName = (database: string, at: Date, seed: string): string => stamped(database, 'r', at, seed)
 
+/** Carries a run that a person has taken over with SQL alone, as docs/recovery.md has it: no workflow acts for it any more. */
+export const BY_HAND = 'by hand'
+
 /** Names the workflow that carries a run. A recovery is named by its execution: each takes over from the one before. */
 export const carrierOf = ({ workflowId, runId }: { workflowId: string; runId: string }): string =>
   /^headgate\/[^/]+\/[^/]+\/(backup\/)?recover$/.test(workflowId) ? `${workflowId}/${runId}` : workflowId

@@ -60,7 +60,7 @@ async function lookAt(options: ReconcilerOptions, place: Place, journal: Journal
   // What ended as needs-operator waits for a person.
   if (run.outcome !== undefined) return
   const carrying = await carryingOf(options.client, options.engine, run)
-  if (carrying.as === 'carried') return
+  if (carrying.as === 'carried' || carrying.as === 'by hand') return
   // It may have ended, or been taken over, while it was looked at.
   const { state, outcome, carrier } = await findRun(journal, run.name)
   if (state === 'ended' || outcome !== undefined || carrier !== run.carrier) return
@@ -109,7 +109,7 @@ async function recover(options: ReconcilerOptions, place: Place, journal: Journa
 async function once(
   journal: Journal,
   run: RunRecord,
-  { as, why }: Exclude<Carrying, { as: 'carried' }> | { as: 'given up'; why: string },
+  { as, why }: Extract<Carrying, { why: string }> | { as: 'given up'; why: string },
   act: () => Promise<void>,
 ): Promise<void> {
   const known = (await listEvents(journal, run.name)).some(

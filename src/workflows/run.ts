@@ -115,7 +115,7 @@ export class Run {
   async takeOver(): Promise<void> {
     const { project, environment, requester, recover } = this.#input
     if (!recover) throw failure('InputInvalid', 'recover needs a choice')
-    const title = `take over the open run to ${recover.choice}`
+    const title = `take over the open run to ${recover.choice === 'automatic' ? 'look at it' : recover.choice}`
     this.#steering.refuseCancel(tooLate(title))
     this.#summary = await this.#line('plan', title, () =>
       activities('quick', DEFAULT_HEARTBEAT_MS, title).openRecovery({ project, environment, requester, ...recover }),
@@ -328,7 +328,7 @@ export class Run {
         outcome,
         cause: cancelled ? 'person' : FAILURES[known.code].cause,
         reason: needsOperator ? outermost(error) : messageOf(error),
-        failure: outcome === 'needs-operator' ? NEEDS_OPERATOR : known,
+        failure: outcome === 'needs-operator' ? needsOperatorAfter(known) : known,
         database: this.#databaseText,
         ...(this.#kind === 'migrate' && !needsOperator ? { services: SUCCEEDED.migrate.services } : {}),
         paused,
@@ -522,7 +522,11 @@ export class Run {
 }
 
 const UNEXPECTED: KnownFailure = { code: 'Unexpected', message: '', detail: {} }
-const NEEDS_OPERATOR: KnownFailure = { code: 'NeedsOperator', message: '', detail: {} }
+/** What it failed of may know better what to do than that a person must look. */
+const needsOperatorAfter = ({ detail: { hint } }: KnownFailure): KnownFailure => ({
+  ...{ code: 'NeedsOperator', message: '' },
+  detail: hint === undefined ? {} : { hint },
+})
 
 const tooLate = (title: string): string => `${title} cannot be cancelled any more`
 

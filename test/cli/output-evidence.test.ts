@@ -3,6 +3,7 @@ import { evidenceLines } from '../../src/cli/output-evidence.js'
 import type { LookAnswers } from '../../src/domain/look.js'
 
 const evidence = (more: Partial<LookAnswers['evidence']> = {}): LookAnswers['evidence'] => ({
+  byHand: false,
   report: {
     run: 'production-20261120-120300',
     project: 'shop',

@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 import { RunLog } from '../../src/cli/run-log.js'
 import type { Terminal } from '../../src/cli/terminal.js'
 import type { RunEvent } from '../../src/client/follow.js'
@@ -51,4 +51,28 @@ test('the log of a run is in the order of its times: the run, then what it did b
   ])
   const stamps = lines.map((line) => line.slice(0, 8))
   expect(stamps.slice(0, 3)).toEqual(['12:03:04', '12:03:05', '12:03:05'])
+})
+
+test('a run that nobody tells of is said to be so, and not to be at what it was at when it was last heard of', () => {
+  vi.useFakeTimers({ now: AT })
+  try {
+    const { terminal, lines } = log()
+    const viewer = new RunLog(terminal)
+    viewer.show(step('backup', { startedAt: AT }))
+    viewer.show({ event: 'progress', text: 'table 3 of 9', attempt: 1 })
+    vi.advanceTimersByTime(3_000)
+    viewer.show({ event: 'away', who: 'Temporal' })
+    vi.advanceTimersByTime(30_000)
+    viewer.show({ event: 'back' })
+    vi.advanceTimersByTime(30_000)
+    viewer.close()
+    expect(lines.slice(1).map((line) => line.slice(9).trim())).toEqual([
+      'Temporal does not answer; the run goes on as soon as it does',
+      'not heard of for 30.0 s; it was at backup then',
+      'a worker answers again',
+      'backup for 1 min 03 s: table 3 of 9',
+    ])
+  } finally {
+    vi.useRealTimers()
+  }
 })

@@ -99,8 +99,8 @@ test('a run that was terminated needs an operator, and says so without any worke
     event: 'end',
     outcome: 'needs-operator',
     exit: 6,
-    reason: 'the workflow was terminated in Temporal: nothing was undone',
-    next: expect.stringMatching(/^headgate recover \S+-\d{6}$/),
+    reason: 'the workflow was terminated in Temporal: it undid nothing; a worker looks at what is to be done',
+    next: expect.stringMatching(/^headgate status \S+-\d{6}$/),
   })
 })
 

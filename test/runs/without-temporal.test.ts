@@ -46,7 +46,14 @@ test('a run is found in the journal, looked at, and put back, without the Tempor
   const looked = await typed('recover', 'staging', '--local', '--look')
   expect(looked.exit).toBe(6)
   expect(looked.text).toContain('nobody else has written; choose --restore')
+  expect(looked.text).toContain('add --local to what is typed next')
   expect(world.consumer.state).toBe('paused')
+  const open = await typed('status', 'staging')
+  expect(open.text).toContain(`${run}: open, needs-operator`)
+  expect(open.text).toContain(`headgate recover ${run} --local`)
+  const alone = await typed('recover', run)
+  expect(alone).toMatchObject({ exit: 9 })
+  expect(alone.text).toContain('add --local')
 
   const restored = await typed('recover', run, '--local', '--restore')
   expect(restored.text).toContain('restored: restore, asked for by ana')
@@ -58,9 +65,9 @@ test('a run is found in the journal, looked at, and put back, without the Tempor
   expect(newest.exit).toBe(9)
   expect((await typed('status', run)).text).toContain(`${run}: ended`)
 
-  // Its Temporal comes back: the workflow that the run was taken over from does nothing more.
+  // Its Temporal comes back: the workflow that the run was taken over from does nothing more, and ends as the run did.
   await world.startWorker()
-  expect(await world.ending()).toMatchObject({ outcome: 'needs-operator' })
+  expect(await world.ending()).toMatchObject({ outcome: 'restored' })
   expect(differences(before, await world.snapshot())).toEqual([])
 })
 
