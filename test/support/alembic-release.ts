@@ -1,12 +1,9 @@
 import { mkdir, writeFile } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
+import { cacheFolder } from '../../src/adapters/process/provision.js'
 
 /** The real one, where `npm test` installs it. */
-export const ALEMBIC = join(
-  process.env.HEADGATE_CACHE ?? join(homedir(), '.cache', 'headgate'),
-  ...['alembic-1', 'bin', 'alembic'],
-)
+export const ALEMBIC = join(cacheFolder(), 'alembic-1', 'bin', 'alembic')
 
 const ENV_PY = `
 import os

@@ -1,14 +1,11 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { cacheFolder } from '../../src/adapters/process/provision.js'
 
 /** As the set-up provides it. */
-export const SQLX = join(
-  process.env.HEADGATE_CACHE ?? join(homedir(), '.cache', 'headgate'),
-  'sqlx-0.8.6',
-  'bin',
-  'sqlx',
-)
+export const SQLX = join(cacheFolder(), 'sqlx-0.8.6', 'bin', 'sqlx')
+/** Where there is no Rust to build it with, its tests are skipped; the set-up says so. */
+export const HAS_SQLX = existsSync(SQLX)
 
 export interface SqlxMigration {
   version: string

@@ -70,9 +70,8 @@ export async function findAlembic(cache: string, onProgress: OnProgress): Promis
   return join(folder, 'bin', 'alembic')
 }
 
-/** The program `sqlx`: of PATH, else of the cache, else built with Cargo (2 to 6 minutes, once). Throws `ToolMissing` naming what to install. */
+/** The program `sqlx`, built with Cargo (2 to 6 minutes, once). Throws `ToolMissing` naming what to install. */
 export async function findSqlx(cache: string, onProgress: OnProgress): Promise<string> {
-  if ((await answerOf('sqlx', '--version')) !== undefined) return findProgram('sqlx', childEnvironment(), '/')
   const folder = await installOnce(join(cache, `sqlx-${SQLX}`), async (into) => {
     onProgress(`building sqlx ${SQLX} with Cargo, 2 to 6 minutes, once`)
     const crate = ['sqlx-cli', '--version', SQLX, '--locked', '--no-default-features', '--features', 'postgres,rustls']
@@ -83,7 +82,7 @@ export async function findSqlx(cache: string, onProgress: OnProgress): Promise<s
   return join(folder, 'bin', 'sqlx')
 }
 
-const RUST_PACKAGES = 'install it (cargo install sqlx-cli), or Rust 1.78 or later (rustup.rs)'
+const RUST_PACKAGES = 'install Rust 1.78 or later (rustup.rs)'
 const POSTGRES_PACKAGES = 'install postgresql (apt-get, dnf or brew), or python3 with pip'
 const PYTHON_PACKAGES = 'install python3-venv (apt-get), or python3 (dnf or brew)'
 

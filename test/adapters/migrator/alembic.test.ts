@@ -1,15 +1,13 @@
 import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { interpreterOf } from '../../../src/adapters/migrator/alembic-graph.js'
 import { createMigrator } from '../../../src/adapters/migrator/index.js'
 import { openSession } from '../../../src/adapters/postgres/session.js'
 import { knownFailure } from '../../../src/domain/failures.js'
+import { ALEMBIC } from '../../support/alembic-release.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { type Fixture, failureOf, type FixtureMigration, migratorContract, PASSWORD, project } from './contract.js'
-
-const ALEMBIC = join(process.env.HEADGATE_CACHE ?? join(homedir(), '.cache', 'headgate'), 'alembic-1', 'bin', 'alembic')
 
 /** What `alembic init` writes, with the URL from the environment; newer SQLAlchemy would take psycopg 3. */
 const ENV_PY = `
