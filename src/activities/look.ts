@@ -9,6 +9,7 @@ import { lookInto } from './look-into.js'
 import { type Answer, looking } from './looking.js'
 import { makePlan, mismatches, requireTag } from './make-plan.js'
 import { digestOf } from './plan.js'
+import { blocking, reviewOf } from './review.js'
 import type { Dependencies } from './site.js'
 
 /** Rows of one page: an answer stays far below the 2 MB that a payload may have. */
@@ -16,7 +17,8 @@ const PAGE = 50
 
 const lookPlan: Answer<'plan'> = async (site, { tag }, signal) => {
   const plan = await makePlan(site, { kind: tag === undefined ? 'migrate' : 'deploy', tag }, signal)
-  return { digest: digestOf(plan), plan }
+  const found = await reviewOf(site, plan)
+  return { digest: digestOf(plan), plan, review: found, blocks: blocking(site, found) }
 }
 
 const lookInfo: Answer<'info'> = async (site, { tag }) => {

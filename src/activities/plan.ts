@@ -9,6 +9,7 @@ import { type Plan, type PlanSummary, Requester, RunKind } from '../domain/plan.
 import { beating } from './heartbeat.js'
 import { lostBecause } from './lost.js'
 import { planFor } from './plan-kinds.js'
+import { requireReviewed } from './review.js'
 import { requireShape } from './require-shape.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
@@ -49,6 +50,7 @@ export const plan =
         }
         await requireNoneOpen(site, request)
         const made = await planFor(site, request, signal)
+        const reviewed = await requireReviewed(site, made)
         const digest = digestOf(made)
         if (request.digest !== undefined && !digest.startsWith(request.digest)) {
           throw failure('PlanStale', `the plan is ${digest.slice(0, 12)} now, not ${request.digest.slice(0, 12)}`)
@@ -67,6 +69,7 @@ export const plan =
           digest,
           plan: made,
         })
+        if (reviewed !== undefined) await recordEvent(site.journal, run, 'review', { text: reviewed }).catch(() => {})
         return summaryOf(run, digest, made, site, searchAttributes)
       })
     })
@@ -92,6 +95,7 @@ export const confirmPlan =
         const differences = differencesOf(approved, now, waiting)
         // An earlier attempt of this very look may have replaced the plan already: what was approved decides, not what stands.
         if (differences.length === 0 && run.planDigest === approvedDigest) return { same: true }
+        await requireReviewed(site, now)
         const left = leftOf(approved, now, waiting)
         const replaced = withDone(approved, left, waiting)
         const digest = digestOf(replaced)

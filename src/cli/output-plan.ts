@@ -1,4 +1,6 @@
 import type { Plan, PlannedMigration, Stage } from '../domain/plan.js'
+import { size } from '../domain/amounts.js'
+import { RULES, type Review } from '../domain/review.js'
 import { plain } from '../domain/text.js'
 import { duration, line, plural, shortDigest } from './output-words.js'
 
@@ -6,7 +8,7 @@ import { duration, line, plural, shortDigest } from './output-words.js'
 const SQL_LINES = 40
 
 /** The plan on one page: what, how, which way back, who must agree, what to type. */
-export function planPage(plan: Plan, digest: string): string[] {
+export function planPage(plan: Plan, digest: string, review: Review = NOTHING_REVIEWED): string[] {
   const { services, project, environment, tag, stages, bound, from } = plan
   const target = stages.findLast((stage) => stage.target !== undefined)?.target
   const head = `plan of ${project} ${environment}${tag === undefined ? '' : `, tag ${tag}`}`
@@ -22,7 +24,7 @@ export function planPage(plan: Plan, digest: string): string[] {
     head,
     where,
     ...servicesLine(plan),
-    ...stages.flatMap((stage) => ['', ...stageLines(stage, plan)]),
+    ...stages.flatMap((stage) => ['', ...stageLines(stage, plan, review)]),
     '',
     `  pauses     ${plan.consumers.map(line).join(', ') || 'nobody'}`,
     `  stops      ${plan.quiesces.map(line).join(', ') || 'nothing'}`,
@@ -31,6 +33,7 @@ export function planPage(plan: Plan, digest: string): string[] {
       ? []
       : [`  restore    no automatic restore here, because ${line(plan.noRestoreBecause)}`]),
     ...(stages.some(({ approval }) => approval) ? [`  approvers  ${approversOf(plan)}`] : []),
+    ...noteLines(review),
     ...plan.remarks.map((remark) => `  remark     ${line(remark)}`),
     `  digest     ${shortDigest(digest)}`,
     `  next       headgate ${plan.kind} ${environment}${tag === undefined ? '' : ` --tag ${tag}`} --digest ${shortDigest(digest)}`,
@@ -44,7 +47,7 @@ function servicesLine({ services }: Plan): string[] {
   return words.length === 0 ? [] : [`  services   ${words.join(', ')}`]
 }
 
-function stageLines(stage: Stage, plan: Plan): string[] {
+function stageLines(stage: Stage, plan: Plan, review: Review): string[] {
   const { number, phase, migrations, target, approval, deploysImage } = stage
   const what =
     phase === 'image'
@@ -53,7 +56,7 @@ function stageLines(stage: Stage, plan: Plan): string[] {
   const then = phase !== 'image' && deploysImage ? ', then the new image' : ''
   return [
     `  stage ${number}    ${what}${then}${approval ? '; waits for approval' : ''}`,
-    ...migrations.flatMap(migrationLines),
+    ...migrations.flatMap((migration) => [...migrationLines(migration), ...reviewLines(migration.version, review)]),
     ...undoLines(stage, plan).map((text) => `    undo     ${text}`),
   ]
 }
@@ -62,6 +65,46 @@ function migrationLines({ version, name, transactional, hasDown, sql }: PlannedM
   const facts = [...(transactional ? [] : ['not in a transaction']), ...(hasDown ? ['has a down'] : [])]
   const title = saysTheSame(version, name) ? line(version) : `${line(version)} ${line(name)}`
   return [`    ${title}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}`, ...sqlLines(sql)]
+}
+
+const NOTHING_REVIEWED: Review = { findings: [], locks: [], unread: [] }
+
+/** What the migration locks, and what is found in it. */
+function reviewLines(version: string, { findings, locks }: Review): string[] {
+  const lockTexts = locks
+    .filter((lock) => lock.version === version)
+    .map(({ table, mode, work, bytes, estimateMs = 0 }) =>
+      work === 'brief'
+        ? `${line(table)} ${mode}, for a moment`
+        : `${line(table)} ${mode}, ${WORK[work]}${bytes === undefined ? '' : `, some ${duration(estimateMs)} at ${size(bytes)}`}`,
+    )
+  const told = findings.filter((finding) => finding.version === version)
+  return [
+    ...[...new Set(lockTexts)].map((text) => `    lock     ${text}`),
+    ...told
+      .filter(({ level, waived }) => level !== 'note' && waived === undefined)
+      .flatMap(({ level, line: at, text, rule }) => [
+        `    ${level.padEnd(8)} line ${at}: ${line(text)} (${rule})`,
+        `             instead: ${RULES[rule].instead}`,
+      ]),
+    ...told.flatMap(({ waived, line: at, text, rule }) =>
+      waived === undefined ? [] : [`    waived   line ${at}: ${line(text)} (${rule}): ${line(waived)}`],
+    ),
+  ]
+}
+
+const WORK = { scan: 'read through', index: 'an index is built', rewrite: 'written anew', rows: 'rows are changed' }
+
+/** What is only good to know is counted: `-o json` has each. */
+function noteLines({ findings, unread }: Review): string[] {
+  const counts = new Map<string, number>()
+  for (const { level, rule, waived } of findings)
+    if (level === 'note' && waived === undefined) counts.set(rule, (counts.get(rule) ?? 0) + 1)
+  const texts = [...counts].map(([rule, count]) => `${rule}${count === 1 ? '' : ` (${count})`}`)
+  return [
+    ...(texts.length === 0 ? [] : [`  notes      ${texts.join(', ')}`]),
+    ...(unread.length === 0 ? [] : [`  not read   ${unread.map(line).join(', ')}: their SQL cannot be had`]),
+  ]
 }
 
 /** `0042_add_email` needs no `add email` behind it. */

@@ -20,11 +20,17 @@ export async function run(context: Context, command: Command): Promise<number> {
   const options = command.opts<{ tag?: string; detailedExitcode?: boolean }>()
   const tag = tagOf(options.tag)
   const place = await context.place(environment)
-  const { digest, plan } = await look(await context.engine(), place, {
+  const { digest, plan, review, blocks } = await look(await context.engine(), place, {
     command: 'plan',
     ...(tag === undefined ? {} : { tag }),
   })
-  for (const text of planPage(plan, digest)) context.terminal.say(text)
-  context.terminal.answer({ schema: 'headgate/plan/1', digest, ...plan })
+  for (const text of planPage(plan, digest, review)) context.terminal.say(text)
+  context.terminal.answer({ schema: 'headgate/plan/1', digest, ...plan, review, blocks })
+  if (blocks.length > 0) {
+    context.terminal.note(
+      `blocked: ${blocks.length === 1 ? 'a finding' : `${blocks.length} findings`} of the level stop; headgate explain E136`,
+    )
+    return EXIT.blocked
+  }
   return options.detailedExitcode && plan.stages.length > 0 ? EXIT.pending : EXIT.done
 }

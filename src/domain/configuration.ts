@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { Name } from './names.js'
+import { Waiver } from './review.js'
 
 const DURATION = 'a duration is a number and ms, s, m, h or d: 90s'
 
@@ -199,6 +200,19 @@ const Locks = z.strictObject({
   statementTimeout: Duration.prefault('12h').describe('How long one statement may run'),
 })
 
+const Lint = z.strictObject({
+  level: z
+    .enum(['stop', 'warn', 'off'])
+    .optional()
+    .describe(
+      'stop: no run begins with a finding of that level; warn: it is told of. Without it stop where protected, else warn',
+    ),
+  longest: Duration.prefault('1s').describe(
+    'How long one statement may hold others up, or lengthen the pause, by the size of its table',
+  ),
+  waive: z.array(Waiver).prefault([]).describe('Findings that are let through'),
+})
+
 /** What may stand at the top as a default and in an environment as its override. */
 const settings = {
   migrator: MigratorConfiguration.describe('The tool that owns the schema history'),
@@ -221,6 +235,7 @@ const settings = {
       'The task queue; without it headgate-NAME-ENVIRONMENT. A worker takes some 50 MB of memory for each queue that it serves: many environments better share one',
     ),
   locks: Locks.describe('How long a migration may wait, and hold up others'),
+  lint: Lint.describe('What the review of pending migrations lets through'),
   heartbeat: Duration.describe('How long a worker may be silent before another attempt takes over'),
   onFailure: z
     .enum(['compensate', 'hold'])
@@ -266,6 +281,7 @@ export const EnvironmentConfiguration = z.strictObject({
   journal: settings.journal.prefault({}),
   queue: settings.queue.optional(),
   locks: settings.locks.prefault({}),
+  lint: settings.lint.prefault({}),
   heartbeat: settings.heartbeat.prefault('10s'),
   onFailure: settings.onFailure.prefault('compensate'),
 })

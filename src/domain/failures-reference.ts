@@ -42,6 +42,7 @@ const MEANS: Record<FailureCode, string> = {
   RunOpen: 'Another run is open on the same database.',
   RunTaken: 'The run has ended, or a recovery carries it now: what its workflow still asks for is not done.',
   PreviousUnknown: 'The tag to go back to is not known, so there would be no way back.',
+  LintFailed: 'A pending migration would hold up others for too long, break the image that runs, or fail.',
   FenceLost: 'A later attempt holds the database now; this one has stopped.',
   Unexpected: 'An error without a name of its own.',
   ConsumerNotQuiet: 'A consumer was told to pause and was not proven quiet in time.',

@@ -147,6 +147,12 @@ export const FAILURES = {
     cause: 'guard',
     hint: 'see what became of the run with `headgate report`: this workflow does nothing more for it',
   },
+  LintFailed: {
+    code: 'E136',
+    retryable: false,
+    cause: 'guard',
+    hint: 'change what the findings name, or waive them with a reason: docs/review.md',
+  },
   FenceLost: { code: 'E140', retryable: true, cause: 'fault', hint: 'a later attempt has taken over; nothing to do' },
   ConsumerNotQuiet: { code: 'E201', retryable: false, cause: 'fault', hint: 'find out why the consumer does not stop' },
   ConsumerNotMoving: {

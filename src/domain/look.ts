@@ -3,6 +3,7 @@ import type { BackupSummary, Manifest } from './manifest.js'
 import { Name, Tag } from './names.js'
 import type { Plan, RunKind } from './plan.js'
 import type { Report } from './report.js'
+import type { Review } from './review.js'
 
 /** What a command that only looks asks the worker. */
 export const LookInput = z.strictObject({
@@ -33,7 +34,7 @@ export type LookCommand = LookInput['command']
 
 /** What the worker answers, by command; at most one page. */
 export interface LookAnswers {
-  plan: { digest: string; plan: Plan }
+  plan: { digest: string; plan: Plan; review: Review; blocks: string[] }
   info: {
     database: string
     dirty?: string

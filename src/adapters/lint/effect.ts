@@ -1,0 +1,86 @@
+import type { RangeVar } from 'libpg-query'
+import type { ExpectedLock, RuleName } from '../../domain/review.js'
+import type { DatabaseFacts, Named } from './facts.js'
+
+/** What a statement does to a table that is there: the lock, and the work that is done under it. */
+export interface Effect {
+  table: Named
+  mode: string
+  work: ExpectedLock['work']
+  /** What is found where the work takes long; without one the lock is only expected. */
+  rule?: RuleName
+  /** `column sku gets another type`. */
+  what: string
+}
+
+/** What is wrong with a statement whatever the table's size. */
+export interface Fault {
+  rule: RuleName
+  level: 'stop' | 'warn' | 'note'
+  text: string
+}
+
+export interface Effects {
+  effects: Effect[]
+  faults: Fault[]
+  /** Tables that are made by it: nobody waits for them. */
+  makes: Named[]
+}
+
+export interface Surroundings {
+  facts: DatabaseFacts | undefined
+  phase: 'expand' | 'contract'
+  /** Whether an image runs that the release replaces, or a way back would bring again. */
+  hasPrevious: boolean
+  transactional: boolean
+  /** Values that statements before it added to enums, in the same transaction. */
+  addedValues: ReadonlySet<string>
+}
+
+export const EXCLUSIVE = 'ACCESS EXCLUSIVE'
+export const NOTHING: Effects = { effects: [], faults: [], makes: [] }
+
+/** What only fails, or would, because it stands in a transaction. */
+export const alone = ({ transactional }: Surroundings, what: string): Fault[] =>
+  transactional
+    ? [
+        {
+          rule: 'concurrently-in-transaction',
+          level: 'stop',
+          text: `${what} concurrently stands in a transaction: the server will refuse it`,
+        },
+      ]
+    : []
+
+export const breaking = ({ phase, hasPrevious }: Surroundings, what: string): Fault[] =>
+  phase === 'expand' && hasPrevious
+    ? [
+        {
+          rule: 'breaks-previous-image',
+          level: 'stop',
+          text: `${what} while the previous image runs, or may come back`,
+        },
+      ]
+    : []
+
+export function onTable(
+  relation: RangeVar | undefined,
+  mode: string,
+  work: Effect['work'],
+  what: string,
+  rule?: RuleName,
+): Effects {
+  const effects = named(relation).map(
+    (table): Effect => ({ table, mode, work, what, ...(rule === undefined ? {} : { rule }) }),
+  )
+  return { ...NOTHING, effects }
+}
+
+export const named = (relation: RangeVar | undefined): Named[] =>
+  relation?.relname === undefined ? [] : [{ schema: relation.schemaname, name: relation.relname }]
+
+export const all = (parts: readonly Effects[]): Effects => ({
+  effects: parts.flatMap(({ effects }) => effects),
+  faults: parts.flatMap(({ faults }) => faults),
+  makes: parts.flatMap(({ makes }) => makes),
+})
