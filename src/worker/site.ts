@@ -6,6 +6,7 @@ import { createChecks } from '../adapters/check/index.js'
 import {
   knownSecrets,
   readConfigurationFile,
+  type ResolveOptions,
   resolveEnvironment,
   type Settings,
 } from '../adapters/configuration/index.js'
@@ -24,18 +25,20 @@ const REFERENCE_TIMEOUT_MS = 30_000
 
 /** Reads headgate.yaml and resolves one environment anew. Throws `ConfigurationInvalid`, `EnvironmentUnknown`, `ReferenceMissing`. */
 export async function resolveConfiguration(settings: Settings, environment: string): Promise<EnvironmentConfiguration> {
-  const source = await readConfigurationFile(settings.config)
-  return resolveEnvironment(source, environment, {
-    env: process.env,
-    runCommand: async (command, { cwd }) => {
-      const result = await runProgram(
-        { name: command[0] ?? 'command', command, cwd, timeoutMs: REFERENCE_TIMEOUT_MS },
-        new AbortController().signal,
-      )
-      if (result.exitCode !== 0) throw failure('ReferenceMissing', `${command[0]} ended with ${result.exitCode}`)
-      return result.stdout
-    },
-  })
+  return resolveEnvironment(await readConfigurationFile(settings.config), environment, WHERE_REFERENCES_LEAD)
+}
+
+/** This process's environment, and programs that it may run. */
+export const WHERE_REFERENCES_LEAD: ResolveOptions = {
+  env: process.env,
+  runCommand: async (command, { cwd }) => {
+    const result = await runProgram(
+      { name: command[0] ?? 'command', command, cwd, timeoutMs: REFERENCE_TIMEOUT_MS },
+      new AbortController().signal,
+    )
+    if (result.exitCode !== 0) throw failure('ReferenceMissing', `${command[0]} ended with ${result.exitCode}`)
+    return result.stdout
+  },
 }
 
 /** Wires the ports of one environment. Connects to nothing but the journal. */

@@ -21,6 +21,7 @@ export interface Revision {
   /** The one before; undefined for the first. */
   after?: string
   sql: string[]
+  down?: string[]
   phase?: 'expand' | 'contract'
 }
 
@@ -33,7 +34,10 @@ export async function writeAlembic(folder: string, revisions: readonly Revision[
   for (const one of revisions) await writeFile(join(versions, `${one.revision}.py`), script(one))
 }
 
-const script = ({ revision, after, sql, phase }: Revision): string => `"""${revision}
+const body = (sql: readonly string[]): string =>
+  ['pass', ...sql.map((one) => `op.execute(${JSON.stringify(one)})`)].map((line) => `    ${line}`).join('\n')
+
+const script = ({ revision, after, sql, down = [], phase }: Revision): string => `"""${revision}
 
 headgate:phase=${phase ?? 'expand'}
 """
@@ -41,7 +45,7 @@ from alembic import op
 revision = '${revision}'
 down_revision = ${after === undefined ? 'None' : `'${after}'`}
 def upgrade():
-${['pass', ...sql.map((one) => `op.execute(${JSON.stringify(one)})`)].map((line) => `    ${line}`).join('\n')}
+${body(sql)}
 def downgrade():
-    pass
+${body(down)}
 `

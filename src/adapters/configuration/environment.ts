@@ -1,5 +1,5 @@
 import { isAbsolute, resolve } from 'node:path'
-import { EnvironmentConfiguration } from '../../domain/configuration.js'
+import { EnvironmentConfiguration, MigratorConfiguration } from '../../domain/configuration.js'
 import { environmentJsonSchema, withDefaults } from '../../domain/configuration-schema.js'
 import { nearest } from '../../domain/text.js'
 import { explainIssues } from './explain-issue.js'
@@ -46,6 +46,21 @@ export async function resolveEnvironment(
   const configuration = frozen(parsed.data)
   rememberSecrets(configuration, secrets)
   return configuration
+}
+
+/** The migrator of one environment alone, whatever its other references lead to. Throws as `resolveEnvironment`. */
+export async function resolveMigrator(
+  source: ConfigurationSource,
+  environment: string,
+  options: ResolveOptions,
+): Promise<MigratorConfiguration> {
+  const { project, written } = chosen(source, environment)
+  const block = written.value.get('migrator')
+  const sources = { ...options, cwd: options.cwd ?? source.folder }
+  const { value, problems } = block ? await resolveReferences(block, sources) : { value: undefined, problems: [] }
+  if (problems.length > 0) throw problemsFailure('ReferenceMissing', source.file, problems)
+  const { migrator } = complete({ project, environment, source, value: block ? { migrator: value } : {} })
+  return MigratorConfiguration.parse(migrator)
 }
 
 /** By source: the whole file is looked at for each of its environments. */

@@ -4,6 +4,7 @@ export {
   projectName,
   type ResolveOptions,
   resolveEnvironment,
+  resolveMigrator,
 } from './environment.js'
 export { knownSecrets } from './secrets.js'
 export { readSettings, type SettingOverrides, type Settings } from './settings.js'
