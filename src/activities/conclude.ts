@@ -23,7 +23,11 @@ export const conclude =
         await dependencies.requireCurrent(taskToken)
         // What another workflow has taken over is not this one's to end.
         const record = await findRun(site.journal, run)
-        if (record.carrier !== carrier) return (record.state === 'ended' && record.ending) || ending
+        if (record.carrier !== carrier) {
+          // It closes as cancelled all the same, or it would wait for that for ever.
+          if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.workflowRunId)
+          return (record.state === 'ended' && record.ending) || ending
+        }
         await endRun(site.journal, run, ending, { carrier, evidence: options.evidence })
         const { outcome, reason, next } = ending
         await tell(site, run, { kind: noticeOf(ending), text: `${outcome}: ${reason}`, next, by: thisStep() }, signal)

@@ -34,10 +34,11 @@ export type RecoverRequest = z.infer<typeof RecoverRequest>
 export const openRecovery =
   (dependencies: Dependencies) =>
   (asked: RecoverRequest): Promise<PlanSummary> =>
-    beating(({ carrier }) => {
+    beating(({ carrier, taskToken }) => {
       const request = requireShape(RecoverRequest, asked)
       requireProject(dependencies, request.project)
       return onSite(dependencies, request.environment, async (site) => {
+        await dependencies.requireCurrent(taskToken)
         const run = await openRun(site, request)
         // One that said that a person is needed does nothing more.
         if (run.outcome === undefined && run.carrier !== carrier) await dependencies.requireAbandoned(run)
@@ -46,7 +47,11 @@ export const openRecovery =
         if (request.choice === 'finish') requireBegun(plan, stopped, await listSteps(site.journal, run.name))
         const { engine } = dependencies
         const event = { choice: request.choice, by: request.requester.by, stage: stopped }
-        const isTaken = await takeOverRun(site.journal, run.name, { carrier, engine }, event, request.from)
+        // From whoever carried it when that was asked, and from nobody who came since.
+        const from = request.from ?? run.carrier
+        const isTaken =
+          run.carrier !== carrier &&
+          (await takeOverRun(site.journal, run.name, { carrier, engine }, event, from, request.from !== undefined))
         if (!isTaken && (await findRun(site.journal, run.name)).carrier !== carrier)
           throw failure('RunTaken', `run ${run.name} is carried again, or has ended: nothing is done by itself`)
         const here = { ...plan, stages: plan.stages.filter(({ number }) => number === stopped) }

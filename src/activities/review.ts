@@ -1,37 +1,74 @@
+import type { Client } from 'pg'
 import { review } from '../adapters/lint/index.js'
-import { failure } from '../domain/failures.js'
-import type { Plan } from '../domain/plan.js'
+import { failure, messageOf } from '../domain/failures.js'
+import type { Plan, PlannedMigration } from '../domain/plan.js'
 import { type Finding, RULES, type Review } from '../domain/review.js'
+import { redact } from '../domain/text.js'
 import { lookInto } from './look-into.js'
 import type { Site } from './site.js'
 
 /** Looks at the plan's migrations before they run; changes nothing. */
 export async function reviewOf(site: Site, plan: Plan): Promise<Review> {
   const { lint } = site.configuration
-  const migrations = plan.stages.flatMap((stage) => stage.migrations)
-  if (migrations.length === 0) return { findings: [], locks: [], unread: [] }
+  const planned = plan.stages.flatMap((stage) => stage.migrations)
+  if (planned.length === 0) return { findings: [], locks: [], unread: [] }
   const options = {
     hasPrevious: plan.services.some(({ previous }) => previous !== undefined),
     isGateClosed: plan.quiesces.length > 0,
     longestMs: lint.longest,
     waivers: lint.waive,
   }
-  return lookInto(site, site.reader, 'headgate review', (session) => review(migrations, options, session))
+  const migrations = await asWritten(site, plan, planned)
+  const path = await lookInto(site, site.target, 'headgate review', searchPath)
+  const found = await lookInto(site, site.reader, 'headgate review', async (session) => {
+    // Names lead where they lead the migrator.
+    await session.query(`select set_config('search_path', $1, false)`, [path])
+    return review(migrations, options, session)
+  })
+  const findings = found.findings.map((finding) => ({ ...finding, text: redact(finding.text, site.secrets) }))
+  return { ...found, findings }
+}
+
+/** The plan's SQL is without secrets, and may be none any more for that: what is read is what is applied. */
+async function asWritten(site: Site, plan: Plan, planned: readonly PlannedMigration[]): Promise<PlannedMigration[]> {
+  const files = new Map((await site.migrator.migrations(plan.tag ?? '')).map((file) => [file.version, file]))
+  return planned.map((migration) => {
+    const file = files.get(migration.version)
+    return file?.sql !== undefined && file.checksum === migration.checksum ? { ...migration, sql: file.sql } : migration
+  })
+}
+
+async function searchPath(session: Client): Promise<string> {
+  const { rows } = await session.query<{ path: string }>(
+    `select string_agg(quote_ident(name), ', ') as path from unnest(current_schemas(false)) as name`,
+  )
+  return rows[0]?.path ?? ''
 }
 
 /** What keeps a run from beginning, one line each: what is found, and what to write instead. */
 export function blocking({ configuration }: Site, { findings }: Review): string[] {
-  const { level = configuration.protected ? 'stop' : 'warn' } = configuration.lint
-  return level === 'stop' ? findings.filter((finding) => finding.level === 'stop').map(inOneLine) : []
+  return configuration.lint.level === 'stop' ? findings.filter(({ level }) => level === 'stop').map(inOneLine) : []
 }
 
 const inOneLine = ({ version, line, rule, text }: Finding): string =>
   `${version}, line ${line}: ${text}; instead: ${RULES[rule].instead} (${rule})`
 
-/** Throws `LintFailed` where the review stops the run. Returns what it found otherwise, in words; undefined for nothing. */
+/**
+ * Throws `LintFailed` where the review stops the run. Returns what it found otherwise, in words; undefined for nothing. Where
+ * nothing may be stopped, a review that fails is told of, and stops nothing either.
+ */
 export async function requireReviewed(site: Site, plan: Plan): Promise<string | undefined> {
-  if (site.configuration.lint.level === 'off') return undefined
-  const found = await reviewOf(site, plan)
+  const { level } = site.configuration.lint
+  if (level === 'off') return undefined
+  try {
+    return reviewed(site, await reviewOf(site, plan))
+  } catch (error) {
+    if (level === 'stop') throw error
+    return `the migrations could not be reviewed: ${messageOf(error)}`
+  }
+}
+
+function reviewed(site: Site, found: Review): string | undefined {
   const stops = blocking(site, found)
   const [first] = stops
   if (first !== undefined)

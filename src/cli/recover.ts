@@ -69,7 +69,8 @@ async function recover(context: Context, name: string, options: RecoverOptions):
   })
   const { terminal } = context
   const { run } = evidence.report
-  await requireAbandoned(context, place, run)
+  // Its workflow may live still, and do nothing more for it.
+  if (!evidence.byHand) await requireAbandoned(context, place, run)
   for (const text of evidenceLines(evidence, options.local)) terminal.say(text)
   if (options.local && evidence.atWork)
     throw failure('RunOpen', `a worker is at work on the database: ${evidence.atWork.join(', ')}`, undefined, {

@@ -203,10 +203,8 @@ const Locks = z.strictObject({
 const Lint = z.strictObject({
   level: z
     .enum(['stop', 'warn', 'off'])
-    .optional()
-    .describe(
-      'stop: no run begins with a finding of that level; warn: it is told of. Without it stop where protected, else warn',
-    ),
+    .prefault('warn')
+    .describe('stop: no run begins with a finding of that level; warn: it is told of; off: the run does not look'),
   longest: Duration.prefault('1s').describe(
     'How long one statement may hold others up, or lengthen the pause, by the size of its table',
   ),

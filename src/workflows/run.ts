@@ -182,7 +182,9 @@ export class Run {
         await this.#attempt(step)
         return
       } catch (error) {
-        if (!this.#summary?.holdOnFailure || this.#steering.cancelled || failedWith(error, 'NeedsOperator')) throw error
+        // What a person is needed for, and what is another's now, no retry mends.
+        const isOver = failedWith(error, 'NeedsOperator') || failedWith(error, 'RunTaken')
+        if (!this.#summary?.holdOnFailure || this.#steering.cancelled || isOver) throw error
         this.#table.note(step, `failed, held: ${messageOf(error)}`)
         const why = `held after a failure, ${this.#whereBefore(step)}: ${messageOf(error)}; headgate retry ${this.name}`
         // It is held whether anybody could be told or not, and a retry is heard meanwhile.

@@ -1,3 +1,4 @@
+import { BY_HAND } from '../../domain/names.js'
 import { failure } from '../../domain/failures.js'
 import type { Journal, Statement } from './journal.js'
 
@@ -31,7 +32,7 @@ export async function requireEpoch(sql: Statement, resource: string, epoch: numb
 
 /**
  * Another run that is at work on the resource: its newest attempt's guard is connected, or it is between two steps behind the
- * closed gate. One that waits for an operator is not at work.
+ * closed gate. One that waits for an operator, or that a person has taken over by hand, is not at work.
  */
 export async function otherHolder(
   journal: Journal,
@@ -42,11 +43,11 @@ export async function otherHolder(
   const [other] = await journal.read<{ name: string }>(
     `select runs.name from runs left join epochs on epochs.run = runs.name and epochs.resource = $1
       where runs.system_identifier || '/' || runs.database = $1 and runs.name <> $2
-        and runs.state = 'open' and runs.outcome is null
+        and runs.state = 'open' and runs.outcome is null and runs.carrier is distinct from $4
         and (runs.gate = 'closed' or exists (
           select from pg_stat_activity where application_name = 'hg:' || $3 || ':' || epochs.epoch || ':guard'))
       limit 1`,
-    [resource, run, scope],
+    [resource, run, scope, BY_HAND],
   )
   return other?.name
 }

@@ -234,7 +234,7 @@ export async function openRunsOf(journal: Journal, project: string, environment:
 
 /**
  * Gives an open run to another workflow; what carried it until now may not act any more, and what was said of its end is void.
- * Returns whether it is the first time: twice for one carrier is once. `from`: only where that one carries it still, and
+ * Returns whether it is the first time: twice for one carrier is once. Only where `from` carries it still; `unlessSaid`: and
  * nothing has been said of the run's end.
  */
 export async function takeOverRun(
@@ -242,14 +242,15 @@ export async function takeOverRun(
   run: string,
   by: { carrier: string; engine: string },
   event: Record<string, unknown>,
-  from?: string,
+  from: string,
+  unlessSaid: boolean,
 ): Promise<boolean> {
   return journal.write(async (sql) => {
     const taken = await sql(
       `update runs set carrier = $2, engine = $3, outcome = null, cause = null, ending = null
        where name = $1 and state = 'open' and carrier is distinct from $2
-         and ($4::text is null or (carrier = $4 and outcome is null)) returning name`,
-      [run, by.carrier, by.engine, from ?? null],
+         and coalesce(carrier, workflow_id) = $4 and not ($5 and outcome is not null) returning name`,
+      [run, by.carrier, by.engine, from, unlessSaid],
     )
     if (taken.length === 0) return false
     await sql(`insert into events (run, type, body) values ($1, 'recover', $2)`, [run, JSON.stringify(event)])

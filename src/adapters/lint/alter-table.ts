@@ -34,23 +34,64 @@ function ofCommand(table: Named, { subtype, name = '', def }: AlterTableCmd, aro
     case 'AT_DropColumn':
       return {
         ...one(EXCLUSIVE, 'brief', `loses column ${name}`),
-        faults: breaking(around, `column ${name} of ${keyOf(table)} is dropped`),
+        faults: breaking(around, `column ${name} of ${keyOf(table)} is dropped`, table),
       }
     case 'AT_AlterColumnType': {
-      const type = def && 'ColumnDef' in def ? def.ColumnDef.typeName : undefined
-      const keeps = keepsStorage(facts?.columns.get(name), type)
+      const column = def && 'ColumnDef' in def ? def.ColumnDef : undefined
+      // `using` computes each value; another collation sorts the indexes anew.
+      const keeps = !column?.raw_default && keepsStorage(facts?.columns.get(name), column?.typeName)
+      if (keeps && column?.collClause)
+        return one(
+          EXCLUSIVE,
+          'index',
+          `builds its indexes anew: column ${name} is sorted in another way`,
+          'table-rewrite',
+        )
       return keeps
         ? one(EXCLUSIVE, 'brief', `column ${name} gets another type, and stays as it is stored`)
         : one(EXCLUSIVE, 'rewrite', `is written anew: column ${name} gets another type`, 'type-change-rewrites')
     }
     case 'AT_SetNotNull':
-      return facts?.columns.get(name)?.isCheckedNotNull
+      return facts?.columns.get(name)?.isCheckedNotNull || around.provenNotNull.has(`${keyOf(table)}.${name}`)
         ? one(EXCLUSIVE, 'brief', `column ${name} must not be null; a check says so already`)
         : one(EXCLUSIVE, 'scan', `is read through: column ${name} must not be null`, 'set-not-null-scans')
     case 'AT_AddConstraint':
       return def && 'Constraint' in def ? ofConstraint(table, def.Constraint) : NOTHING
     case 'AT_ValidateConstraint':
       return one('SHARE UPDATE EXCLUSIVE', 'scan', `constraint ${name} is validated`)
+    case 'AT_AttachPartition': {
+      const [part] = def && 'PartitionCmd' in def ? named(def.PartitionCmd.name) : []
+      const scanned: Effect[] = part
+        ? [
+            {
+              table: part,
+              mode: EXCLUSIVE,
+              work: 'scan',
+              rule: 'constraint-scans',
+              what: 'is read through: it becomes a partition',
+            },
+          ]
+        : []
+      const own = one('SHARE UPDATE EXCLUSIVE', 'brief', 'gets a partition')
+      return { ...own, effects: [...own.effects, ...scanned] }
+    }
+    case 'AT_SetExpression':
+      return one(EXCLUSIVE, 'rewrite', `is written anew: column ${name} is computed in another way`, 'table-rewrite')
+    case 'AT_SetStatistics':
+    case 'AT_SetOptions':
+    case 'AT_ResetOptions':
+    case 'AT_SetRelOptions':
+    case 'AT_ResetRelOptions':
+    case 'AT_ClusterOn':
+    case 'AT_DropCluster':
+      return one('SHARE UPDATE EXCLUSIVE', 'brief', 'gets another setting')
+    case 'AT_EnableTrig':
+    case 'AT_DisableTrig':
+    case 'AT_EnableTrigAll':
+    case 'AT_DisableTrigAll':
+    case 'AT_EnableTrigUser':
+    case 'AT_DisableTrigUser':
+      return one('SHARE ROW EXCLUSIVE', 'brief', 'has a trigger switched')
     case 'AT_SetTableSpace':
     case 'AT_SetLogged':
     case 'AT_SetUnLogged':
@@ -69,6 +110,7 @@ function ofNewColumn(table: Named, column: ColumnDef, around: Surroundings): Eff
   const isSerial = /^(small|big)?serial[248]?$/.test(lastName(typeName))
   const computes =
     isSerial ||
+    around.facts?.constrainedDomains.has(lastName(typeName)) ||
     of('CONSTR_IDENTITY') !== undefined ||
     (of('CONSTR_GENERATED') !== undefined && of('CONSTR_GENERATED')?.generated_kind !== 'v') ||
     findAll(fallback?.raw_expr, 'FuncCall').some((call) => isVolatile(call, around.facts))
@@ -84,6 +126,7 @@ function ofNewColumn(table: Named, column: ColumnDef, around: Surroundings): Eff
       ? []
       : [
           {
+            of: table,
             rule: 'not-null-without-default',
             level: isEmpty === undefined ? 'warn' : 'stop',
             text: `column ${colname} of ${keyOf(table)} must not be null and has no default: ${
@@ -95,8 +138,9 @@ function ofNewColumn(table: Named, column: ColumnDef, around: Surroundings): Eff
   const constrained = all(
     further.map((constraint) => ofConstraint(table, { ...constraint, conname: constraint.conname ?? colname })),
   )
-  // A new column without a default is null everywhere: a foreign key on it has nothing to look at.
-  const scans = fallback ? constrained.effects : constrained.effects.filter(({ work }) => work !== 'scan')
+  // A new column without a default is null everywhere: a foreign key on it has nothing to look at. A check is looked at all the same.
+  const isFree = ({ what, work }: Effect): boolean => work === 'scan' && what.includes('foreign key')
+  const scans = fallback ? constrained.effects : constrained.effects.filter((effect) => !isFree(effect))
   return { ...NOTHING, effects: [computes ? rewriting : brief, ...scans], faults: fails }
 }
 
@@ -152,8 +196,9 @@ function keepsStorage(now: ColumnFacts | undefined, next: TypeName | undefined):
   if (from === 'cidr' && to === 'inet') return true
   if (from !== to) return false
   if (from === 'numeric') return after === undefined || (widens && (now.modifiers[1] ?? 0) === (modifiers[1] ?? 0))
-  if (['varbit', 'timestamp', 'timestamptz', 'time', 'timetz', 'interval'].includes(from)) return widens
-  return before === after
+  if (['varbit', 'timestamp', 'timestamptz', 'time', 'timetz'].includes(from)) return widens
+  // The grammar writes an interval's precision second.
+  return from !== 'interval' && before === after
 }
 
 const lastName = (type: TypeName | undefined): string => {

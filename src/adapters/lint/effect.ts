@@ -18,6 +18,8 @@ export interface Fault {
   rule: RuleName
   level: 'stop' | 'warn' | 'note'
   text: string
+  /** What it is about, where the release itself may have made that. */
+  of?: Named
 }
 
 export interface Effects {
@@ -33,6 +35,10 @@ export interface Surroundings {
   /** Whether an image runs that the release replaces, or a way back would bring again. */
   hasPrevious: boolean
   transactional: boolean
+  /** `table.column` for which a check that the release adds and validates says `is not null`. */
+  provenNotNull: ReadonlySet<string>
+  /** Names that the same migration makes, too: what is dropped there comes back. */
+  remade: ReadonlySet<string>
   /** Values that statements before it added to enums, in the same transaction. */
   addedValues: ReadonlySet<string>
 }
@@ -52,13 +58,14 @@ export const alone = ({ transactional }: Surroundings, what: string): Fault[] =>
       ]
     : []
 
-export const breaking = ({ phase, hasPrevious }: Surroundings, what: string): Fault[] =>
+export const breaking = ({ phase, hasPrevious }: Surroundings, what: string, of?: Named): Fault[] =>
   phase === 'expand' && hasPrevious
     ? [
         {
           rule: 'breaks-previous-image',
           level: 'stop',
           text: `${what} while the previous image runs, or may come back`,
+          ...(of === undefined ? {} : { of }),
         },
       ]
     : []

@@ -16,7 +16,7 @@ import {
 import { keyOf, type Named } from './facts.js'
 import { findAll } from './parse.js'
 
-/** What one statement takes, does and breaks, by its kind. Kinds that are not here touch no table that anybody waits for. */
+/** What one statement takes, does and breaks, by its kind. Kinds that are not here are not looked at. */
 export function effectsOf(node: Node, around: Surroundings): Effects {
   const found = byKind(node, around)
   const used = findAll(node, 'A_Const')
@@ -25,8 +25,8 @@ export function effectsOf(node: Node, around: Surroundings): Effects {
   if (used.length === 0 || 'AlterEnumStmt' in node) return found
   const fault: Fault = {
     rule: 'enum-value-in-same-transaction',
-    level: 'stop',
-    text: `'${used[0]}' is added in the same transaction: the server will refuse it`,
+    level: 'warn',
+    text: `'${used[0]}' was added to an enum in the same transaction: where this is that value, the server will refuse it`,
   }
   return { ...found, faults: [...found.faults, fault] }
 }
@@ -39,11 +39,15 @@ function byKind(node: Node, around: Surroundings): Effects {
       return {
         ...NOTHING,
         ...onTable(relation, 'SHARE UPDATE EXCLUSIVE', 'brief', `index ${idxname}`),
-        faults: alone(around, 'create index'),
+        faults: [...alone(around, 'create index'), ...onPartitioned(relation, around)],
       }
     return onTable(relation, 'SHARE', 'index', `index ${idxname} is built`, 'index-without-concurrently')
   }
-  if ('CreateStmt' in node) return { ...NOTHING, makes: named(node.CreateStmt.relation) }
+  if ('CreateStmt' in node) {
+    const { relation, if_not_exists: mayBeThere = false } = node.CreateStmt
+    const isThere = (table: Named): boolean => around.facts?.tables.has(keyOf(table)) !== false
+    return { ...NOTHING, makes: named(relation).filter((table) => !mayBeThere || !isThere(table)) }
+  }
   if ('CreateTableAsStmt' in node) return { ...NOTHING, makes: named(node.CreateTableAsStmt.into?.rel) }
   if ('RenameStmt' in node) return ofRename(node.RenameStmt, around)
   if ('DropStmt' in node) {
@@ -59,7 +63,9 @@ function byKind(node: Node, around: Surroundings): Effects {
     return {
       ...NOTHING,
       effects,
-      faults: names.flatMap((name) => breaking(around, `${kind} ${keyOf(name)} is dropped`)),
+      faults: names
+        .filter((name) => !around.remade.has(name.name))
+        .flatMap((name) => breaking(around, `${kind} ${keyOf(name)} is dropped`, name)),
     }
   }
   if ('TruncateStmt' in node)
@@ -147,6 +153,15 @@ const LOCK_MODES = [
   ...['SHARE', 'SHARE ROW EXCLUSIVE', 'EXCLUSIVE', EXCLUSIVE],
 ]
 
+function onPartitioned(relation: RangeVar | undefined, { facts }: Surroundings): Fault[] {
+  return named(relation)
+    .filter((table) => facts?.tables.get(keyOf(table))?.isPartitioned)
+    .map((table) => ({
+      ...{ rule: 'index-without-concurrently', level: 'stop', of: table },
+      text: `${keyOf(table)} is partitioned: the server builds no index on it concurrently; create it on only the parent, concurrently on each partition, and attach those`,
+    }))
+}
+
 function ofRename({ renameType, relation, relationType, subname, newname }: RenameStmt, around: Surroundings): Effects {
   const isColumn = renameType === 'OBJECT_COLUMN'
   const [table] = named(relation)
@@ -161,12 +176,13 @@ function ofRename({ renameType, relation, relationType, subname, newname }: Rena
       : NOTHING
   return kind === undefined
     ? effects
-    : { ...effects, faults: breaking(around, `${kind} ${what} is renamed to ${newname}`) }
+    : { ...effects, faults: breaking(around, `${kind} ${what} is renamed to ${newname}`, table) }
 }
 
 function ofRows(relation: RangeVar | undefined, what: string, isAll: boolean): Effects {
-  const rows = isAll ? `all rows are ${what}` : `rows are ${what}`
-  return onTable(relation, 'ROW EXCLUSIVE', 'rows', `${rows} in one transaction`, 'data-in-one-transaction')
+  // How many a condition leaves nobody can tell from outside.
+  if (!isAll) return onTable(relation, 'ROW EXCLUSIVE', 'brief', `rows are ${what}`)
+  return onTable(relation, 'ROW EXCLUSIVE', 'rows', `all rows are ${what} at once`, 'data-in-one-transaction')
 }
 
 /** Of a `DropStmt`: a list of names, or a type, or a function with its arguments. */

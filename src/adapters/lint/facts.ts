@@ -4,9 +4,8 @@ import type { Client } from 'pg'
 export interface TableFacts {
   /** With its partitions, without indexes. */
   bytes: number
-  /** By the last count of the statistics; 0 also where nobody counted yet. */
-  rows: number
   isEmpty: boolean
+  isPartitioned: boolean
   columns: Map<string, ColumnFacts>
 }
 
@@ -15,7 +14,7 @@ export interface ColumnFacts {
   type: string
   /** What stands in its parentheses: `[20]` of varchar(20). */
   modifiers: number[]
-  /** Whether a valid check says `is not null` already: then nothing is scanned. */
+  /** Whether it is not null, or a valid check says so, already: then nothing is scanned. */
   isCheckedNotNull: boolean
 }
 
@@ -24,6 +23,8 @@ export interface DatabaseFacts {
   serverMajor: number
   /** By the name that was asked for; what is not there has none. */
   tables: Map<string, TableFacts>
+  /** Domains with a check or `not null`, by name: a new column of one rewrites its table. */
+  constrainedDomains: Set<string>
   /** Functions that are volatile, or that nobody knows. */
   volatile: Set<string>
 }
@@ -38,19 +39,22 @@ export interface Named {
 export const keyOf = ({ schema, name }: Named): string => (schema === undefined ? name : `${schema}.${name}`)
 
 const TABLE = `
-select c.oid, coalesce((select sum(pg_table_size(relid)) from pg_partition_tree(c.oid)), pg_table_size(c.oid))::text as bytes,
-       coalesce((select sum(greatest(p.reltuples, s.n_live_tup, 0)) from (select relid from pg_partition_tree(c.oid) union select c.oid) t
-                   join pg_class p on p.oid = t.relid left join pg_stat_all_tables s on s.relid = t.relid), 0)::text as rows
+select c.oid, c.relkind = 'p' as "isPartitioned",
+       coalesce((select sum(pg_table_size(relid)) from pg_partition_tree(c.oid)), pg_table_size(c.oid))::text as bytes
   from pg_class c where c.oid = to_regclass($1) and c.relkind in ('r', 'p', 'm')`
+
+const DOMAINS = `
+select typname as name from pg_type t
+ where typtype = 'd' and (typnotnull or exists (select from pg_constraint k where k.contypid = t.oid))`
 
 const COLUMNS = `
 select a.attname as name, t.typname as type, substring(format_type(a.atttypid, a.atttypmod) from '\\(([0-9, ]+)\\)') as modifiers,
-       exists (select from pg_constraint k where k.conrelid = a.attrelid and k.contype = 'c' and k.convalidated and k.conkey = array[a.attnum]
+       a.attnotnull or exists (select from pg_constraint k where k.conrelid = a.attrelid and k.contype = 'c' and k.convalidated and k.conkey = array[a.attnum]
                 and pg_get_expr(k.conbin, k.conrelid) ~* '^\\(?"?[^ ]+"? is not null\\)?$') as "isCheckedNotNull"
   from pg_attribute a join pg_type t on t.oid = a.atttypid where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped`
 
-/** What a table is asked for waits no longer behind somebody's lock. */
-const ASKED_WITHIN = `set lock_timeout = '500ms'`
+/** Behind somebody's lock, or through a table of dead rows, nobody waits: its size counts as not known. */
+const ASKED_WITHIN = `set lock_timeout = '500ms'; set statement_timeout = '2s'`
 
 /** Reads what these names stand for. A table that somebody has locked is left out, as one that is not there. */
 export async function readFacts(
@@ -68,7 +72,9 @@ export async function readFacts(
   }
   const volatile = new Set<string>()
   for (const named of functions) if (await isVolatile(session, named)) volatile.add(keyOf(named))
-  return { serverMajor: rows[0]?.major ?? 0, tables: found, volatile }
+  const domains = await session.query<{ name: string }>(DOMAINS)
+  const constrainedDomains = new Set(domains.rows.map(({ name }) => name))
+  return { serverMajor: rows[0]?.major ?? 0, tables: found, constrainedDomains, volatile }
 }
 
 async function tableFacts(session: Client, { schema, name }: Named): Promise<TableFacts | undefined> {
@@ -77,7 +83,7 @@ async function tableFacts(session: Client, { schema, name }: Named): Promise<Tab
     [schema ?? null, name],
   )
   const as = quoted.rows[0]?.name ?? ''
-  const [table] = (await session.query<{ oid: string; bytes: string; rows: string }>(TABLE, [as])).rows
+  const [table] = (await session.query<{ oid: string; isPartitioned: boolean; bytes: string }>(TABLE, [as])).rows
   if (!table) return undefined
   const columns = await session.query<{
     name: string
@@ -88,7 +94,7 @@ async function tableFacts(session: Client, { schema, name }: Named): Promise<Tab
   const { rowCount } = await session.query(`select from ${as} limit 1`)
   return {
     bytes: Number(table.bytes),
-    rows: Number(table.rows),
+    isPartitioned: table.isPartitioned,
     isEmpty: rowCount === 0,
     columns: new Map(
       columns.rows.map((column) => [

@@ -1,3 +1,4 @@
+import type { Node } from 'libpg-query'
 import type { Client } from 'pg'
 import { size } from '../../domain/amounts.js'
 import type { PlannedMigration } from '../../domain/plan.js'
@@ -7,7 +8,7 @@ import { functionOf } from './alter-table.js'
 import type { Effect, Fault } from './effect.js'
 import { effectsOf } from './effects.js'
 import { type DatabaseFacts, keyOf, type Named, readFacts } from './facts.js'
-import { findAll, parse, type Parsed } from './parse.js'
+import { findAll, parse, type Parsed, type NotParsed } from './parse.js'
 
 export interface ReviewOptions {
   /** Whether an image runs that the release replaces, or a way back would bring again. */
@@ -22,13 +23,16 @@ export interface ReviewOptions {
 /** By the size alone; a rehearsal measures. docs/review.md says where they are from. */
 const BYTES_PER_SECOND = { scan: 400e6, index: 50e6, rewrite: 50e6, rows: 25e6 }
 
+/** Findings, and locks, of one answer: it crosses Temporal, which takes 2 MB. */
+const MOST = 1_000
+
 /** The highest version whose grammar `parse` has. */
 const GRAMMAR = 18
 
 interface Read {
   migration: PlannedMigration
   statements: Parsed[]
-  broken: { message: string; line: number; column: number } | undefined
+  broken: NotParsed | undefined
 }
 
 /** Looks at pending migrations before they run. `session`: only looks; without one nothing is known of sizes and types. */
@@ -39,13 +43,60 @@ export async function review(
 ): Promise<Review> {
   const read = await Promise.all(migrations.filter(({ sql }) => sql !== undefined).map(readOne))
   const facts = session && (await readFacts(session, namesIn(read)))
-  const made = new Set<string>()
-  const parts = read.map((one) => reviewOne(one, options, facts, made))
+  const release = new Release()
+  const parts = read.map((one) => reviewOne(one, options, facts, release))
   return {
-    findings: parts.flatMap(({ findings }) => findings),
-    locks: parts.flatMap(({ locks }) => locks),
+    findings: parts.flatMap(({ findings }) => findings).slice(0, MOST),
+    locks: parts.flatMap(({ locks }) => locks).slice(0, MOST),
     unread: migrations.filter(({ sql }) => sql === undefined).map(({ version }) => version),
   }
+}
+
+/** What the migrations before, of the same release, have done. */
+class Release {
+  /** Tables that it makes: nobody waits for them. */
+  readonly #made = new Set<string>()
+  /** `table.constraint` of a check that says `is not null` → `table.column`. */
+  readonly #checks = new Map<string, string>()
+  readonly provenNotNull = new Set<string>()
+
+  makes(table: Named): void {
+    this.#made.add(inPublic(table))
+  }
+
+  isOwn(table: Named | undefined): boolean {
+    return table !== undefined && this.#made.has(inPublic(table))
+  }
+
+  /** Follows checks that are added and validated. */
+  learn(node: Node): void {
+    if (!('AlterTableStmt' in node)) return
+    const { relation, cmds = [] } = node.AlterTableStmt
+    const table = keyOf({ schema: relation?.schemaname, name: relation?.relname ?? '' })
+    for (const { subtype, name, def } of findAll(cmds, 'AlterTableCmd')) {
+      const [constraint] = findAll({ def }, 'Constraint')
+      if (subtype === 'AT_AddConstraint' && constraint?.contype === 'CONSTR_CHECK') {
+        const column = notNullColumn(constraint.raw_expr)
+        if (column === undefined) continue
+        this.#checks.set(`${table}.${String(constraint.conname)}`, `${table}.${column}`)
+        if (constraint.skip_validation !== true) this.provenNotNull.add(`${table}.${column}`)
+      }
+      const validated = subtype === 'AT_ValidateConstraint' ? this.#checks.get(`${table}.${String(name)}`) : undefined
+      if (validated !== undefined) this.provenNotNull.add(validated)
+    }
+  }
+}
+
+/** `public.orders` and `orders` are one: what else the search path holds is not known here. */
+const inPublic = ({ schema, name }: Named): string => keyOf({ schema: schema ?? 'public', name })
+
+/** The column of `check (column is not null)`, and of nothing more. */
+function notNullColumn(expression: unknown): string | undefined {
+  const isTest = typeof expression === 'object' && expression !== null && 'NullTest' in expression
+  const [test] = isTest ? findAll(expression, 'NullTest') : []
+  if (test?.nulltesttype !== 'IS_NOT_NULL') return undefined
+  const [column] = findAll(test.arg, 'String')
+  return typeof column?.sval === 'string' ? column.sval : undefined
 }
 
 async function readOne(migration: PlannedMigration): Promise<Read> {
@@ -57,7 +108,8 @@ async function readOne(migration: PlannedMigration): Promise<Read> {
 /** Every table and function that is named anywhere. */
 function namesIn(read: readonly Read[]): { tables: Named[]; functions: Named[] } {
   const nodes = read.flatMap(({ statements }) => statements.map(({ node }) => node))
-  const ranges = [...findAll(nodes, 'RangeVar'), ...findAll(nodes, 'relation'), ...findAll(nodes, 'pktable')]
+  const parts = findAll(nodes, 'PartitionCmd').flatMap((part) => findAll({ part: part.name }, 'part'))
+  const ranges = [...['RangeVar', 'relation', 'pktable'].flatMap((kind) => findAll(nodes, kind)), ...parts]
   const tables = ranges.flatMap(({ schemaname, relname }) =>
     typeof relname === 'string'
       ? [{ schema: typeof schemaname === 'string' ? schemaname : undefined, name: relname }]
@@ -72,36 +124,77 @@ function reviewOne(
   { migration, statements, broken }: Read,
   options: ReviewOptions,
   facts: DatabaseFacts | undefined,
-  made: Set<string>,
+  release: Release,
 ): Pick<Review, 'findings' | 'locks'> {
   const { version, transactional, phase, hasDown } = migration
-  const findings: Finding[] = []
-  const locks: ExpectedLock[] = []
+  const findings = new Map<string, Finding>()
+  const locks = new Map<string, ExpectedLock>()
+  // The same thing of the same table is said once, where it stands first.
   const add = (line: number, { rule, level, text }: Fault): void => {
-    findings.push(waivedOr({ rule, version, line, level, text }, migration, options.waivers))
+    const finding = waivedOr({ rule, version, line, level, text }, migration, options.waivers)
+    if (!findings.has(text)) findings.set(text, finding)
   }
   if (broken) {
     // A newer server may know what this grammar does not.
-    const level = facts && facts.serverMajor > GRAMMAR ? 'warn' : 'stop'
+    const level = broken.isCertain && !(facts && facts.serverMajor > GRAMMAR) ? 'stop' : 'warn'
     add(broken.line, { rule: 'syntax', level, text: `${broken.message}, column ${broken.column}` })
   }
   const addedValues = new Set<string>()
+  const remade = namesMade(statements)
+  const temporary = new Set<string>()
+  const isOwn = (table: Named | undefined): boolean => release.isOwn(table) || temporary.has(table?.name ?? '')
   for (const { node, line } of statements) {
-    const surroundings = { facts, phase, transactional, hasPrevious: options.hasPrevious, addedValues }
-    const { effects, faults, makes } = effectsOf(node, surroundings)
-    for (const fault of faults) add(line, fault)
-    for (const effect of effects.filter(({ table }) => !made.has(keyOf(table)))) {
+    const { hasPrevious } = options
+    const { provenNotNull } = release
+    const around = { facts, phase, transactional, hasPrevious, addedValues, remade, provenNotNull }
+    const { effects, faults, makes } = effectsOf(node, around)
+    for (const fault of faults.filter(({ of }) => !isOwn(of))) add(line, fault)
+    for (const effect of effects.filter(({ table }) => !isOwn(table))) {
       const lock = expected(version, line, effect, facts)
-      locks.push(lock)
+      const key = `${lock.table} ${lock.mode} ${lock.work}`
+      if (!locks.has(key)) locks.set(key, lock)
       const fault = effect.rule && faultOf(effect.rule, effect, lock, options)
       if (fault) add(line, fault)
     }
-    for (const table of makes) made.add(keyOf(table))
+    for (const table of makes) {
+      if (isTemporary(node)) temporary.add(table.name)
+      else release.makes(table)
+    }
+    release.learn(node)
     if (transactional && 'AlterEnumStmt' in node && node.AlterEnumStmt.newVal !== undefined)
       addedValues.add(node.AlterEnumStmt.newVal)
   }
   if (!hasDown) add(1, { rule: 'no-way-down', level: 'note', text: 'it has no way down' })
-  return { findings, locks }
+  return { findings: [...findings.values()], locks: [...locks.values()] }
+}
+
+/** It goes with the migration's session. */
+const isTemporary = (node: Node): boolean => {
+  const relation =
+    'CreateTableAsStmt' in node
+      ? node.CreateTableAsStmt.into?.rel
+      : 'CreateStmt' in node
+        ? node.CreateStmt.relation
+        : undefined
+  return relation?.relpersistence === 't'
+}
+
+/** What is made anew beside being dropped: views, functions, tables, types. */
+function namesMade(statements: readonly Parsed[]): Set<string> {
+  const names = statements.flatMap(({ node }) => {
+    if ('ViewStmt' in node) return [node.ViewStmt.view?.relname]
+    if ('CreateStmt' in node) return [node.CreateStmt.relation?.relname]
+    if ('CreateTableAsStmt' in node) return [node.CreateTableAsStmt.into?.rel?.relname]
+    if ('CreateFunctionStmt' in node) return [lastOf(node.CreateFunctionStmt.funcname)]
+    if ('CreateEnumStmt' in node) return [lastOf(node.CreateEnumStmt.typeName)]
+    return []
+  })
+  return new Set(names.filter((name) => name !== undefined))
+}
+
+const lastOf = (names: readonly Node[] | undefined): string | undefined => {
+  const last = names?.at(-1)
+  return last && 'String' in last ? last.String.sval : undefined
 }
 
 function expected(

@@ -8,8 +8,10 @@ export interface Parsed {
 }
 
 /** Where the grammar stops, from 1. */
-export interface SyntaxError {
+export interface NotParsed {
   message: string
+  /** Whether the grammar says so; else the parser could not take it, which says nothing of the server. */
+  isCertain: boolean
   line: number
   column: number
 }
@@ -18,11 +20,11 @@ export interface SyntaxError {
 const library = (): Promise<typeof import('libpg-query')> => import('libpg-query')
 
 /** Reads a file's statements with the grammar of PostgreSQL 18. A file that no parser can take (nested too deep) is a syntax error too. */
-export async function parse(sql: string): Promise<Parsed[] | SyntaxError> {
+export async function parse(sql: string): Promise<Parsed[] | NotParsed> {
   if (isBlank(sql)) return []
   // The parser would stop there and say nothing; the server takes none.
   if (sql.includes('\0'))
-    return { message: 'a NUL character', line: lineOf(sql.slice(0, sql.indexOf('\0'))), column: 1 }
+    return { isCertain: true, message: 'a NUL character', line: lineOf(sql.slice(0, sql.indexOf('\0'))), column: 1 }
   const { hasSqlDetails, parse: parseSql } = await library()
   try {
     const { stmts = [] } = await parseSql(sql)
@@ -37,6 +39,7 @@ export async function parse(sql: string): Promise<Parsed[] | SyntaxError> {
     const at = hasSqlDetails(error) ? (error.sqlDetails?.cursorPosition ?? 0) : 0
     const before = [...sql].slice(0, at).join('')
     return {
+      isCertain: hasSqlDetails(error) && !/memory exhausted/.test(error.message),
       message: error instanceof Error ? error.message : String(error),
       line: lineOf(before),
       column: [...before.slice(before.lastIndexOf('\n') + 1)].length + 1,
@@ -44,7 +47,7 @@ export async function parse(sql: string): Promise<Parsed[] | SyntaxError> {
   }
 }
 
-/** White space and comments, nested ones too, but for what a semicolon ends. */
+/** White space and comments; of a nested one only the inner part. */
 const BLANK = /^(?:\s+|--[^\n]*|\/\*(?:[^*]|\*(?!\/))*\*\/)*/
 
 const isBlank = (sql: string): boolean => sql.replace(BLANK, '').replaceAll(';', '').trim() === ''
@@ -59,7 +62,7 @@ export function findAll(from: unknown, kind: string): Record<string, unknown>[] 
     const [name, value] = next
     if (!isRecord(value)) continue
     if (name === kind) found.push(value)
-    left.push(...Object.entries(value).reverse())
+    for (const entry of Object.entries(value).reverse()) left.push(entry)
   }
   return found
 }

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { failure } from '../../domain/failures.js'
 import { type Migration, phaseOf } from '../../domain/migration.js'
 import { textOf } from './migration-folder.js'
-import { leadingComment, splitStatements } from './sql-statements.js'
-import { isTransactionControl } from './statement-kind.js'
+import { leadingComment, splitStatements, type Statement } from './sql-statements.js'
+import { isTransactionControl, mustRunAlone } from './statement-kind.js'
 
 /** As sqlx names them: `<version>_<description>.sql`, or `.up.sql` and `.down.sql`; it passes over every other file. */
 const FILE = /^(?<version>[^_]*)_(?<description>.*?)(?<suffix>\.up\.sql|\.down\.sql|\.sql)$/
@@ -69,14 +69,25 @@ async function migrationOf({ path, version, description }: Found, hasDown: boole
     throw failure('PlanInvalid', `${path} cannot be read`, error)
   })
   const text = textOf(bytes, path)
+  const statements = splitStatements(text)
+  const transactional = !text.startsWith(NO_TRANSACTION) && !statements.some(isTransactionControl)
+  if (!transactional) refuseNotAlone(path, statements)
   return {
     version: String(version),
     name: description || String(version),
     phase: phaseOf(path, leadingComment(text)),
     // With a `commit` of its own it is one no more, whatever sqlx opens around it.
-    transactional: !text.startsWith(NO_TRANSACTION) && !splitStatements(text).some(isTransactionControl),
+    transactional,
     checksum: createHash('sha384').update(bytes).digest('hex'),
     hasDown,
     ...(bytes.length <= SHOWN_BYTES ? { sql: text } : {}),
   }
+}
+
+/** sqlx sends a file as one query, and of several statements in one the server makes a transaction of its own. */
+function refuseNotAlone(path: string, statements: readonly Statement[]): void {
+  const [one] = statements.filter(mustRunAlone)
+  if (!one || statements.length === 1) return
+  const what = `${path}, line ${one.line}: "${one.words.slice(0, 40)}" has to be alone in its file`
+  throw failure('PlanInvalid', `${what}: sqlx sends the file whole, and the server refuses that there`)
 }

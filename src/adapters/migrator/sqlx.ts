@@ -65,20 +65,20 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: MigratorCon
     up: async (request, target, fence) => {
       const found = await files(request.tag)
       const ledger = await read(target, fence)
-      // It goes back to no version: what was passed over is applied on the way to the newest that is there.
-      const reached = later(request.target, ledger.applied.at(-1)?.version ?? '0')
-      const question = { files: found, ledger, target: reached, planned: request.planned }
+      const question = { files: found, ledger, target: request.target, planned: request.planned }
       let last = NOTHING
-      for (const group of groupsOf(found, pendingVersions({ ...question, isLinear: false, stopsAtTarget: true }))) {
+      for (const group of groupsOf(found, pendingVersions({ ...question, isLinear: true, stopsAtTarget: true }))) {
         // Again for each: the group before it may have taken hours.
         const planned = request.planned.filter(({ version }) => group.versions.includes(version))
         requireAsPlanned(await files(request.tag), planned)
         if (!group.transactional)
           await within(target, fence, false, (session) => dropHalfBuilt(session, group.sql, fence))
         const limits = group.transactional ? {} : { lockTimeoutMs: 0 }
-        const to = later(group.versions.at(-1) ?? '0', ledger.applied.at(-1)?.version ?? '0')
-        last = await act(['run'], { ...request, ...limits, target: to }, target, fence).catch(async (error) => {
-          if (!ledger.exists) await within(target, fence, false, (session) => dropIfEmpty(session, quoted, fence))
+        const upTo = group.versions.at(-1) ?? ''
+        last = await act(['run'], { ...request, ...limits, target: upTo }, target, fence).catch(async (error) => {
+          // What it failed of is what counts.
+          if (!ledger.exists)
+            await within(target, fence, false, (session) => dropIfEmpty(session, quoted, fence)).catch(() => {})
           throw error
         })
       }
@@ -94,8 +94,6 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: MigratorCon
     describe: async () => [await versionOf(command)],
   }
 }
-
-const later = (a: string, b: string): string => (BigInt(a) > BigInt(b) ? a : b)
 
 /** Throws `ToolMissing` where there is no sqlx, or one that goes to head whatever it is told. */
 async function versionOf(command: readonly string[]): Promise<string> {

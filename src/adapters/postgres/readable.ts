@@ -11,9 +11,8 @@ const UNREADABLE = `
 with relations as (
   select c.oid, c.relkind, format('%I.%I', n.nspname, c.relname) as name, n.oid as schema
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
-   where c.relkind in ('r', 'p', 'S') and c.relpersistence <> 't'
-     and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
-     and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e'))
+   where c.relkind in ('r', 'p', 'm', 'S') and c.relpersistence <> 't'
+     and n.nspname !~ '^pg_' and n.nspname <> 'information_schema')
 select 'read' as kind, name, 1 as count, quote_ident(current_user) as who from relations
  where not has_schema_privilege(schema, 'usage')
     or not case relkind when 'S' then has_sequence_privilege(oid, 'select') else has_table_privilege(oid, 'select') end
