@@ -32,7 +32,7 @@ describe('configurationJsonSchema', () => {
       expect(isSchema(block) && block.description, key).toBeTruthy()
     }
     const migrators = at(schema, 'migrator').anyOf ?? []
-    expect(migrators.map((kind) => isSchema(kind) && kind.title)).toEqual(['umzug', 'alembic', 'command'])
+    expect(migrators.map((kind) => isSchema(kind) && kind.title)).toEqual(['umzug', 'alembic', 'sqlx', 'command'])
   })
 
   it('tells defaults as they are written', () => {

@@ -115,14 +115,16 @@ environments:
     title: 'a kind that does not exist',
     yaml: shop('    migrator: { kind: almbic }\n    services: { api: { kind: compose } }'),
     says: [
-      '5:23: environments.production.migrator.kind must be "umzug", "alembic" or "command", did you mean "alembic"?',
+      '5:23: environments.production.migrator.kind must be "umzug", "alembic", "sqlx" or "command", did you mean "alembic"?',
       '6:30: environments.production.services.api.kind must be "command"',
     ],
   },
   {
     title: 'a missing kind',
     yaml: shop('    migrator: { dir: db }'),
-    says: ['5:5: environments.production.migrator.kind is missing: write one of "umzug", "alembic" or "command"'],
+    says: [
+      '5:5: environments.production.migrator.kind is missing: write one of "umzug", "alembic", "sqlx" or "command"',
+    ],
   },
   {
     title: 'a consumer without its status',
