@@ -1,9 +1,11 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
 import type { MigratorConfiguration } from '../../domain/configuration.js'
 import { failure } from '../../domain/failures.js'
-import type { Fence } from '../../domain/fence.js'
+import type { Fence, OwnSession } from '../../domain/fence.js'
 import type { Ledger, Migration } from '../../domain/migration.js'
-import { account } from '../postgres/account.js'
+import { account, ownSession } from '../postgres/account.js'
+import { sessionsNamed } from '../postgres/activity.js'
 import { quoteIdentifier, withSession } from '../postgres/session.js'
 import type { Target } from '../postgres/target.js'
 import { runFenced, runProgram } from '../process/run.js'
@@ -19,6 +21,7 @@ import { toolRun } from './tool-failure.js'
 type Sqlx = Extract<MigratorConfiguration, { kind: 'sqlx' }>
 type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
 
+const LOOK_MS = 2
 const DESCRIBED_WITHIN_MS = 30_000
 const NOTHING: ToolRun = { log: '', tail: 'nothing to do' }
 
@@ -56,6 +59,30 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: MigratorCon
     })
   const read = (target: Target, fence: Fence): Promise<Ledger> =>
     within(target, fence, true, (session) => readLedger(session, quoted))
+  /** The tool is done within milliseconds, before anybody who looks now and then has seen its session: it waits at its ledger until that is accounted for. */
+  const accounted = (target: Target, fence: Fence, run: () => Promise<ToolRun>): Promise<ToolRun> =>
+    within(target, fence, false, async (session) => {
+      const own = await ownSession(session)
+      await session.query('begin')
+      await session.query(`lock table ${quoted} in access exclusive mode`)
+      let isOver = false
+      const running = run().finally(() => {
+        isOver = true
+      })
+      running.catch(() => {})
+      try {
+        for (let found: OwnSession[] = []; found.length === 0 && !isOver; await pause(LOOK_MS)) {
+          // Else a transaction sees the same sessions again.
+          await session.query('select pg_stat_clear_snapshot()')
+          const named = await sessionsNamed(session, target.database, [fence.applicationName])
+          found = named.filter(({ pid }) => pid !== own.pid)
+          for (const one of found) await fence.recordSession(one)
+        }
+      } finally {
+        await session.query('rollback')
+      }
+      return running
+    })
 
   return {
     stopsAtTarget: true,
@@ -75,7 +102,8 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: MigratorCon
           await within(target, fence, false, (session) => dropHalfBuilt(session, group.sql, fence))
         const limits = group.transactional ? {} : { lockTimeoutMs: 0 }
         const upTo = group.versions.at(-1) ?? ''
-        last = await act(['run'], { ...request, ...limits, target: upTo }, target, fence).catch(async (error) => {
+        const run = (): Promise<ToolRun> => act(['run'], { ...request, ...limits, target: upTo }, target, fence)
+        last = await (ledger.exists ? accounted(target, fence, run) : run()).catch(async (error) => {
           // What it failed of is what counts.
           if (!ledger.exists)
             await within(target, fence, false, (session) => dropIfEmpty(session, quoted, fence)).catch(() => {})
