@@ -30,7 +30,7 @@ async function setUp(purpose) {
   await provide('alembic', (onProgress) => provision.findAlembic(cache, onProgress))
   // It takes Rust, which not everybody has.
   await provide('sqlx', (onProgress) => provision.findSqlx(cache, onProgress)).catch(({ message }) =>
-    say('sqlx', `its tests are skipped: ${message}`),
+    say('sqlx', `its tests are left out: ${message}`),
   )
 }
 

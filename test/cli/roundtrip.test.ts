@@ -105,11 +105,13 @@ test('an Alembic downgrade that forgets the enum is found', async () => {
   )
 })
 
-test.skipIf(!HAS_SQLX)('a release of sqlx goes there and back', async () => {
-  writeSqlx(join(folder, 'migrations'), [
-    { version: '1', up: ['create table orders (id int)'], down: 'drop table orders' },
-    { version: '2', up: ['alter table orders add note text'], down: 'alter table orders drop note' },
-  ])
-  const answer = await typed(`{ kind: sqlx, command: ["${SQLX}"] }`, ...there(), '--all')
-  expect(answer, answer.text).toMatchObject({ exit: 0 })
-})
+if (HAS_SQLX) {
+  test('a release of sqlx goes there and back', async () => {
+    writeSqlx(join(folder, 'migrations'), [
+      { version: '1', up: ['create table orders (id int)'], down: 'drop table orders' },
+      { version: '2', up: ['alter table orders add note text'], down: 'alter table orders drop note' },
+    ])
+    const answer = await typed(`{ kind: sqlx, command: ["${SQLX}"] }`, ...there(), '--all')
+    expect(answer, answer.text).toMatchObject({ exit: 0 })
+  })
+}

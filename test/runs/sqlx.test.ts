@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
 import { headgate } from '../support/command-line.js'
-import { HAS_SQLX, SQLX } from '../support/sqlx-release.js'
+import { SQLX } from '../support/sqlx-release.js'
 import { World } from '../support/world.js'
 
 const NOTE = { '0002_note.sql': 'alter table orders add column note text' }
@@ -27,7 +27,7 @@ const versions = async (): Promise<unknown[]> =>
     ({ version }) => version,
   )
 
-describe.skipIf(!HAS_SQLX)('with sqlx', () => {
+describe('with sqlx', () => {
   afterEach(async () => {
     const { left } = await world.leftOvers().finally(() => world.end())
     expect(left).toEqual([])

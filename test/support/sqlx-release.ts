@@ -4,7 +4,7 @@ import { cacheFolder } from '../../src/adapters/process/provision.js'
 
 /** As the set-up provides it. */
 export const SQLX = join(cacheFolder(), 'sqlx-0.8.6', 'bin', 'sqlx')
-/** Where there is no Rust to build it with, its tests are skipped; the set-up says so. */
+/** Where there is no Rust to build it with, its tests are left out; the set-up says so. */
 export const HAS_SQLX = existsSync(SQLX)
 
 export interface SqlxMigration {

@@ -6,7 +6,7 @@ import { describe, expect, it } from 'vitest'
 import { createMigrator } from '../../../src/adapters/migrator/index.js'
 import { plainUrl } from '../../../src/adapters/migrator/tool-environment.js'
 import { knownFailure } from '../../../src/domain/failures.js'
-import { HAS_SQLX, SQLX, type SqlxMigration, writeSqlx } from '../../support/sqlx-release.js'
+import { SQLX, type SqlxMigration, writeSqlx } from '../../support/sqlx-release.js'
 import { type Fixture, failureOf, migratorContract, PASSWORD, project } from './contract.js'
 
 const configuration = (folder: string, command = [SQLX]) => ({
@@ -20,7 +20,7 @@ const sqlx: Fixture = {
   create: (folder) => createMigrator(configuration(folder), { logDirectory: `${folder}-logs`, secrets: [PASSWORD] }),
 }
 
-describe.skipIf(!HAS_SQLX)('the program sqlx', () => migratorContract(sqlx))
+describe('the program sqlx', () => migratorContract(sqlx))
 
 const A: SqlxMigration = { version: '101', up: ['create table a (id int)'] }
 const files = async (written: Record<string, string>) => {
@@ -29,7 +29,7 @@ const files = async (written: Record<string, string>) => {
   return made
 }
 
-describe.skipIf(!HAS_SQLX)('a folder of sqlx migrations', () => {
+describe('a folder of sqlx migrations', () => {
   it('is read as sqlx reads it: what it records is what we computed', async () => {
     const { migrator, folder, target, ledger } = await files({
       '0003_with_a_BOM_and_ümlaut.sql': "select 'ä'",
@@ -96,7 +96,7 @@ describe.skipIf(!HAS_SQLX)('a folder of sqlx migrations', () => {
   })
 })
 
-describe.skipIf(!HAS_SQLX)('the ledger of sqlx', () => {
+describe('the ledger of sqlx', () => {
   it('with a migration that was edited after it was applied is refused, as sqlx refuses it', async () => {
     const { up, rewrite } = await project(sqlx, [A])
     await up(['101'])
