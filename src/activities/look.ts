@@ -8,7 +8,7 @@ import { lookEvidence } from './look-evidence.js'
 import { lookInto } from './look-into.js'
 import { type Answer, looking } from './looking.js'
 import { makePlan, mismatches, requireTag } from './make-plan.js'
-import type { Review } from '../domain/review.js'
+import { NOTHING_REVIEWED } from '../domain/review.js'
 import { digestOf } from './plan.js'
 import { blocking, reviewOf } from './review.js'
 import type { Dependencies } from './site.js'
@@ -18,13 +18,9 @@ const PAGE = 50
 
 const lookPlan: Answer<'plan'> = async (site, { tag }, signal) => {
   const plan = await makePlan(site, { kind: tag === undefined ? 'migrate' : 'deploy', tag }, signal)
-  const none: Review = {
-    findings: [],
-    locks: [],
-    unread: plan.stages.flatMap((stage) => stage.migrations.map(({ version }) => version)),
-  }
+  const unread = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
   // It adds to the plan: where it cannot be had, the plan is shown without it.
-  const found = await reviewOf(site, plan).catch(() => none)
+  const found = await reviewOf(site, plan).catch(() => ({ ...NOTHING_REVIEWED, unread }))
   return { digest: digestOf(plan), plan, review: found, blocks: blocking(site, found) }
 }
 

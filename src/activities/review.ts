@@ -2,7 +2,7 @@ import type { Client } from 'pg'
 import { review } from '../adapters/lint/index.js'
 import { failure, messageOf } from '../domain/failures.js'
 import type { Plan, PlannedMigration } from '../domain/plan.js'
-import { type Finding, RULES, type Review } from '../domain/review.js'
+import { type Finding, NOTHING_REVIEWED, RULES, type Review } from '../domain/review.js'
 import { redact } from '../domain/text.js'
 import { lookInto } from './look-into.js'
 import type { Site } from './site.js'
@@ -11,7 +11,7 @@ import type { Site } from './site.js'
 export async function reviewOf(site: Site, plan: Plan): Promise<Review> {
   const { lint } = site.configuration
   const planned = plan.stages.flatMap((stage) => stage.migrations)
-  if (planned.length === 0) return { findings: [], locks: [], unread: [] }
+  if (planned.length === 0) return NOTHING_REVIEWED
   const options = {
     hasPrevious: plan.services.some(({ previous }) => previous !== undefined),
     isGateClosed: plan.quiesces.length > 0,

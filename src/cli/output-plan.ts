@@ -1,6 +1,6 @@
 import type { Plan, PlannedMigration, Stage } from '../domain/plan.js'
 import { size } from '../domain/amounts.js'
-import { RULES, type Review } from '../domain/review.js'
+import { NOTHING_REVIEWED, RULES, type Review } from '../domain/review.js'
 import { plain } from '../domain/text.js'
 import { duration, line, plural, shortDigest } from './output-words.js'
 
@@ -66,8 +66,6 @@ function migrationLines({ version, name, transactional, hasDown, sql }: PlannedM
   const title = saysTheSame(version, name) ? line(version) : `${line(version)} ${line(name)}`
   return [`    ${title}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}`, ...sqlLines(sql)]
 }
-
-const NOTHING_REVIEWED: Review = { findings: [], locks: [], unread: [] }
 
 /** What the migration locks, and what is found in it. */
 function reviewLines(version: string, { findings, locks }: Review): string[] {

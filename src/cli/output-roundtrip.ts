@@ -1,19 +1,16 @@
+import type { Roundtrip } from '../worker/roundtrip.js'
 import { line } from './output-words.js'
 
-interface Trip {
-  version: string
-  hasDown: boolean
-  afterDown: readonly string[]
-  afterUp: readonly string[]
-  breaks?: string
-}
+/** It has a way down, goes there and back, and nothing differs. */
+export const isRight = ({ hasDown, afterDown, afterUp, breaks }: Roundtrip): boolean =>
+  hasDown && breaks === undefined && afterDown.length + afterUp.length === 0
 
 /** One line for each migration, and one for each difference. */
-export function roundtripLines(trips: readonly Trip[]): string[] {
-  return trips.flatMap(({ version, hasDown, afterDown, afterUp, breaks }) => {
+export function roundtripLines(trips: readonly Roundtrip[]): string[] {
+  return trips.flatMap((trip) => {
+    const { version, hasDown, afterDown, afterUp, breaks } = trip
     if (!hasDown) return [`${line(version)}: has no way down`]
-    if (afterDown.length + afterUp.length === 0 && breaks === undefined)
-      return [`${line(version)}: up, down and up again; nothing differs`]
+    if (isRight(trip)) return [`${line(version)}: up, down and up again; nothing differs`]
     return [
       `${line(version)}: ${breaks === undefined ? 'differs' : line(breaks)}`,
       ...afterDown.map((text) => `  after its way down   ${line(text)}`),

@@ -74,12 +74,11 @@ const endedAnswer = ({ run, outcome, exit, reason, code, hint, next }: Ending) =
   next,
 })
 
+const headOf = (ending: Ending): string => (isOpen(ending) ? 'open, waits for a person' : 'ended')
+
 export function statusLines(environment: string, { state, ending, stuck, progress }: Standing, now: number): string[] {
   if (stuck !== undefined) return [`${environment}: stuck`, `  ${line(stuck)}`]
-  if (!state)
-    return ending
-      ? [`${environment}: ${isOpen(ending) ? 'open, waits for a person' : 'ended'}`, ...summary(ending).slice(1)]
-      : [environment]
+  if (!state) return ending ? [`${environment}: ${headOf(ending)}`, ...summary(ending).slice(1)] : [environment]
   const { run, tag, database, digest, waiting, deadline, hold } = state
   const running = state.lines.at(-1)
   const head = line(
@@ -107,7 +106,6 @@ export const nothingRan = (environment: string): { lines: string[]; answer: Stat
   answer: { environment, state: 'none' },
 })
 
-/** An older run, as the journal knows it. */
 /** What is known of a run that has not ended, and what to type. */
 export interface NotEnded {
   state: 'stuck' | 'unknown'
@@ -121,6 +119,7 @@ const notCarried = (run: string): NotEnded => ({
   next: `headgate recover ${run}`,
 })
 
+/** An older run, as the journal knows it. */
 export function endedBefore(
   { run, environment, ending, tag, database, digest }: Report,
   { state, why, next }: NotEnded = notCarried(run),
@@ -138,7 +137,7 @@ export function endedBefore(
     ...(ending ? endedAnswer(ending) : { why, next }),
   }
   const lines = ending
-    ? [`${run}: ${isOpen(ending) ? 'open, waits for a person' : 'ended'}`, ...summary(ending).slice(1)]
+    ? [`${run}: ${headOf(ending)}`, ...summary(ending).slice(1)]
     : [`${run}: ${why}`, `  next  ${next}`]
   return { lines, answer }
 }

@@ -3,7 +3,7 @@ import { failure } from '../domain/failures.js'
 import { EXIT } from '../domain/outcome.js'
 import type { Context } from './context.js'
 import { whenToldToEnd } from './leaving.js'
-import { roundtripLines } from './output-roundtrip.js'
+import { isRight, roundtripLines } from './output-roundtrip.js'
 import { tagOf } from './starting.js'
 
 const VARIABLE = 'HEADGATE_SCRATCH_URL'
@@ -36,10 +36,7 @@ export async function run(context: Context, command: Command): Promise<number> {
     const trips = await roundtrip(settings, request, terminal.note, leaving.signal)
     for (const text of roundtripLines(trips)) terminal.say(text)
     terminal.answer({ schema: 'headgate/roundtrip/1', environment, trips })
-    const isRight = trips.every(
-      ({ hasDown, afterDown, afterUp, breaks }) => hasDown && !breaks && afterDown.length + afterUp.length === 0,
-    )
-    return isRight ? EXIT.done : EXIT.blocked
+    return trips.every(isRight) ? EXIT.done : EXIT.blocked
   } finally {
     forget()
   }

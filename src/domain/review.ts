@@ -117,6 +117,9 @@ export const Review = z.strictObject({
 })
 export type Review = z.infer<typeof Review>
 
+/** Where there is nothing to look at. */
+export const NOTHING_REVIEWED: Review = { findings: [], locks: [], unread: [] }
+
 /** A finding that is let through, with its reason; without `version` wherever the rule finds something. */
 export const Waiver = z.strictObject({
   rule: RuleName.describe('The rule'),

@@ -4,12 +4,12 @@ import { environmentJsonSchema, withDefaults } from '../../domain/configuration-
 import { nearest } from '../../domain/text.js'
 import { explainIssues } from './explain-issue.js'
 import { problemsFailure, quoted } from './problem.js'
-import { type ReferenceSources, resolveReferences } from './references.js'
+import { type ReferenceSources, type Resolved, resolveReferences } from './references.js'
 import { isProtectedByName, type Review, review } from './review.js'
 import { rememberSecrets } from './secrets.js'
 import type { ConfigurationSource } from './source.js'
 import { holdsReference } from './template.js'
-import { isPlainMap, type PlainMap, plainMap, type WrittenMap } from './written.js'
+import { isPlainMap, type PlainMap, plainMap, type Written, type WrittenMap } from './written.js'
 
 /** The project's name. Throws `ConfigurationInvalid` with everything that is wrong in the file. */
 export const projectName = (source: ConfigurationSource): string => reviewed(source).project
@@ -33,11 +33,7 @@ export async function resolveEnvironment(
   options: ResolveOptions,
 ): Promise<EnvironmentConfiguration> {
   const { project, written } = chosen(source, environment)
-  const { value, problems, secrets } = await resolveReferences(written, {
-    ...options,
-    cwd: options.cwd ?? source.folder,
-  })
-  if (problems.length > 0) throw problemsFailure('ReferenceMissing', source.file, problems)
+  const { value, secrets } = await followed(source, written, options)
   const parsed = EnvironmentConfiguration.safeParse(complete({ project, environment, source, value }))
   if (!parsed.success) {
     const wrong = explainIssues(parsed.error.issues, written, environmentJsonSchema())
@@ -56,11 +52,20 @@ export async function resolveMigrator(
 ): Promise<MigratorConfiguration> {
   const { project, written } = chosen(source, environment)
   const block = written.value.get('migrator')
-  const sources = { ...options, cwd: options.cwd ?? source.folder }
-  const { value, problems } = block ? await resolveReferences(block, sources) : { value: undefined, problems: [] }
-  if (problems.length > 0) throw problemsFailure('ReferenceMissing', source.file, problems)
-  const { migrator } = complete({ project, environment, source, value: block ? { migrator: value } : {} })
+  const value = block ? { migrator: (await followed(source, block, options)).value } : {}
+  const { migrator } = complete({ project, environment, source, value })
   return MigratorConfiguration.parse(migrator)
+}
+
+/** What the references in `written` lead to. Throws `ReferenceMissing` with all that lead nowhere. */
+async function followed(
+  source: ConfigurationSource,
+  written: Written,
+  options: ResolveOptions,
+): Promise<Omit<Resolved, 'problems'>> {
+  const { problems, ...found } = await resolveReferences(written, { ...options, cwd: options.cwd ?? source.folder })
+  if (problems.length > 0) throw problemsFailure('ReferenceMissing', source.file, problems)
+  return found
 }
 
 /** By source: the whole file is looked at for each of its environments. */

@@ -13,7 +13,7 @@ import {
   type Surroundings,
 } from './effect.js'
 import { type ColumnFacts, type DatabaseFacts, keyOf, type Named } from './facts.js'
-import { findAll } from './parse.js'
+import { findAll, lastOf } from './parse.js'
 
 export function ofAlterTable({ relation, cmds = [], objtype }: AlterTableStmt, around: Surroundings): Effects {
   if (objtype !== 'OBJECT_TABLE') return NOTHING
@@ -107,10 +107,11 @@ function ofNewColumn(table: Named, column: ColumnDef, around: Surroundings): Eff
   const kinds = constraints.flatMap((node) => ('Constraint' in node ? [node.Constraint] : []))
   const of = (type: string): Constraint | undefined => kinds.find(({ contype }) => contype === type)
   const fallback = of('CONSTR_DEFAULT')
-  const isSerial = /^(small|big)?serial[248]?$/.test(lastName(typeName))
+  const type = lastOf(typeName?.names) ?? ''
+  const isSerial = /^(small|big)?serial[248]?$/.test(type)
   const computes =
     isSerial ||
-    around.facts?.constrainedDomains.has(lastName(typeName)) ||
+    around.facts?.constrainedDomains.has(type) ||
     of('CONSTR_IDENTITY') !== undefined ||
     (of('CONSTR_GENERATED') !== undefined && of('CONSTR_GENERATED')?.generated_kind !== 'v') ||
     findAll(fallback?.raw_expr, 'FuncCall').some((call) => isVolatile(call, around.facts))
@@ -135,13 +136,12 @@ function ofNewColumn(table: Named, column: ColumnDef, around: Surroundings): Eff
           },
         ]
   const further = kinds.filter(({ contype }) => contype !== 'CONSTR_NOTNULL' && contype !== 'CONSTR_DEFAULT')
-  const constrained = all(
-    further.map((constraint) => ofConstraint(table, { ...constraint, conname: constraint.conname ?? colname })),
-  )
-  // A new column without a default is null everywhere: a foreign key on it has nothing to look at. A check is looked at all the same.
-  const isFree = ({ what, work }: Effect): boolean => work === 'scan' && what.includes('foreign key')
-  const scans = fallback ? constrained.effects : constrained.effects.filter((effect) => !isFree(effect))
-  return { ...NOTHING, effects: [computes ? rewriting : brief, ...scans], faults: fails }
+  const effects = further.flatMap((constraint) => {
+    const found = ofConstraint(table, { ...constraint, conname: constraint.conname ?? colname }).effects
+    // Without a default the column is null everywhere, and a foreign key has nothing to look at. A check is looked at all the same.
+    return constraint.contype === 'CONSTR_FOREIGN' && !fallback ? found.filter(({ work }) => work !== 'scan') : found
+  })
+  return { ...NOTHING, effects: [computes ? rewriting : brief, ...effects], faults: fails }
 }
 
 function ofConstraint(table: Named, constraint: Constraint): Effects {
@@ -186,7 +186,7 @@ const NAMED_BY_SERVER = new Set(['CONSTR_CHECK', 'CONSTR_FOREIGN', 'CONSTR_UNIQU
 /** Whether values stay as they are stored. PostgreSQL: src/backend/commands/tablecmds.c, ATColumnChangeRequiresRewrite. */
 function keepsStorage(now: ColumnFacts | undefined, next: TypeName | undefined): boolean {
   if (!now || !next) return false
-  const to = lastName(next)
+  const to = lastOf(next.names) ?? ''
   const modifiers = findAll(next.typmods, 'ival').map(({ ival }) => (typeof ival === 'number' ? ival : 0))
   if ((next.arrayBounds ?? []).length > 0) return false
   const [from, before, after] = [now.type, now.modifiers[0], modifiers[0]]
@@ -199,11 +199,6 @@ function keepsStorage(now: ColumnFacts | undefined, next: TypeName | undefined):
   if (['varbit', 'timestamp', 'timestamptz', 'time', 'timetz'].includes(from)) return widens
   // The grammar writes an interval's precision second.
   return from !== 'interval' && before === after
-}
-
-const lastName = (type: TypeName | undefined): string => {
-  const last = type?.names?.at(-1)
-  return last && 'String' in last ? (last.String.sval ?? '') : ''
 }
 
 /** Without facts only what every database computes anew for each row. */

@@ -1,4 +1,4 @@
-import type { RangeVar } from 'libpg-query'
+import type { Node, RangeVar } from 'libpg-query'
 import type { ExpectedLock, RuleName } from '../../domain/review.js'
 import type { DatabaseFacts, Named } from './facts.js'
 
@@ -85,6 +85,16 @@ export function onTable(
 
 export const named = (relation: RangeVar | undefined): Named[] =>
   relation?.relname === undefined ? [] : [{ schema: relation.schemaname, name: relation.relname }]
+
+/** Of a list of tables, as `truncate` and `lock table` have it. */
+export const tablesOf = (relations: readonly Node[] = []): Named[] =>
+  relations.flatMap((relation) => ('RangeVar' in relation ? named(relation.RangeVar) : []))
+
+/** The table that `create table` makes, filled or not. */
+export function madeBy(node: Node): RangeVar | undefined {
+  if ('CreateStmt' in node) return node.CreateStmt.relation
+  return 'CreateTableAsStmt' in node ? node.CreateTableAsStmt.into?.rel : undefined
+}
 
 export const all = (parts: readonly Effects[]): Effects => ({
   effects: parts.flatMap(({ effects }) => effects),

@@ -1,10 +1,20 @@
-import type { Node, RangeVar, RenameStmt } from 'libpg-query'
+import type {
+  DeleteStmt,
+  DropStmt,
+  IndexStmt,
+  LockStmt,
+  Node,
+  RangeVar,
+  ReindexStmt,
+  RenameStmt,
+  UpdateStmt,
+  VacuumStmt,
+} from 'libpg-query'
 import { ofAlterTable } from './alter-table.js'
 import {
   all,
   alone,
   breaking,
-  type Effect,
   type Effects,
   EXCLUSIVE,
   type Fault,
@@ -12,9 +22,11 @@ import {
   NOTHING,
   onTable,
   type Surroundings,
+  madeBy,
+  tablesOf,
 } from './effect.js'
 import { keyOf, type Named } from './facts.js'
-import { findAll } from './parse.js'
+import { findAll, isRecord } from './parse.js'
 
 /** What one statement takes, does and breaks, by its kind. Kinds that are not here are not looked at. */
 export function effectsOf(node: Node, around: Surroundings): Effects {
@@ -33,106 +45,85 @@ export function effectsOf(node: Node, around: Surroundings): Effects {
 
 function byKind(node: Node, around: Surroundings): Effects {
   if ('AlterTableStmt' in node) return ofAlterTable(node.AlterTableStmt, around)
-  if ('IndexStmt' in node) {
-    const { relation, concurrent = false, idxname = 'without a name' } = node.IndexStmt
-    if (concurrent)
-      return {
-        ...NOTHING,
-        ...onTable(relation, 'SHARE UPDATE EXCLUSIVE', 'brief', `index ${idxname}`),
-        faults: [...alone(around, 'create index'), ...onPartitioned(relation, around)],
-      }
-    return onTable(relation, 'SHARE', 'index', `index ${idxname} is built`, 'index-without-concurrently')
-  }
-  if ('CreateStmt' in node) {
-    const { relation, if_not_exists: mayBeThere = false } = node.CreateStmt
-    const isThere = (table: Named): boolean => around.facts?.tables.has(keyOf(table)) !== false
-    return { ...NOTHING, makes: named(relation).filter((table) => !mayBeThere || !isThere(table)) }
-  }
-  if ('CreateTableAsStmt' in node) return { ...NOTHING, makes: named(node.CreateTableAsStmt.into?.rel) }
+  if ('IndexStmt' in node) return ofIndex(node.IndexStmt, around)
+  if ('CreateStmt' in node || 'CreateTableAsStmt' in node) return ofNewTable(node, around)
   if ('RenameStmt' in node) return ofRename(node.RenameStmt, around)
-  if ('DropStmt' in node) {
-    const { removeType, objects = [], concurrent = false } = node.DropStmt
-    const names = objects.map(nameOfObject)
-    if (removeType === 'OBJECT_INDEX') return { ...NOTHING, faults: concurrent ? alone(around, 'drop index') : [] }
-    const kind = BREAKING[removeType ?? '']
-    if (kind === undefined) return NOTHING
-    const effects =
-      kind === 'table'
-        ? names.map((table): Effect => ({ table, mode: EXCLUSIVE, work: 'brief', what: 'is dropped' }))
-        : []
-    return {
-      ...NOTHING,
-      effects,
-      faults: names
-        .filter((name) => !around.remade.has(name.name))
-        .flatMap((name) => breaking(around, `${kind} ${keyOf(name)} is dropped`, name)),
-    }
-  }
-  if ('TruncateStmt' in node)
-    return all(
-      (node.TruncateStmt.relations ?? []).map((relation) =>
-        onTable('RangeVar' in relation ? relation.RangeVar : undefined, EXCLUSIVE, 'brief', 'is emptied'),
-      ),
-    )
-  if ('LockStmt' in node) {
-    const mode = LOCK_MODES[node.LockStmt.mode ?? 8] ?? EXCLUSIVE
-    const tables = (node.LockStmt.relations ?? []).flatMap((relation) =>
-      named('RangeVar' in relation ? relation.RangeVar : undefined),
-    )
-    const faults = tables.map(
-      (table): Fault => ({
-        rule: 'explicit-lock',
-        level: 'warn',
-        text: `${keyOf(table)} is locked ${mode} until the transaction ends`,
-      }),
-    )
-    return {
-      ...NOTHING,
-      effects: tables.map((table) => ({ table, mode, work: 'brief', what: 'is locked by hand' })),
-      faults,
-    }
-  }
-  if ('VacuumStmt' in node) {
-    const options = findAll(node.VacuumStmt.options, 'DefElem').map(({ defname }) => defname)
-    const tables = findAll(node.VacuumStmt.rels, 'VacuumRelation').flatMap(({ relation }) =>
-      named(relation as RangeVar | undefined),
-    )
-    if (!node.VacuumStmt.is_vacuumcmd || !options.includes('full')) return NOTHING
-    return {
-      ...NOTHING,
-      effects: tables.map((table) => ({
-        table,
-        mode: EXCLUSIVE,
-        work: 'rewrite',
-        rule: 'table-rewrite',
-        what: 'is written anew (vacuum full)',
-      })),
-    }
-  }
+  if ('DropStmt' in node) return ofDrop(node.DropStmt, around)
+  if ('TruncateStmt' in node) return onTables(tablesOf(node.TruncateStmt.relations), 'is emptied')
+  if ('LockStmt' in node) return ofLock(node.LockStmt)
+  if ('VacuumStmt' in node) return ofVacuum(node.VacuumStmt)
   if ('ClusterStmt' in node)
     return onTable(node.ClusterStmt.relation, EXCLUSIVE, 'rewrite', 'is written anew (cluster)', 'table-rewrite')
   if ('RefreshMatViewStmt' in node && !node.RefreshMatViewStmt.concurrent)
     return onTable(node.RefreshMatViewStmt.relation, EXCLUSIVE, 'rewrite', 'is computed anew', 'table-rewrite')
-  if ('ReindexStmt' in node) {
-    const isConcurrent = findAll(node.ReindexStmt.params, 'DefElem').some(({ defname }) => defname === 'concurrently')
-    if (isConcurrent) return { ...NOTHING, faults: alone(around, 'reindex') }
-    return onTable(
-      node.ReindexStmt.kind === 'REINDEX_OBJECT_TABLE' ? node.ReindexStmt.relation : undefined,
-      'SHARE',
-      'index',
-      'gets its indexes anew',
-      'index-without-concurrently',
-    )
-  }
-  if ('UpdateStmt' in node)
-    return ofRows(node.UpdateStmt.relation, 'updated', node.UpdateStmt.whereClause === undefined)
-  if ('DeleteStmt' in node)
-    return ofRows(node.DeleteStmt.relation, 'deleted', node.DeleteStmt.whereClause === undefined)
+  if ('ReindexStmt' in node) return ofReindex(node.ReindexStmt, around)
+  if ('UpdateStmt' in node) return ofRows(node.UpdateStmt, 'updated')
+  if ('DeleteStmt' in node) return ofRows(node.DeleteStmt, 'deleted')
   if ('CreateTrigStmt' in node)
     return onTable(node.CreateTrigStmt.relation, 'SHARE ROW EXCLUSIVE', 'brief', 'gets a trigger')
   if ('DoStmt' in node) return { ...NOTHING, faults: [{ rule: 'not-read', level: 'note', text: 'a DO block' }] }
   return NOTHING
 }
+
+function ofIndex({ relation, concurrent, idxname = 'without a name' }: IndexStmt, around: Surroundings): Effects {
+  if (!concurrent) return onTable(relation, 'SHARE', 'index', `index ${idxname} is built`, 'index-without-concurrently')
+  const effects = onTable(relation, 'SHARE UPDATE EXCLUSIVE', 'brief', `index ${idxname}`)
+  return { ...effects, faults: [...alone(around, 'create index'), ...onPartitioned(relation, around)] }
+}
+
+function ofNewTable(node: Node, { facts }: Surroundings): Effects {
+  const mayBeThere = 'CreateStmt' in node && node.CreateStmt.if_not_exists
+  const isThere = (table: Named): boolean => facts?.tables.has(keyOf(table)) !== false
+  return { ...NOTHING, makes: named(madeBy(node)).filter((table) => !mayBeThere || !isThere(table)) }
+}
+
+function ofDrop({ removeType, objects = [], concurrent }: DropStmt, around: Surroundings): Effects {
+  if (removeType === 'OBJECT_INDEX') return { ...NOTHING, faults: concurrent ? alone(around, 'drop index') : [] }
+  const kind = BREAKING[removeType ?? '']
+  if (kind === undefined) return NOTHING
+  const names = objects.map(nameOfObject)
+  const faults = names
+    .filter(({ name }) => !around.remade.has(name))
+    .flatMap((name) => breaking(around, `${kind} ${keyOf(name)} is dropped`, name))
+  return { ...(kind === 'table' ? onTables(names, 'is dropped') : NOTHING), faults }
+}
+
+function ofLock({ relations, mode: number = 8 }: LockStmt): Effects {
+  const mode = LOCK_MODES[number] ?? EXCLUSIVE
+  const tables = tablesOf(relations)
+  const faults = tables.map(
+    (table): Fault => ({
+      rule: 'explicit-lock',
+      level: 'warn',
+      text: `${keyOf(table)} is locked ${mode} until the transaction ends`,
+    }),
+  )
+  return { ...onTables(tables, 'is locked by hand', mode), faults }
+}
+
+function ofVacuum({ is_vacuumcmd: isVacuum, options, rels = [] }: VacuumStmt): Effects {
+  const isFull = findAll(options, 'DefElem').some(({ defname }) => defname === 'full')
+  if (!isVacuum || !isFull) return NOTHING
+  const relations = rels.flatMap((rel) => ('VacuumRelation' in rel ? [rel.VacuumRelation.relation] : []))
+  return all(
+    relations.map((relation) =>
+      onTable(relation, EXCLUSIVE, 'rewrite', 'is written anew (vacuum full)', 'table-rewrite'),
+    ),
+  )
+}
+
+function ofReindex({ params, kind, relation }: ReindexStmt, around: Surroundings): Effects {
+  const isConcurrent = findAll(params, 'DefElem').some(({ defname }) => defname === 'concurrently')
+  if (isConcurrent) return { ...NOTHING, faults: alone(around, 'reindex') }
+  if (kind !== 'REINDEX_OBJECT_TABLE') return NOTHING
+  return onTable(relation, 'SHARE', 'index', 'gets its indexes anew', 'index-without-concurrently')
+}
+
+/** Changes of the catalog alone. */
+const onTables = (tables: readonly Named[], what: string, mode = EXCLUSIVE): Effects => ({
+  ...NOTHING,
+  effects: tables.map((table) => ({ table, mode, work: 'brief', what })),
+})
 
 /** As `DropStmt.removeType` says it, and what it is to those who use it. */
 const BREAKING: Record<string, string> = {
@@ -179,9 +170,9 @@ function ofRename({ renameType, relation, relationType, subname, newname }: Rena
     : { ...effects, faults: breaking(around, `${kind} ${what} is renamed to ${newname}`, table) }
 }
 
-function ofRows(relation: RangeVar | undefined, what: string, isAll: boolean): Effects {
+function ofRows({ relation, whereClause }: UpdateStmt | DeleteStmt, what: string): Effects {
   // How many a condition leaves nobody can tell from outside.
-  if (!isAll) return onTable(relation, 'ROW EXCLUSIVE', 'brief', `rows are ${what}`)
+  if (whereClause !== undefined) return onTable(relation, 'ROW EXCLUSIVE', 'brief', `rows are ${what}`)
   return onTable(relation, 'ROW EXCLUSIVE', 'rows', `all rows are ${what} at once`, 'data-in-one-transaction')
 }
 
@@ -198,5 +189,3 @@ function nameOfObject(object: Node): Named {
   const parts = (strings ?? []).flatMap((item) => ('String' in item ? (item.String.sval ?? []) : []))
   return { schema: parts.at(-2), name: parts.at(-1) ?? 'without a name' }
 }
-
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null

@@ -1,4 +1,5 @@
 import type { Client } from 'pg'
+import { quoteIdentifier } from '../postgres/session.js'
 
 /** A table as the database has it now. */
 export interface TableFacts {
@@ -78,11 +79,7 @@ export async function readFacts(
 }
 
 async function tableFacts(session: Client, { schema, name }: Named): Promise<TableFacts | undefined> {
-  const quoted = await session.query<{ name: string }>(
-    `select case when $1::text is null then quote_ident($2) else quote_ident($1) || '.' || quote_ident($2) end as name`,
-    [schema ?? null, name],
-  )
-  const as = quoted.rows[0]?.name ?? ''
+  const as = [schema, name].flatMap((part) => (part === undefined ? [] : quoteIdentifier(part))).join('.')
   const [table] = (await session.query<{ oid: string; isPartitioned: boolean; bytes: string }>(TABLE, [as])).rows
   if (!table) return undefined
   const columns = await session.query<{

@@ -1,14 +1,14 @@
-import type { Node } from 'libpg-query'
 import type { Client } from 'pg'
 import { size } from '../../domain/amounts.js'
 import type { PlannedMigration } from '../../domain/plan.js'
 import type { ExpectedLock, Finding, Review, RuleName, Waiver } from '../../domain/review.js'
-import { RuleName as KnownRule } from '../../domain/review.js'
 import { functionOf } from './alter-table.js'
-import type { Effect, Fault } from './effect.js'
+import { type Effect, type Fault, madeBy } from './effect.js'
 import { effectsOf } from './effects.js'
 import { type DatabaseFacts, keyOf, type Named, readFacts } from './facts.js'
-import { findAll, parse, type Parsed, type NotParsed } from './parse.js'
+import { findAll, type NotParsed, parse, type Parsed } from './parse.js'
+import { namesMade, Release } from './release.js'
+import { waivedOr, waiversOf } from './waivers.js'
 
 export interface ReviewOptions {
   /** Whether an image runs that the release replaces, or a way back would bring again. */
@@ -20,7 +20,7 @@ export interface ReviewOptions {
   waivers: readonly Waiver[]
 }
 
-/** By the size alone; a rehearsal measures. docs/review.md says where they are from. */
+/** By the size alone: orders of magnitude, as docs/review.md says. */
 const BYTES_PER_SECOND = { scan: 400e6, index: 50e6, rewrite: 50e6, rows: 25e6 }
 
 /** Findings, and locks, of one answer: it crosses Temporal, which takes 2 MB. */
@@ -50,53 +50,6 @@ export async function review(
     locks: parts.flatMap(({ locks }) => locks).slice(0, MOST),
     unread: migrations.filter(({ sql }) => sql === undefined).map(({ version }) => version),
   }
-}
-
-/** What the migrations before, of the same release, have done. */
-class Release {
-  /** Tables that it makes: nobody waits for them. */
-  readonly #made = new Set<string>()
-  /** `table.constraint` of a check that says `is not null` → `table.column`. */
-  readonly #checks = new Map<string, string>()
-  readonly provenNotNull = new Set<string>()
-
-  makes(table: Named): void {
-    this.#made.add(inPublic(table))
-  }
-
-  isOwn(table: Named | undefined): boolean {
-    return table !== undefined && this.#made.has(inPublic(table))
-  }
-
-  /** Follows checks that are added and validated. */
-  learn(node: Node): void {
-    if (!('AlterTableStmt' in node)) return
-    const { relation, cmds = [] } = node.AlterTableStmt
-    const table = keyOf({ schema: relation?.schemaname, name: relation?.relname ?? '' })
-    for (const { subtype, name, def } of findAll(cmds, 'AlterTableCmd')) {
-      const [constraint] = findAll({ def }, 'Constraint')
-      if (subtype === 'AT_AddConstraint' && constraint?.contype === 'CONSTR_CHECK') {
-        const column = notNullColumn(constraint.raw_expr)
-        if (column === undefined) continue
-        this.#checks.set(`${table}.${String(constraint.conname)}`, `${table}.${column}`)
-        if (constraint.skip_validation !== true) this.provenNotNull.add(`${table}.${column}`)
-      }
-      const validated = subtype === 'AT_ValidateConstraint' ? this.#checks.get(`${table}.${String(name)}`) : undefined
-      if (validated !== undefined) this.provenNotNull.add(validated)
-    }
-  }
-}
-
-/** `public.orders` and `orders` are one: what else the search path holds is not known here. */
-const inPublic = ({ schema, name }: Named): string => keyOf({ schema: schema ?? 'public', name })
-
-/** The column of `check (column is not null)`, and of nothing more. */
-function notNullColumn(expression: unknown): string | undefined {
-  const isTest = typeof expression === 'object' && expression !== null && 'NullTest' in expression
-  const [test] = isTest ? findAll(expression, 'NullTest') : []
-  if (test?.nulltesttype !== 'IS_NOT_NULL') return undefined
-  const [column] = findAll(test.arg, 'String')
-  return typeof column?.sval === 'string' ? column.sval : undefined
 }
 
 async function readOne(migration: PlannedMigration): Promise<Read> {
@@ -129,10 +82,10 @@ function reviewOne(
   const { version, transactional, phase, hasDown } = migration
   const findings = new Map<string, Finding>()
   const locks = new Map<string, ExpectedLock>()
+  const waivers = waiversOf(migration, options.waivers)
   // The same thing of the same table is said once, where it stands first.
   const add = (line: number, { rule, level, text }: Fault): void => {
-    const finding = waivedOr({ rule, version, line, level, text }, migration, options.waivers)
-    if (!findings.has(text)) findings.set(text, finding)
+    if (!findings.has(text)) findings.set(text, waivedOr({ rule, version, line, level, text }, waivers))
   }
   if (broken) {
     // A newer server may know what this grammar does not.
@@ -157,7 +110,8 @@ function reviewOne(
       if (fault) add(line, fault)
     }
     for (const table of makes) {
-      if (isTemporary(node)) temporary.add(table.name)
+      // A temporary one goes with the migration's session.
+      if (madeBy(node)?.relpersistence === 't') temporary.add(table.name)
       else release.makes(table)
     }
     release.learn(node)
@@ -166,35 +120,6 @@ function reviewOne(
   }
   if (!hasDown) add(1, { rule: 'no-way-down', level: 'note', text: 'it has no way down' })
   return { findings: [...findings.values()], locks: [...locks.values()] }
-}
-
-/** It goes with the migration's session. */
-const isTemporary = (node: Node): boolean => {
-  const relation =
-    'CreateTableAsStmt' in node
-      ? node.CreateTableAsStmt.into?.rel
-      : 'CreateStmt' in node
-        ? node.CreateStmt.relation
-        : undefined
-  return relation?.relpersistence === 't'
-}
-
-/** What is made anew beside being dropped: views, functions, tables, types. */
-function namesMade(statements: readonly Parsed[]): Set<string> {
-  const names = statements.flatMap(({ node }) => {
-    if ('ViewStmt' in node) return [node.ViewStmt.view?.relname]
-    if ('CreateStmt' in node) return [node.CreateStmt.relation?.relname]
-    if ('CreateTableAsStmt' in node) return [node.CreateTableAsStmt.into?.rel?.relname]
-    if ('CreateFunctionStmt' in node) return [lastOf(node.CreateFunctionStmt.funcname)]
-    if ('CreateEnumStmt' in node) return [lastOf(node.CreateEnumStmt.typeName)]
-    return []
-  })
-  return new Set(names.filter((name) => name !== undefined))
-}
-
-const lastOf = (names: readonly Node[] | undefined): string | undefined => {
-  const last = names?.at(-1)
-  return last && 'String' in last ? last.String.sval : undefined
 }
 
 function expected(
@@ -215,7 +140,7 @@ function expected(
   }
 }
 
-/** How bad the work is at this size; undefined where the table is not there, so that nobody can wait for it. */
+/** How bad the work is at this size, and whom it keeps waiting. */
 function faultOf(
   rule: RuleName,
   { what }: Effect,
@@ -240,19 +165,3 @@ function faultOf(
 
 const seconds = (ms: number): string =>
   ms < 1_000 ? `${ms} ms` : ms < 120_000 ? `${Math.round(ms / 1_000)} s` : `${Math.round(ms / 60_000)} min`
-
-/** `-- headgate:waive RULE: reason`, in a comment of the file. */
-const IN_FILE = /headgate:waive\s+([a-z-]+)\s*:[ \t]*(\S[^\n]*)/g
-
-function waivedOr(finding: Finding, { sql = '' }: PlannedMigration, waivers: readonly Waiver[]): Finding {
-  const inFile = [...sql.matchAll(IN_FILE)].flatMap(([, rule, reason = '']) => {
-    const { data } = KnownRule.safeParse(rule)
-    return data === undefined ? [] : [{ rule: data, reason: reason.replace(/\*\/\s*$/, '').trim() }]
-  })
-  const applies = [...inFile, ...waivers].find(
-    (waiver) =>
-      waiver.rule === finding.rule &&
-      (!('version' in waiver) || waiver.version === undefined || waiver.version === finding.version),
-  )
-  return applies === undefined ? finding : { ...finding, level: 'note', waived: applies.reason }
-}

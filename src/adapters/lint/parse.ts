@@ -67,4 +67,11 @@ export function findAll(from: unknown, kind: string): Record<string, unknown>[] 
   return found
 }
 
-const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null
+
+/** The last of a name's parts: what stands behind the schema. */
+export function lastOf(names: readonly Node[] | undefined): string | undefined {
+  const last = names?.at(-1)
+  return last && 'String' in last ? last.String.sval : undefined
+}

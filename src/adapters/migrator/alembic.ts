@@ -3,8 +3,7 @@ import type { Client } from 'pg'
 import type { MigratorConfiguration } from '../../domain/configuration.js'
 import type { Fence } from '../../domain/fence.js'
 import type { Ledger, Migration } from '../../domain/migration.js'
-import { account } from '../postgres/account.js'
-import { quoteIdentifier, withSession } from '../postgres/session.js'
+import { withOwnSession } from '../postgres/account.js'
 import type { Target } from '../postgres/target.js'
 import { runFenced } from '../process/run.js'
 import { type AlembicGraph, type AlembicProject, appliedOf } from './alembic-graph.js'
@@ -12,6 +11,7 @@ import { readProject } from './alembic-memory.js'
 import { dropHalfBuilt } from './concurrent-index.js'
 import type { MigratorContext } from './context.js'
 import { groupsOf } from './groups.js'
+import { qualified, quotedTable, tableExists } from './ledger-table.js'
 import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { plainUrl, toolEnvironment } from './tool-environment.js'
@@ -23,7 +23,7 @@ type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
 /** Alembic, called as a program; its scripts are read by its own interpreter, its ledger by our own SQL. */
 export function alembicMigrator(configuration: Alembic, context: MigratorContext): Migrator {
   const { table, urlVariable } = configuration
-  const quoted = table.split('.').map(quoteIdentifier).join('.')
+  const quoted = quotedTable(table)
   let lastTag = ''
 
   const readingOf = (tag: string): ReturnType<typeof readProject> => {
@@ -52,20 +52,11 @@ export function alembicMigrator(configuration: Alembic, context: MigratorContext
     return toolRun(name, await runFenced({ ...run, onLine: (line) => isStep(line) && fence.progress(line) }, fence))
   }
   const read = (graph: AlembicGraph, target: Target, fence: Fence): Promise<Ledger> =>
-    withSession(target, { applicationName: fence.applicationName, readOnly: true }, async (session) => {
-      await account(fence, session)
-      return readLedger(session, quoted, graph)
-    })
-
-  const dropHalfBuiltOf = (sql: readonly string[], target: Target, fence: Fence): Promise<void> =>
-    withSession(target, { applicationName: fence.applicationName }, async (session) => {
-      await account(fence, session)
-      await dropHalfBuilt(session, sql, fence)
-    })
+    withOwnSession(target, fence, { readOnly: true }, (session) => readLedger(session, quoted, graph))
 
   return {
     stopsAtTarget: true,
-    ledgerTable: table.includes('.') ? table : `public.${table}`,
+    ledgerTable: qualified(table),
     migrations: async (tag) => {
       const { graph, sql } = await readingOf(tag)
       return graph.migrations.map((migration) => withSql(migration, sql.get(migration.version)))
@@ -87,7 +78,8 @@ export function alembicMigrator(configuration: Alembic, context: MigratorContext
           (await graphOf(request.tag)).migrations,
           request.planned.filter(({ version }) => group.versions.includes(version)),
         )
-        if (!group.transactional) await dropHalfBuiltOf(group.sql, target, fence)
+        if (!group.transactional)
+          await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
         last = await act(
           ['upgrade', group.versions.at(-1) ?? ''],
           { ...request, ...(group.transactional ? {} : { lockTimeoutMs: 0 }) },
@@ -119,8 +111,7 @@ const isStep = (line: string): boolean => /Running (upgrade|downgrade) /.test(li
 
 /** Every recorded revision and what it rests on is applied. */
 async function readLedger(session: Client, quoted: string, graph: AlembicGraph): Promise<Ledger> {
-  const found = await session.query<{ found: boolean }>('select to_regclass($1) is not null as found', [quoted])
-  if (!found.rows[0]?.found) return { exists: false, applied: [] }
+  if (!(await tableExists(session, quoted))) return { exists: false, applied: [] }
   const { rows } = await session.query<{ version: string }>(`select version_num as version from ${quoted}`)
   const names = new Map(graph.migrations.map(({ version, name }) => [version, name]))
   const versions = appliedOf(

@@ -4,14 +4,14 @@ import type { MigratorConfiguration } from '../../domain/configuration.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence, OwnSession } from '../../domain/fence.js'
 import type { Ledger, Migration } from '../../domain/migration.js'
-import { account, ownSession } from '../postgres/account.js'
+import { withOwnSession } from '../postgres/account.js'
 import { sessionsNamed } from '../postgres/activity.js'
-import { quoteIdentifier, withSession } from '../postgres/session.js'
 import type { Target } from '../postgres/target.js'
 import { runFenced, runProgram } from '../process/run.js'
 import { dropHalfBuilt } from './concurrent-index.js'
 import type { MigratorContext } from './context.js'
 import { groupsOf } from './groups.js'
+import { dropIfEmpty, qualified, quotedTable, tableExists } from './ledger-table.js'
 import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { readSqlxFolder } from './sqlx-folder.js'
@@ -30,7 +30,7 @@ const NOTHING: ToolRun = { log: '', tail: 'nothing to do' }
  * Files, checksums, ledger: github.com/launchbadge/sqlx, sqlx-core/src/migrate, sqlx-postgres/src/migrate.rs (0.8).
  */
 export function sqlxMigrator({ dir, command, table }: Sqlx, context: MigratorContext): Migrator {
-  const quoted = table.split('.').map(quoteIdentifier).join('.')
+  const quoted = quotedTable(table)
   const files = (tag: string): Promise<Migration[]> => readSqlxFolder(dir.replaceAll('{tag}', tag))
   const act = async (
     words: string[],
@@ -47,46 +47,12 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: MigratorCon
     const { logDirectory } = context
     return toolRun(name, await runFenced({ ...run, logDirectory, onLine: (line) => fence.progress(line) }, fence))
   }
-  const within = <T>(
-    target: Target,
-    fence: Fence,
-    readOnly: boolean,
-    work: (session: Client) => Promise<T>,
-  ): Promise<T> =>
-    withSession(target, { applicationName: fence.applicationName, readOnly }, async (session) => {
-      await account(fence, session)
-      return work(session)
-    })
   const read = (target: Target, fence: Fence): Promise<Ledger> =>
-    within(target, fence, true, (session) => readLedger(session, quoted))
-  /** The tool is done within milliseconds, before anybody who looks now and then has seen its session: it waits at its ledger until that is accounted for. */
-  const accounted = (target: Target, fence: Fence, run: () => Promise<ToolRun>): Promise<ToolRun> =>
-    within(target, fence, false, async (session) => {
-      const own = await ownSession(session)
-      await session.query('begin')
-      await session.query(`lock table ${quoted} in access exclusive mode`)
-      let isOver = false
-      const running = run().finally(() => {
-        isOver = true
-      })
-      running.catch(() => {})
-      try {
-        for (let found: OwnSession[] = []; found.length === 0 && !isOver; await pause(LOOK_MS)) {
-          // Else a transaction sees the same sessions again.
-          await session.query('select pg_stat_clear_snapshot()')
-          const named = await sessionsNamed(session, target.database, [fence.applicationName])
-          found = named.filter(({ pid }) => pid !== own.pid)
-          for (const one of found) await fence.recordSession(one)
-        }
-      } finally {
-        await session.query('rollback')
-      }
-      return running
-    })
+    withOwnSession(target, fence, { readOnly: true }, (session) => readLedger(session, quoted))
 
   return {
     stopsAtTarget: true,
-    ledgerTable: table.includes('.') ? table : `public.${table}`,
+    ledgerTable: qualified(table),
     migrations: files,
     ledger: (session) => readLedger(session, quoted),
     up: async (request, target, fence) => {
@@ -99,14 +65,13 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: MigratorCon
         const planned = request.planned.filter(({ version }) => group.versions.includes(version))
         requireAsPlanned(await files(request.tag), planned)
         if (!group.transactional)
-          await within(target, fence, false, (session) => dropHalfBuilt(session, group.sql, fence))
+          await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
         const limits = group.transactional ? {} : { lockTimeoutMs: 0 }
         const upTo = group.versions.at(-1) ?? ''
         const run = (): Promise<ToolRun> => act(['run'], { ...request, ...limits, target: upTo }, target, fence)
-        last = await (ledger.exists ? accounted(target, fence, run) : run()).catch(async (error) => {
+        last = await (ledger.exists ? heldBack(quoted, target, fence, run) : run()).catch(async (error) => {
           // What it failed of is what counts.
-          if (!ledger.exists)
-            await within(target, fence, false, (session) => dropIfEmpty(session, quoted, fence)).catch(() => {})
+          if (!ledger.exists) await dropOwnLedger(quoted, target, fence).catch(() => {})
           throw error
         })
       }
@@ -140,8 +105,7 @@ async function versionOf(command: readonly string[]): Promise<string> {
 
 /** Creates nothing. In the order of their versions. */
 async function readLedger(session: Client, quoted: string): Promise<Ledger> {
-  const found = await session.query<{ found: boolean }>('select to_regclass($1) is not null as found', [quoted])
-  if (!found.rows[0]?.found) return { exists: false, applied: [] }
+  if (!(await tableExists(session, quoted))) return { exists: false, applied: [] }
   const { rows } = await session.query<{ version: string; name: string; checksum: string; success: boolean }>(
     `select version::text, description as name, encode(checksum, 'hex') as checksum, success from ${quoted} order by ${quoted}.version`,
   )
@@ -155,10 +119,45 @@ async function readLedger(session: Client, quoted: string): Promise<Ledger> {
 }
 
 /** sqlx makes its table before it begins: a release that failed first of all leaves nothing. */
-async function dropIfEmpty(session: Client, quoted: string, fence: Fence): Promise<void> {
-  if (!(await readLedger(session, quoted)).exists) return
-  const { rowCount } = await session.query(`select from ${quoted} limit 1`)
-  if (rowCount !== 0) return
-  await fence.check()
-  await session.query(`drop table ${quoted}`)
+const dropOwnLedger = (quoted: string, target: Target, fence: Fence): Promise<void> =>
+  withOwnSession(target, fence, {}, async (session) => {
+    if (!(await tableExists(session, quoted))) return
+    await fence.check()
+    await dropIfEmpty(session, quoted)
+  })
+
+/**
+ * sqlx is done within milliseconds, before anybody who looks now and then has seen its session: it waits at its ledger until
+ * that is accounted for. Where it cannot be held back it runs all the same, and the gate may count as open then.
+ */
+async function heldBack(quoted: string, target: Target, fence: Fence, run: () => Promise<ToolRun>): Promise<ToolRun> {
+  const { running } = await withOwnSession(target, fence, {}, async (session, own) => {
+    await session.query(`begin; lock table ${quoted} in access exclusive mode`).catch(() => {})
+    let isOver = false
+    const running = run().finally(() => {
+      isOver = true
+    })
+    running.catch(() => {})
+    // From here on the tool runs: whatever goes wrong with looking, its end is waited for.
+    await accountForTool(session, target, fence, own, () => isOver).catch(() => {})
+    await session.query('rollback').catch(() => {})
+    return { running }
+  })
+  return running
+}
+
+async function accountForTool(
+  session: Client,
+  target: Target,
+  fence: Fence,
+  own: OwnSession,
+  isOver: () => boolean,
+): Promise<void> {
+  for (let found: OwnSession[] = []; found.length === 0 && !isOver(); await pause(LOOK_MS)) {
+    // Else a transaction sees the same sessions again.
+    await session.query('select pg_stat_clear_snapshot()')
+    const named = await sessionsNamed(session, target.database, [fence.applicationName])
+    found = named.filter(({ pid }) => pid !== own.pid)
+    for (const one of found) await fence.recordSession(one)
+  }
 }

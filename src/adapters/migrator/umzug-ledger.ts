@@ -1,10 +1,8 @@
 import type { Client } from 'pg'
 import type { Ledger } from '../../domain/migration.js'
-import { quoteIdentifier } from '../postgres/session.js'
+import { dropIfEmpty, qualified, quotedTable, tableExists } from './ledger-table.js'
 
-/** `schema.table`; without a schema it is `public`, whatever the role's search path says. */
-export const qualified = (table: string): string => (table.includes('.') ? table : `public.${table}`)
-const quoted = (table: string): string => qualified(table).split('.').map(quoteIdentifier).join('.')
+const quoted = (table: string): string => quotedTable(qualified(table))
 
 /** How far a migration without a transaction has come. */
 export interface Progress {
@@ -16,20 +14,13 @@ export interface Progress {
 
 /** Reads the ledger; creates nothing. */
 export async function readUmzugLedger(session: Client, table: string): Promise<Ledger> {
-  if (!(await exists(session, table))) return { exists: false, applied: [] }
+  if (!(await tableExists(session, quoted(table)))) return { exists: false, applied: [] }
   const { rows } = await session.query<{ version: string; name: string; checksum: string; dirty: boolean }>(
     `select version, name, checksum, dirty from ${quoted(table)} order by applied_at, version`,
   )
   const dirty = rows.find((row) => row.dirty)?.version
   const applied = rows.filter((row) => !row.dirty).map(({ version, name, checksum }) => ({ version, name, checksum }))
   return { exists: true, applied, ...(dirty === undefined ? {} : { dirty }) }
-}
-
-async function exists(session: Client, table: string): Promise<boolean> {
-  const { rows } = await session.query<{ found: boolean }>('select to_regclass($1) is not null as found', [
-    quoted(table),
-  ])
-  return rows[0]?.found ?? false
 }
 
 /** The ledger as the child writes it. Every method runs in the session's transaction, where there is one. */
@@ -89,8 +80,7 @@ export class UmzugLedger {
 
   /** Takes the table away again while nothing is in it: a run that did nothing leaves nothing. */
   async dropIfEmpty(): Promise<void> {
-    const { rowCount } = await this.#session.query(`select from ${this.#table} limit 1`)
-    if (rowCount === 0) await this.#session.query(`drop table ${this.#table}`)
+    await dropIfEmpty(this.#session, this.#table)
   }
 
   /** Between the statements of a migration, which may have taken another role. */

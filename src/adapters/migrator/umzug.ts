@@ -11,7 +11,8 @@ import { type MigrationFile, readMigrations } from './migration-folder.js'
 import type { MigratorContext } from './context.js'
 import type { Migrator, ToolRun } from './port.js'
 import { toolEnvironment } from './tool-environment.js'
-import { qualified, readUmzugLedger } from './umzug-ledger.js'
+import { qualified } from './ledger-table.js'
+import { readUmzugLedger } from './umzug-ledger.js'
 import { UmzugEvent, type UmzugRequest } from './umzug-protocol.js'
 
 const require = createRequire(import.meta.url)

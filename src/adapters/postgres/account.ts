@@ -2,6 +2,8 @@ import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
 import type { Fence, OwnSession } from '../../domain/fence.js'
 import { OWN_SESSION } from './activity.js'
+import { withSession } from './session.js'
+import type { Target } from './target.js'
 
 /** Tells the fence of a session that was opened on the database, and returns it. */
 export async function account(fence: Fence, session: Client): Promise<OwnSession> {
@@ -10,6 +12,17 @@ export async function account(fence: Fence, session: Client): Promise<OwnSession
   await beCounted(session)
   return own
 }
+
+/** Opens a session of the attempt's own on the database, tells the fence of it, and closes it after `work`. */
+export const withOwnSession = <T>(
+  target: Target,
+  fence: Fence,
+  { readOnly = false }: { readOnly?: boolean },
+  work: (session: Client, own: OwnSession) => Promise<T>,
+): Promise<T> =>
+  withSession(target, { applicationName: fence.applicationName, readOnly }, async (session) =>
+    work(session, await account(fence, session)),
+  )
 
 /** Has the server count this session now, and not when it comes to it. PostgreSQL 15 and newer; before, nothing happens. */
 export async function beCounted(session: Client): Promise<void> {
