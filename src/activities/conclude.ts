@@ -1,8 +1,8 @@
 import { Context } from '@temporalio/activity'
 import { endRun, findRun } from '../adapters/journal/runs.js'
-import { noticeNumber, recordEvent } from '../adapters/journal/steps.js'
+import { listSteps, noticeNumber, recordEvent } from '../adapters/journal/steps.js'
 import { notifyAll } from '../adapters/notifier/index.js'
-import { isOpen } from '../domain/ending.js'
+import { endingOf, isOpen } from '../domain/ending.js'
 import { hiccup } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { Notice } from '../adapters/notifier/port.js'
@@ -13,10 +13,16 @@ import { type Dependencies, onSite, type Site } from './site.js'
 /**
  * Ends the run in the journal and tells people. Twice is once, but people may be told again: better than not at all.
  * `needs-operator` leaves it open: only `recover` ends it. One that another workflow has ended meanwhile ended as that one said.
+ * `notBegun` is the stage that the workflow knows no step of: where the journal has some it was reset, and its word is not
+ * taken. The run stays as it is then, carried by nobody, and is looked at as any such run.
  */
 export const conclude =
   (dependencies: Dependencies) =>
-  (run: string, ending: Ending, options: { cancelWorkflow: boolean; evidence?: string }): Promise<Ending> =>
+  (
+    run: string,
+    ending: Ending,
+    options: { cancelWorkflow: boolean; evidence?: string; notBegun?: number },
+  ): Promise<Ending> =>
     beating(({ signal, taskToken, carrier }) =>
       onSite(dependencies, environmentOf(run), async (site) => {
         // An attempt that woke up late must not end a run that a recovery has taken over.
@@ -28,6 +34,7 @@ export const conclude =
           if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.workflowRunId)
           return (record.state === 'ended' && record.ending) || ending
         }
+        if (record.state === 'open' && (await hasBegun(site, run, options.notBegun))) return wasReset(ending)
         await endRun(site.journal, run, ending, { carrier, evidence: options.evidence })
         const { outcome, reason, next } = ending
         await tell(site, run, { kind: noticeOf(ending), text: `${outcome}: ${reason}`, next, by: thisStep() }, signal)
@@ -38,6 +45,18 @@ export const conclude =
       // Nothing comes after it that would undo it.
       throw hiccup(error) ?? error
     })
+
+async function hasBegun({ journal }: Site, run: string, stage: number | undefined): Promise<boolean> {
+  return stage !== undefined && (await listSteps(journal, run)).some((step) => step.stage === stage)
+}
+
+const wasReset = ({ run }: Ending): Ending =>
+  endingOf({
+    ...{ run, outcome: 'needs-operator', failure: { code: 'NeedsOperator', detail: {} } },
+    reason:
+      'the workflow was reset to before a stage that has begun: the worker looks at what is, and recovers it where that is proven right',
+    next: `headgate status ${run}`,
+  })
 
 function noticeOf(ending: Ending): Notice['kind'] {
   if (ending.outcome === 'succeeded') return 'succeeded'

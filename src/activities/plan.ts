@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { findPlan, findRun, openRun, openRunOf, replacePlan, runOpenedBy } from '../adapters/journal/runs.js'
-import { recordEvent } from '../adapters/journal/steps.js'
+import { listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { canonicalJson } from '../domain/digest.js'
 import { failure } from '../domain/failures.js'
 import { environmentOf, Name, runName, Tag } from '../domain/names.js'
@@ -75,9 +75,10 @@ export const plan =
     })
 
 /**
- * Plans again after the wait of stage `waiting`. `same`: the approval stands. Else it is void and the new plan, already
- * journaled, must be approved. Throws `PlanStale` where the release has other stages now, or another image runs than the
- * stages before it left.
+ * Plans again after the wait of stage `waiting`. `same`: the approval stands, also where the stage has begun already: the
+ * workflow was reset then, and each of its steps sees what is done. Else it is void and the new plan, already journaled, must
+ * be approved. Throws `PlanStale` where the release has other stages now, or another image runs than the stages before it
+ * left, and `StateUnexpected` where the stage has come so far that doing it again would not be the same.
  */
 export const confirmPlan =
   (dependencies: Dependencies) =>
@@ -88,6 +89,7 @@ export const confirmPlan =
   ): Promise<{ same: true } | { same: false; summary: PlanSummary }> =>
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
+        if (await hasBegun(site, runName, waiting)) return { same: true }
         const run = await findRun(site.journal, runName)
         const approved = await findPlan(site.journal, approvedDigest)
         const now = await planFor(site, { kind: run.kind, tag: run.tag, backup: approved.restores }, signal)
@@ -108,6 +110,16 @@ export const confirmPlan =
         }
       }),
     )
+
+/** Steps that come before anybody may write again, and before any is undone. */
+const BEHIND_THE_GATE: readonly string[] = ['pause-consumers', 'quiesce-writers', 'backup', 'migrate', 'verify']
+
+async function hasBegun({ journal }: Site, run: string, stage: number): Promise<boolean> {
+  const begun = (await listSteps(journal, run)).filter((step) => step.stage === stage)
+  const further = begun.find(({ step }) => !BEHIND_THE_GATE.includes(step))
+  if (further) throw failure('StateUnexpected', `stage ${stage} has begun before, up to ${further.step}`)
+  return begun.length > 0
+}
 
 /** The row in the journal is the lock, taken when the run is opened; asked here so that the first answer names the other run. */
 async function requireNoneOpen(site: Site, { kind, project, environment, workflowRunId }: OpenRequest): Promise<void> {

@@ -358,12 +358,21 @@ export class Run {
           this.#activities('certain', `report ${ending.outcome}`).conclude(this.name, ending, {
             cancelWorkflow: ending.outcome !== 'needs-operator' && this.#steering.cancelled?.native === false,
             ...(known?.detail.evidence === undefined ? {} : { evidence: known.detail.evidence }),
+            ...(error === undefined || this.#kind === 'recover' || this.#hasBegun
+              ? {}
+              : { notBegun: this.#stageNumber }),
           }),
         )
       : { ...ending, next: this.#lookAgain() }
     this.#show()
     await condition(allHandlersFinished)
     return this.#ending
+  }
+
+  /** Whether any step of the present stage was done, or tried, by this very execution. */
+  get #hasBegun(): boolean {
+    const before: readonly StepName[] = ['plan', 'preflight', 'await-approval', 'report']
+    return this.#table.lines.some(({ step, stage }) => stage === this.#stageNumber && !before.includes(step))
   }
 
   /** Where there is no run to report: what shows how things stand. */

@@ -7,6 +7,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { Client } from 'pg'
 import type { FaultWorld } from './fault-world.js'
 import type { Relay } from './relay.js'
+import { resetToFirstTask } from '../support/reset.js'
 import { CANARY } from '../support/secret-world.js'
 import { setOpen } from '../support/test-database.js'
 import { type Servers, setPassword } from './servers.js'
@@ -199,7 +200,7 @@ export const FAULTS = define({
   },
   reset: {
     text: 'the workflow is reset to its first task',
-    strike: ({ place }) => ask(place, (handle) => reset(place, handle.workflowId)),
+    strike: ({ place }) => ask(place, (handle) => resetToFirstTask(place.world.temporal, handle.workflowId)),
   },
 })
 export type FaultName = keyof typeof FAULTS
@@ -258,21 +259,5 @@ async function ask(
 ): Promise<void> {
   await what(world.handle).catch((error: Error) => {
     if (error.name !== 'WorkflowNotFoundError') throw error
-  })
-}
-
-async function reset({ world }: FaultWorld, workflowId: string): Promise<void> {
-  const { workflowService, options } = world.temporal
-  const handle = world.temporal.workflow.getHandle(workflowId)
-  const { runId } = await handle.describe()
-  const { events } = await handle.fetchHistory()
-  const first = events?.find(({ workflowTaskCompletedEventAttributes: completed }) => completed)?.eventId
-  if (!first) return
-  await workflowService.resetWorkflowExecution({
-    namespace: options.namespace,
-    workflowExecution: { workflowId, runId },
-    reason: 'a person tried something',
-    requestId: `${Date.now()}-${Math.random()}`,
-    workflowTaskFinishEventId: first,
   })
 }

@@ -1,0 +1,45 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { expect, test } from 'vitest'
+import { approving, journalOf, TWO_STAGES, worldOf } from '../support/courses.js'
+import { resetToFirstTask } from '../support/reset.js'
+import type { World } from '../support/world.js'
+
+/** How the journal says that the run has ended; it is not waited for a person. */
+async function ended(world: World): Promise<string> {
+  for (;;) {
+    const [run] = await world.journal<{ state: string; outcome: string | null }>('select state, outcome from {s}.runs')
+    if (run?.state === 'ended') return run.outcome ?? ''
+    if (run?.outcome) return `open: ${run.outcome}`
+    await pause(100)
+  }
+}
+
+test.each(['2 quiesce-writers', '2 backup', '2 verify', '2 smoke', '2 resume-consumers'])(
+  'a workflow that is reset to its approval wait in the step %s ends as what is: it had been approved, and had begun',
+  async (key) => {
+    const world = await worldOf(TWO_STAGES)
+    let isOver = false
+    try {
+      await world.startWorker()
+      const journal = await journalOf(world)
+      await world.start()
+      const approved = approving(world, () => isOver)
+      while (!(await journal.steps()).some((step) => step.key === key)) await pause(5)
+      await resetToFirstTask(world.temporal, world.handle.workflowId)
+      const outcome = await ended(world)
+      isOver = true
+      await approved
+      await world.quiet()
+      await journal.end()
+      const ledger = await world.rows<{ version: string }>('select version from headgate_migrations')
+      const isContracted = ledger.some(({ version }) => version.startsWith('0004'))
+      expect([outcome, isContracted]).toEqual(isContracted ? ['succeeded', true] : ['deferred', false])
+      expect(world.consumer.state).toBe('running')
+      expect(await world.serving()).toBe('2')
+      expect(await world.lost()).toEqual([])
+    } finally {
+      isOver = true
+      await world.end()
+    }
+  },
+)
