@@ -1,7 +1,7 @@
 import type { WorkflowHandle } from '@temporalio/client'
 import type { Command } from 'commander'
 import { follow } from '../client/follow.js'
-import { Duration } from '../domain/configuration.js'
+import { Duration } from '../domain/configuration-scalars.js'
 import { failure } from '../domain/failures.js'
 import { EXIT } from '../domain/outcome.js'
 import type { Context } from './context.js'

@@ -1,64 +1,8 @@
 import { z } from 'zod'
+import { MigratorConfiguration } from './configuration-migrator.js'
+import { Command, Duration, Headers, HttpUrl, Text } from './configuration-scalars.js'
 import { Name } from './names.js'
 import { Waiver } from './review.js'
-
-const DURATION = 'a duration is a number and ms, s, m, h or d: 90s'
-
-/** `90s`, `3m`, `3d`, `100ms` → milliseconds. */
-export const Duration = z
-  .string(DURATION)
-  .regex(/^\d{1,6}(ms|s|m|h|d)$/, DURATION)
-  .transform((text) => {
-    const units: Record<string, number> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-    const [, amount, unit] = /^(\d+)(\w+)$/.exec(text) ?? []
-    return Number(amount) * (units[unit ?? ''] ?? 1)
-  })
-
-/** An argument array: no shell ever sees it. `{tag}` is replaced inside single arguments. */
-const Command = z.array(z.string().min(1)).min(1)
-const HttpUrl = z.url({ protocol: /^https?$/, error: 'a URL starts with http:// or https://' })
-const Text = z.string().min(1)
-const Headers = z.record(z.string(), z.string()).prefault({}).describe('Sent with each request')
-const Table = z
-  .string()
-  .regex(/^[a-z_][a-z0-9_]{0,62}(\.[a-z_][a-z0-9_]{0,62})?$/, 'a table is table or schema.table, in lower case')
-const Variable = z.string().regex(/^[A-Z_][A-Z0-9_]*$/, 'a variable is of A-Z, 0-9 and _')
-const UrlVariable = Variable.prefault('DATABASE_URL').describe(
-  "The environment variable the tool reads the database's URL from, beside libpq's own PG* variables",
-)
-
-export const MigratorConfiguration = z.discriminatedUnion('kind', [
-  z.strictObject({
-    kind: z.literal('umzug').describe('SQL, TypeScript and JavaScript files, applied by Headgate itself'),
-    dir: Text.prefault('migrations').describe('Folder of .sql and .ts/.js files; may hold {tag}'),
-    table: Table.prefault('headgate_migrations').describe('The ledger: table or schema.table'),
-  }),
-  z.strictObject({
-    kind: z.literal('alembic').describe('Alembic, called as a program'),
-    config: Text.prefault('alembic.ini').describe('alembic.ini; may hold {tag}'),
-    command: Command.prefault(['alembic']).describe('How to call it'),
-    dir: Text.optional().describe('Folder to run in; may hold {tag}; without it the folder of config'),
-    urlVariable: UrlVariable,
-    table: Table.prefault('alembic_version').describe('The ledger: table or schema.table'),
-  }),
-  z.strictObject({
-    kind: z.literal('sqlx').describe('sqlx, called as a program'),
-    dir: Text.prefault('migrations').describe("Folder of sqlx's .sql files; may hold {tag}"),
-    command: Command.prefault(['sqlx']).describe('How to call it'),
-    table: Table.prefault('_sqlx_migrations').describe('The ledger: table or schema.table'),
-  }),
-  z.strictObject({
-    kind: z.literal('command').describe('Any other tool, through argument arrays'),
-    status: Command.describe(
-      'Prints JSON: {"migrations":[{"version","name","state":"applied"|"pending","phase"?,"transactional"?,"checksum"?,"sql"?}]}',
-    ),
-    up: Command.describe('Applies; with {target} it stops there, without it goes to head'),
-    down: Command.optional().describe('Undoes down to {target}, exclusive'),
-    dir: Text.optional().describe('Folder to run in; may hold {tag}; without it the folder of headgate.yaml'),
-    urlVariable: UrlVariable,
-  }),
-])
-export type MigratorConfiguration = z.infer<typeof MigratorConfiguration>
 
 const Within = Duration.prefault('60s').describe('How long a pause or resume may take')
 

@@ -13,6 +13,12 @@ export const OwnSession = z.strictObject({
 })
 export type OwnSession = z.infer<typeof OwnSession>
 
+/** A container that a tool runs in, by what ends it: the engine that it was made with, as an argument array, and its name. */
+export interface RecordedContainer {
+  engine: readonly string[]
+  name: string
+}
+
 /**
  * Proof that its holder may change a resource now. Every method of a port that changes anything takes one, and only
  * a fenced step has one: that is how the types make it impossible to write an effect without fencing it first.
@@ -35,6 +41,8 @@ export abstract class Fence {
   abstract check(): Promise<void>
   /** Journals a process group before it does anything, so that a later attempt can end it. */
   abstract recordProcess(pid: number, startTime: string): Promise<void>
+  /** As `recordProcess`, for a container: it outlives the client that started it. */
+  abstract recordContainer(container: RecordedContainer): Promise<void>
   /**
    * Accounts for a session of ours on the database. Behind a closed gate every session counts: one that nobody accounts
    * for makes the gate count as open, and no restore is automatic any more. One on another database is nobody's business.

@@ -10,7 +10,7 @@ import { failedWith, messageOf } from '../domain/failures.js'
 import { Fence } from '../domain/fence.js'
 import type { Fingerprint } from '../domain/manifest.js'
 import type { Migration } from '../domain/migration.js'
-import { WHERE_REFERENCES_LEAD } from './site.js'
+import { sourcesOf, WHERE_REFERENCES_LEAD } from './site.js'
 
 export interface RoundtripRequest {
   environment: string
@@ -54,7 +54,7 @@ export async function roundtrip(
   return onScratch(server, async (target) => {
     const secrets = target.password === undefined ? [] : [target.password]
     const logDirectory = join(settings.home, 'logs', 'roundtrip')
-    const migrator = createMigrator(configuration, { logDirectory, secrets, target })
+    const migrator = createMigrator(configuration, { logDirectory, secrets, target, sources: sourcesOf(settings) })
     const travel = new Travel(migrator, target, tag, new ScratchFence(onProgress, signal))
     const migrations = await migrator.migrations(tag)
     const first = all ? 0 : Math.max(0, migrations.length - 1)
@@ -169,6 +169,8 @@ class ScratchFence extends Fence {
   }
 
   override async recordProcess(): Promise<void> {}
+
+  override async recordContainer(): Promise<void> {}
 
   override progress(text: string): void {
     this.#onProgress(text)

@@ -41,6 +41,9 @@ export const WHERE_REFERENCES_LEAD: ResolveOptions = {
   },
 }
 
+/** Where what is copied out of images is kept. */
+export const sourcesOf = ({ cache }: Settings): string => join(cache, 'images')
+
 /** Wires the ports of one environment. Connects to nothing but the journal. */
 export async function siteOf(settings: Settings, journals: Journals, environment: string): Promise<Site> {
   const configuration = await resolveConfiguration(settings, environment)
@@ -64,7 +67,7 @@ export async function siteOf(settings: Settings, journals: Journals, environment
     reader,
     verifier,
     journal: await journals.of(configuration),
-    migrator: createMigrator(configuration.migrator, { logDirectory, secrets, target }),
+    migrator: createMigrator(configuration.migrator, { logDirectory, secrets, target, sources: sourcesOf(settings) }),
     consumers: (pause ?? Object.keys(consumers)).flatMap((name) => {
       const consumer = consumers[name]
       return consumer ? [createConsumer(name, consumer, context)] : []

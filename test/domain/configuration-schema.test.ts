@@ -4,7 +4,7 @@ import {
   environmentJsonSchema,
   type JsonSchema,
 } from '../../src/domain/configuration-schema.js'
-import { Duration } from '../../src/domain/configuration.js'
+import { Duration } from '../../src/domain/configuration-scalars.js'
 
 const isSchema = (schema: unknown): schema is JsonSchema => typeof schema === 'object' && schema !== null
 

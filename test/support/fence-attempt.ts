@@ -21,6 +21,8 @@ export interface AttemptOptions {
   holdMs?: number
   /** Runs this program under the fence instead of adding a column. */
   tool?: readonly string[]
+  /** In a container of this image. */
+  image?: string
 }
 
 interface AttemptEvent {

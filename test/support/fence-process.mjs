@@ -5,7 +5,9 @@ import pg from 'pg'
 import { withFence } from '../../dist/adapters/journal/fence.js'
 import { Journal } from '../../dist/adapters/journal/journal.js'
 import { openSession } from '../../dist/adapters/postgres/session.js'
-import { runFenced } from '../../dist/adapters/process/run.js'
+import { containerHost } from '../../dist/adapters/process/container-host.js'
+import { THIS_MACHINE } from '../../dist/adapters/process/tool-host.js'
+import { ContainerConfiguration } from '../../dist/domain/configuration-migrator.js'
 import { knownFailure, messageOf } from '../../dist/domain/failures.js'
 
 const {
@@ -18,6 +20,7 @@ const {
   freeze,
   holdMs = 400,
   tool,
+  image,
 } = JSON.parse(process.argv[2])
 
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`)
@@ -74,7 +77,9 @@ async function addColumn({ fence, requireHeld }) {
 
 const runTool = async ({ fence }) => {
   say({ event: 'acting' })
-  return runFenced({ name: 'tool', command: tool, env: { PGAPPNAME: fence.applicationName }, graceMs: 10_000 }, fence)
+  const host = image ? containerHost({ image, container: ContainerConfiguration.parse({}) }, '') : THIS_MACHINE
+  const request = { name: 'tool', command: tool, env: { PGAPPNAME: fence.applicationName }, graceMs: 10_000 }
+  return host.runFenced('', request, fence)
 }
 
 try {

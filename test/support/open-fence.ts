@@ -1,4 +1,4 @@
-import { Fence } from '../../src/domain/fence.js'
+import { Fence, type RecordedContainer } from '../../src/domain/fence.js'
 
 /** A fence that nobody takes over, for tests. */
 export class OpenFence extends Fence {
@@ -7,6 +7,7 @@ export class OpenFence extends Fence {
   override readonly signal: AbortSignal
   readonly progressed: string[] = []
   readonly processes: { pid: number; startTime: string }[] = []
+  readonly containers: RecordedContainer[] = []
   checks = 0
 
   constructor(options: { epoch?: number; applicationName?: string; signal?: AbortSignal } = {}) {
@@ -23,6 +24,10 @@ export class OpenFence extends Fence {
 
   override async recordProcess(pid: number, startTime: string): Promise<void> {
     this.processes.push({ pid, startTime })
+  }
+
+  override async recordContainer(container: RecordedContainer): Promise<void> {
+    this.containers.push(container)
   }
 
   override progress(text: string): void {

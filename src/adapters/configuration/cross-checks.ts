@@ -16,7 +16,7 @@ const namesIn = (list: Written | undefined): WrittenText[] =>
 
 /** Rules between keys, for one environment after the merge. What is of the wrong type was told already and is passed over. */
 export function crossChecks(environment: WrittenMap, isProtected: boolean): Problem[] {
-  return [...pausesOf(environment), ...approvalOf(environment, isProtected)]
+  return [...pausesOf(environment), ...approvalOf(environment, isProtected), ...containerOf(environment)]
 }
 
 function pausesOf(environment: WrittenMap): Problem[] {
@@ -52,4 +52,18 @@ function approvalOf(environment: WrittenMap, isProtected: boolean): Problem[] {
     })
   }
   return problems
+}
+
+function containerOf(environment: WrittenMap): Problem[] {
+  const migrator = entryOf(environment, 'migrator')
+  if (!isWrittenMap(migrator)) return []
+  const { path } = migrator
+  const image = entryOf(migrator, 'image')
+  const service = entryOf(migrator, 'service')
+  const container = entryOf(migrator, 'container')
+  if (image && service)
+    return [{ at: service.key, text: `${path} has image and service: the migrations are in one of them` }]
+  if (container && !image && !service)
+    return [{ at: container.key, text: `${pathTo(path, 'container')} is for a migrator with image or service` }]
+  return []
 }

@@ -1,5 +1,6 @@
 import { isAbsolute, resolve } from 'node:path'
-import { EnvironmentConfiguration, MigratorConfiguration } from '../../domain/configuration.js'
+import { EnvironmentConfiguration } from '../../domain/configuration.js'
+import { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import { environmentJsonSchema, withDefaults } from '../../domain/configuration-schema.js'
 import { nearest } from '../../domain/text.js'
 import { explainIssues } from './explain-issue.js'
@@ -107,14 +108,26 @@ function complete({ project, environment, source, value }: Incomplete): PlainMap
 function withAbsolutePaths(environment: PlainMap, folder: string): PlainMap {
   const absolute = (path: unknown): unknown =>
     typeof path !== 'string' || isAbsolute(path) || holdsReference(path) ? path : resolve(folder, path)
-  const located = (block: unknown, keys: readonly string[]): unknown => {
-    if (!isPlainMap(block)) return block
+  const located = (block: PlainMap, keys: readonly string[]): PlainMap => {
     const paths = keys.filter((key) => block[key] !== undefined).map((key) => [key, absolute(block[key])] as const)
     return { ...block, ...Object.fromEntries(paths) }
   }
+  const migratorOf = (block: unknown): unknown => {
+    if (!isPlainMap(block)) return block
+    if (block.image === undefined && block.service === undefined)
+      return located(block.kind === 'command' ? { dir: folder, ...block } : block, ['dir', 'config'])
+    // Its other paths are paths in the image.
+    const { container } = block
+    const written = isPlainMap(container) ? container : {}
+    const files = Array.isArray(written.files) ? { files: written.files.map(absolute) } : {}
+    return { ...block, container: { ...located({ directory: folder, ...written }, ['directory']), ...files } }
+  }
   const { migrator, approval } = environment
-  const home = isPlainMap(migrator) && migrator.kind === 'command' ? { dir: folder, ...migrator } : migrator
-  return { ...environment, migrator: located(home, ['dir', 'config']), approval: located(approval, ['allowedSigners']) }
+  return {
+    ...environment,
+    migrator: migratorOf(migrator),
+    approval: isPlainMap(approval) ? located(approval, ['allowedSigners']) : approval,
+  }
 }
 
 function frozen<T>(value: T): T {

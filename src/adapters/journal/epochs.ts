@@ -1,5 +1,6 @@
-import { BY_HAND } from '../../domain/names.js'
 import { failure } from '../../domain/failures.js'
+import type { RecordedContainer } from '../../domain/fence.js'
+import { BY_HAND } from '../../domain/names.js'
 import type { Journal, Statement } from './journal.js'
 
 /** Raises the resource's epoch: from here on every older attempt must not act. */
@@ -73,6 +74,34 @@ export async function recordProcess(
   )
 }
 
+/** As `recordProcess`. */
+export async function recordContainer(
+  journal: Journal,
+  resource: string,
+  epoch: number,
+  host: string,
+  { engine, name }: RecordedContainer,
+): Promise<void> {
+  await journal.write((sql) =>
+    sql('insert into containers (resource, epoch, host, name, engine) values ($1, $2, $3, $4, $5)', [
+      ...[resource, epoch, host, name],
+      JSON.stringify(engine),
+    ]),
+  )
+}
+
+/** Containers that older attempts started from this host. */
+export const olderContainers = (
+  journal: Journal,
+  resource: string,
+  epoch: number,
+  host: string,
+): Promise<RecordedContainer[]> =>
+  journal.read<RecordedContainer>(
+    'select name, engine from containers where resource = $1 and epoch < $2 and host = $3',
+    [resource, epoch, host],
+  )
+
 /** Process groups that older attempts left on this host. */
 export async function olderProcesses(
   journal: Journal,
@@ -87,14 +116,16 @@ export async function olderProcesses(
   return rows.map((row) => ({ pid: row.pid, startTime: row.start_time }))
 }
 
-/** Forgets the process groups of attempts up to `epoch`, once they are known to be gone. */
+/** Forgets the process groups and containers of attempts up to `epoch`, once they are known to be gone. */
 export async function forgetProcesses(journal: Journal, resource: string, epoch: number, host: string): Promise<void> {
-  const [known] = await journal.read(
-    'select from processes where resource = $1 and epoch <= $2 and host = $3 limit 1',
-    [resource, epoch, host],
-  )
-  if (known)
-    await journal.write((sql) =>
-      sql('delete from processes where resource = $1 and epoch <= $2 and host = $3', [resource, epoch, host]),
+  for (const table of ['processes', 'containers']) {
+    const [known] = await journal.read(
+      `select from ${table} where resource = $1 and epoch <= $2 and host = $3 limit 1`,
+      [resource, epoch, host],
     )
+    if (known)
+      await journal.write((sql) =>
+        sql(`delete from ${table} where resource = $1 and epoch <= $2 and host = $3`, [resource, epoch, host]),
+      )
+  }
 }

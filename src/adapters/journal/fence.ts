@@ -9,8 +9,9 @@ import { endOlderSessions } from '../postgres/gate.js'
 import { leave } from '../postgres/leave.js'
 import { openSession } from '../postgres/session.js'
 import { type Target, withDatabase } from '../postgres/target.js'
+import { removeContainer } from '../process/container-host.js'
 import { endProcessGroup } from '../process/process-group.js'
-import { currentEpoch, forgetProcesses, olderProcesses, otherHolder, raiseEpoch } from './epochs.js'
+import { currentEpoch, forgetProcesses, olderContainers, olderProcesses, otherHolder, raiseEpoch } from './epochs.js'
 import { type FenceRequest, HeldFence } from './held-fence.js'
 import type { Journal } from './journal.js'
 
@@ -56,8 +57,8 @@ export async function guardsOf(journal: Journal, resource: string): Promise<stri
 }
 
 /**
- * Holds the fence of a resource while `act` runs: raises its epoch, ends what older attempts left (process groups, then
- * sessions, until none is left), and keeps an advisory lock on a guard connection. Waits while another run works on the
+ * Holds the fence of a resource while `act` runs: raises its epoch, ends what older attempts left (process
+ * groups, containers, then sessions, until none is left), and keeps an advisory lock on a guard connection. Waits while another run works on the
  * resource. Throws `FenceLost` when a later attempt has taken over, whatever failed because of that.
  */
 export async function withFence<T>(request: FenceRequest, act: (held: Held) => Promise<T>): Promise<T> {
@@ -81,15 +82,16 @@ export async function withFence<T>(request: FenceRequest, act: (held: Held) => P
     await takeLock(guard, resource, scope, epoch)
     await endOlderSessions(control, scope, epoch, END_WITHIN_MS)
     await held.check()
-    return await held.whileHeld(() =>
+    const result = await held.whileHeld(() =>
       act({ fence: held, control, journal: held.journal, requireHeld: () => held.requireHeld() }),
     )
+    // After a failure they are left to the next attempt: something may not have let itself be ended.
+    await forgetProcesses(journal, resource, epoch, hostname()).catch(() => {})
+    return result
   } catch (error) {
     throw await lossOr(error, request, epoch, fence)
   } finally {
     await Promise.all(sessions.map(leave))
-    // Else the next attempt does: the journal may be as far away as the guard.
-    if (!fence?.loss) await forgetProcesses(journal, resource, epoch, hostname()).catch(() => {})
   }
 }
 
@@ -122,6 +124,8 @@ async function lossOr(
 async function endOlderProcesses({ journal, resource }: FenceRequest, epoch: number): Promise<void> {
   for (const older of await olderProcesses(journal, resource, epoch, hostname()))
     await endProcessGroup(older, END_WITHIN_MS)
+  // After the client that would make one.
+  for (const older of await olderContainers(journal, resource, epoch, hostname())) await removeContainer(older)
 }
 
 /** Takes the resource's lock on the guard, ending the guard of an older attempt that will not give it up: it may be frozen. */

@@ -2,13 +2,13 @@ import { hostname } from 'node:os'
 import { setTimeout } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
-import { Fence, type OwnSession } from '../../domain/fence.js'
+import { Fence, type OwnSession, type RecordedContainer } from '../../domain/fence.js'
 import { applicationName } from '../../domain/names.js'
 import { endOlderSessions } from '../postgres/gate.js'
 import { leave } from '../postgres/leave.js'
 import { openSession, quoteIdentifier } from '../postgres/session.js'
 import { type Target, withDatabase } from '../postgres/target.js'
-import { recordProcess } from './epochs.js'
+import { recordContainer, recordProcess } from './epochs.js'
 import { FencedJournal } from './fenced-journal.js'
 import type { Journal } from './journal.js'
 
@@ -92,6 +92,10 @@ export class HeldFence extends Fence {
 
   override async recordProcess(pid: number, startTime: string): Promise<void> {
     await recordProcess(this.journal, this.#request.resource, this.epoch, hostname(), { pid, startTime })
+  }
+
+  override async recordContainer(container: RecordedContainer): Promise<void> {
+    await recordContainer(this.journal, this.#request.resource, this.epoch, hostname(), container)
   }
 
   override async recordSession(session: OwnSession): Promise<void> {

@@ -2,7 +2,7 @@ import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { failure } from '../../domain/failures.js'
 import { isTransactional, type Migration, phaseOf } from '../../domain/migration.js'
-import { runProgram } from '../process/run.js'
+import type { ToolHost } from '../process/tool-host.js'
 import { ALEMBIC_SCRIPT } from './alembic-script.js'
 
 const Revision = z.object({
@@ -35,24 +35,27 @@ export interface AlembicGraph {
 }
 
 export interface AlembicProject {
+  host: ToolHost
+  tag: string
   command: readonly string[]
   config: string
-  dir: string
+  /** Where it runs, where that is not the host's own choice. */
+  at: { cwd?: string }
 }
 
 const READ_WITHIN_MS = 60_000
 
 /** Reads the scripts with Alembic's own interpreter. Throws `PlanInvalid` (no revision, several heads, broken scripts) or `ToolMissing`. */
-export async function readGraph({ command, config, dir }: AlembicProject): Promise<AlembicGraph> {
+export async function readGraph({ host, tag, command, config, at }: AlembicProject): Promise<AlembicGraph> {
   const printed: string[] = []
   const request = {
-    command: [...interpreterOf(command), '-', config],
-    cwd: dir,
+    ...{ command: [...interpreterOf(command), '-', config], ...at },
     input: ALEMBIC_SCRIPT,
     timeoutMs: READ_WITHIN_MS,
   }
   const onAnswer = (line: string): number => printed.push(line)
-  const { exitCode, stderr } = await runProgram(
+  const { exitCode, stderr } = await host.run(
+    tag,
     { name: 'alembic scripts', ...request, onAnswer },
     new AbortController().signal,
   )

@@ -20,11 +20,14 @@ const remembered = new Map<string, Remembered>()
 
 /** The project's scripts and the SQL they would run, read once for as long as no file of theirs changes. Throws as `readGraph`. */
 export async function readProject(project: AlembicProject, urlVariable: string): Promise<Reading> {
-  const key = JSON.stringify([project, urlVariable])
+  const { host, tag, command, config, at } = project
+  const image = await host.stamp(tag)
+  const key = JSON.stringify([image ?? '', tag, command, config, at, urlVariable])
   const known = remembered.get(key)
   if (known) {
     const reading = await known.reading.catch(() => undefined)
-    if (reading && (await known.stamp) === (await stampOf(project, reading.graph))) return reading
+    if (reading && (image !== undefined || (await known.stamp) === (await stampOf(config, reading.graph))))
+      return reading
   }
   const reading = Promise.all([readGraph(project), previewSql(project, urlVariable)]).then(([graph, sql]) => ({
     graph,
@@ -32,9 +35,10 @@ export async function readProject(project: AlembicProject, urlVariable: string):
   }))
   const began = Date.now()
   // A file that changed while it was read is not remembered as it was: the stamp of such a reading matches nothing.
-  const stamp = reading.then(async ({ graph }) =>
-    (await newestChange(project, graph)) >= began ? '' : stampOf(project, graph),
-  )
+  const stamp = reading.then(async ({ graph }) => {
+    if (image !== undefined) return image
+    return (await newestChange(config, graph)) >= began ? '' : stampOf(config, graph)
+  })
   stamp.catch(() => remembered.delete(key))
   remembered.set(key, { reading, stamp })
   for (const old of [...remembered.keys()].slice(0, Math.max(0, remembered.size - KEPT))) remembered.delete(old)
@@ -42,9 +46,9 @@ export async function readProject(project: AlembicProject, urlVariable: string):
 }
 
 /** When a file of the project changed last, in milliseconds. */
-async function newestChange(project: AlembicProject, graph: AlembicGraph): Promise<number> {
+async function newestChange(config: string, graph: AlembicGraph): Promise<number> {
   const times = await Promise.all(
-    (await filesOf(project, graph)).map((file) =>
+    (await filesOf(config, graph)).map((file) =>
       stat(file).then(
         ({ ctimeMs }) => ctimeMs,
         () => 0,
@@ -55,8 +59,8 @@ async function newestChange(project: AlembicProject, graph: AlembicGraph): Promi
 }
 
 /** Names, sizes and times of the configuration, env.py and every file beside the revisions. */
-async function stampOf(project: AlembicProject, graph: AlembicGraph): Promise<string> {
-  const files = await filesOf(project, graph)
+async function stampOf(config: string, graph: AlembicGraph): Promise<string> {
+  const files = await filesOf(config, graph)
   const seen = await Promise.all(
     files.map(async (file) => {
       const { mtimeNs, ctimeNs, size } = await stat(file, { bigint: true }).catch(() => ({
@@ -71,7 +75,7 @@ async function stampOf(project: AlembicProject, graph: AlembicGraph): Promise<st
 }
 
 /** The configuration, env.py, and what stands beside the revisions. */
-async function filesOf({ config }: AlembicProject, { folders }: AlembicGraph): Promise<string[]> {
+async function filesOf(config: string, { folders }: AlembicGraph): Promise<string[]> {
   const files = [config, ...folders.map((folder) => join(dirname(folder), 'env.py'))]
   for (const folder of folders) {
     const names = await readdir(folder).catch(() => [])

@@ -1,7 +1,6 @@
-import { libpqEnvironment, type Target } from '../postgres/target.js'
-import { runProgram } from '../process/run.js'
+import type { Target } from '../postgres/target.js'
 import type { AlembicProject } from './alembic-graph.js'
-import { plainUrl } from './tool-environment.js'
+import { toolEnvironment } from './tool-environment.js'
 
 const PREVIEW_WITHIN_MS = 60_000
 const SHOWN = 65_536
@@ -32,13 +31,10 @@ export async function previewSql(project: AlembicProject, urlVariable: string): 
     section = []
     sections.set(version, section)
   }
-  const env = {
-    ...libpqEnvironment(NOWHERE, { applicationName: 'offline', options: {} }),
-    [urlVariable]: plainUrl(NOWHERE),
-  }
+  const env = toolEnvironment(NOWHERE, 'offline', { lockTimeoutMs: 0, statementTimeoutMs: 0 }, urlVariable)
   const command = [...project.command, '-c', project.config, 'upgrade', 'base:head', '--sql']
-  const request = { name: 'alembic offline', command, cwd: project.dir, env, timeoutMs: PREVIEW_WITHIN_MS, onAnswer }
-  const result = await runProgram(request, new AbortController().signal).catch(() => undefined)
+  const request = { name: 'alembic offline', command, ...project.at, env, timeoutMs: PREVIEW_WITHIN_MS, onAnswer }
+  const result = await project.host.run(project.tag, request, new AbortController().signal).catch(() => undefined)
   const unfinished = result?.exitCode === 0 ? undefined : [...sections.keys()].at(-1)
   const texts = [...sections].map(([version, lines]) => [version, lines.join('\n').trim()] as const)
   return new Map(texts.filter(([version, sql]) => version !== unfinished && sql.length <= SHOWN))

@@ -1,34 +1,35 @@
 import { dirname } from 'node:path'
 import type { Client } from 'pg'
-import type { MigratorConfiguration } from '../../domain/configuration.js'
+import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import type { Fence } from '../../domain/fence.js'
 import type { Ledger, Migration } from '../../domain/migration.js'
 import { withOwnSession } from '../postgres/account.js'
 import type { Target } from '../postgres/target.js'
-import { runFenced } from '../process/run.js'
+import type { ToolHost } from '../process/tool-host.js'
 import { type AlembicGraph, type AlembicProject, appliedOf } from './alembic-graph.js'
 import { readProject } from './alembic-memory.js'
 import { dropHalfBuilt } from './concurrent-index.js'
-import type { MigratorContext } from './context.js'
+import type { HostedContext } from './context.js'
 import { groupsOf } from './groups.js'
 import { qualified, quotedTable, tableExists } from './ledger-table.js'
 import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
-import { plainUrl, toolEnvironment } from './tool-environment.js'
+import { toolEnvironment } from './tool-environment.js'
 import { toolRun } from './tool-failure.js'
 
 type Alembic = Extract<MigratorConfiguration, { kind: 'alembic' }>
 type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
 
 /** Alembic, called as a program; its scripts are read by its own interpreter, its ledger by our own SQL. */
-export function alembicMigrator(configuration: Alembic, context: MigratorContext): Migrator {
+export function alembicMigrator(configuration: Alembic, context: HostedContext): Migrator {
   const { table, urlVariable } = configuration
+  const { host, logDirectory } = context
   const quoted = quotedTable(table)
   let lastTag = ''
 
   const readingOf = (tag: string): ReturnType<typeof readProject> => {
     lastTag = tag
-    return readProject(projectOf(configuration, tag), urlVariable)
+    return readProject(projectOf(configuration, host, tag), urlVariable)
   }
   const graphOf = async (tag: string): Promise<AlembicGraph> => (await readingOf(tag)).graph
   const act = async (
@@ -37,19 +38,15 @@ export function alembicMigrator(configuration: Alembic, context: MigratorContext
     target: Target,
     fence: Fence,
   ): Promise<ToolRun> => {
-    const { command, config, dir } = projectOf(configuration, request.tag)
-    const env = { ...toolEnvironment(target, fence.applicationName, request), [urlVariable]: plainUrl(target) }
+    const { command, config, at } = projectOf(configuration, host, request.tag)
+    const env = toolEnvironment(host.target(target), fence.applicationName, request, urlVariable)
     const secrets = [...context.secrets, ...(target.password ? [target.password] : [])]
     const name = `alembic ${words.join(' ')}`
-    const run = {
-      name,
-      command: [...command, '-c', config, ...words],
-      cwd: dir,
-      env,
-      secrets,
-      logDirectory: context.logDirectory,
+    const run = { name, command: [...command, '-c', config, ...words], ...at, env, secrets, logDirectory }
+    const onLine = (line: string): void => {
+      if (isStep(line)) fence.progress(line)
     }
-    return toolRun(name, await runFenced({ ...run, onLine: (line) => isStep(line) && fence.progress(line) }, fence))
+    return toolRun(name, await host.runFenced(request.tag, { ...run, onLine }, fence))
   }
   const read = (graph: AlembicGraph, target: Target, fence: Fence): Promise<Ledger> =>
     withOwnSession(target, fence, { readOnly: true }, (session) => readLedger(session, quoted, graph))
@@ -99,9 +96,11 @@ export function alembicMigrator(configuration: Alembic, context: MigratorContext
   }
 }
 
-function projectOf({ command, config, dir }: Alembic, tag: string): AlembicProject {
-  const at = config.replaceAll('{tag}', tag)
-  return { command, config: at, dir: (dir ?? dirname(config)).replaceAll('{tag}', tag) }
+function projectOf({ command, config, dir }: Alembic, host: ToolHost, tag: string): AlembicProject {
+  // In an image its own working directory is where its tools expect to run.
+  const folder = dir ?? (host.isHere ? dirname(config) : undefined)
+  const filled = (path: string): string => path.replaceAll('{tag}', tag)
+  return { host, tag, command, config: filled(config), at: folder === undefined ? {} : { cwd: filled(folder) } }
 }
 
 const withSql = (migration: Migration, sql: string | undefined): Migration =>

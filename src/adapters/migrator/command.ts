@@ -1,17 +1,17 @@
 import type { Client } from 'pg'
 import { z } from 'zod'
 import { createHash } from 'node:crypto'
-import type { MigratorConfiguration } from '../../domain/configuration.js'
+import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import type { Migration } from '../../domain/migration.js'
 import { STATUS_SESSION } from '../../domain/names.js'
 import { type Target, withDatabase } from '../postgres/target.js'
-import { runFenced, runProgram } from '../process/run.js'
-import type { MigratorContext } from './context.js'
+import type { HostedContext } from './context.js'
 import { pendingVersions, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
-import { filled, plainUrl, toolEnvironment } from './tool-environment.js'
+import { parseSqlxInfo } from './sqlx-info.js'
+import { filled, toolEnvironment } from './tool-environment.js'
 import { toolRun } from './tool-failure.js'
 
 type CommandConfiguration = Extract<MigratorConfiguration, { kind: 'command' }>
@@ -38,8 +38,9 @@ const STATUS_WITHIN_MS = 120_000
 const STATUS_LIMIT = 16_777_216
 
 /** Any tool that answers `status` in JSON. It alone knows its ledger, so it is asked, and its sessions can only read then. */
-export function commandMigrator(configuration: CommandConfiguration, context: MigratorContext): Migrator {
-  const { status, up, down, dir, urlVariable } = configuration
+export function commandMigrator(configuration: CommandConfiguration, context: HostedContext): Migrator {
+  const { status, format, up, down, dir, urlVariable } = configuration
+  const { host, logDirectory } = context
   let lastTag = ''
 
   const environment = (
@@ -47,7 +48,7 @@ export function commandMigrator(configuration: CommandConfiguration, context: Mi
     applicationName: string,
     timeouts: Timeouts,
   ): Record<string, string> =>
-    target ? { ...toolEnvironment(target, applicationName, timeouts), [urlVariable]: plainUrl(target) } : {}
+    target ? toolEnvironment(host.target(target), applicationName, timeouts, urlVariable) : {}
   const place = (tag: string): { cwd?: string } => (dir === undefined ? {} : { cwd: dir.replaceAll('{tag}', tag) })
   const secrets = (target: Target | undefined): string[] => [
     ...context.secrets,
@@ -56,10 +57,11 @@ export function commandMigrator(configuration: CommandConfiguration, context: Mi
 
   const ask = async (tag: string, target: Target | undefined, signal?: AbortSignal): Promise<Status> => {
     lastTag = tag
-    const answer = new Answer()
+    const answer = new Answer(format)
     const asked = { command: filled(status, { tag }), ...place(tag), env: environment(target, STATUS_SESSION, LOOK) }
     const run = { name: 'migrator status', ...asked, secrets: secrets(target), timeoutMs: STATUS_WITHIN_MS }
-    const result = await runProgram(
+    const result = await host.run(
+      tag,
       { ...run, onAnswer: (line) => answer.add(line) },
       signal ?? new AbortController().signal,
     )
@@ -68,6 +70,8 @@ export function commandMigrator(configuration: CommandConfiguration, context: Mi
       evidence: result.stderr || result.stdout,
     })
   }
+  const told = async (tag: string, target: Target | undefined): Promise<Migration[]> =>
+    migrationsOf(await ask(tag, target), down !== undefined, await host.stamp(tag))
   const act = async (
     name: string,
     command: string[],
@@ -79,7 +83,7 @@ export function commandMigrator(configuration: CommandConfiguration, context: Mi
     const env = environment(target, fence.applicationName, request)
     return toolRun(
       name,
-      await runFenced({ ...run, env, secrets: secrets(target), logDirectory: context.logDirectory }, fence),
+      await host.runFenced(request.tag, { ...run, env, secrets: secrets(target), logDirectory }, fence),
     )
   }
   const stopsAtTarget = up.some((argument) => argument.includes('{target}'))
@@ -90,7 +94,7 @@ export function commandMigrator(configuration: CommandConfiguration, context: Mi
       fence: Fence,
     ): Promise<ToolRun> => {
       const now = await ask(request.tag, target, fence.signal)
-      const undone = versionsToUndo(migrationsOf(now, true), ledgerOf(now), request.target)
+      const undone = versionsToUndo(migrationsOf(now, true, undefined), ledgerOf(now), request.target)
       return undone.length === 0
         ? { log: '', tail: 'nothing to do' }
         : act('migrator down', down, request, target, fence)
@@ -100,13 +104,13 @@ export function commandMigrator(configuration: CommandConfiguration, context: Mi
   return {
     stopsAtTarget,
     ledgerTable: undefined,
-    migrations: async (tag) => migrationsOf(await ask(tag, context.target), down !== undefined),
+    migrations: (tag) => told(tag, context.target),
     ledger: async (session, tag = lastTag) => ledgerOf(await ask(tag, at(session, context.target))),
     up: async (request, target, fence) => {
       const { asking = (work) => work() } = request
       const now = await asking(() => ask(request.tag, target, fence.signal))
       const question = {
-        files: migrationsOf(now, false),
+        files: migrationsOf(now, false, await host.stamp(request.tag)),
         ledger: ledgerOf(now),
         target: request.target,
         planned: request.planned,
@@ -121,14 +125,20 @@ export function commandMigrator(configuration: CommandConfiguration, context: Mi
 
 /** The tool's own answer, put together from its lines. */
 class Answer {
+  readonly #format: CommandConfiguration['format']
   #text = ''
+
+  constructor(format: CommandConfiguration['format']) {
+    this.#format = format
+  }
 
   add(line: string): void {
     if (this.#text.length < STATUS_LIMIT) this.#text += `${line}\n`
   }
 
   status(): Status {
-    const { data, error } = Status.safeParse(this.#json())
+    const printed = this.#format === 'json' ? this.#json() : { migrations: parseSqlxInfo(this.#text) }
+    const { data, error } = Status.safeParse(printed)
     if (data) return data
     throw failure(
       'PlanInvalid',
@@ -145,7 +155,8 @@ class Answer {
   }
 }
 
-function migrationsOf({ migrations }: Status, hasDown: boolean): Migration[] {
+/** `stamp` stands for the files of a tool that tells neither checksums nor SQL. */
+function migrationsOf({ migrations }: Status, hasDown: boolean, stamp: string | undefined): Migration[] {
   if (migrations.length === 0) throw failure('PlanInvalid', 'the migrator knows of no migrations')
   const versions = migrations.map(({ version }) => version)
   const twice = versions.filter((version, index) => versions.indexOf(version) !== index)
@@ -158,7 +169,7 @@ function migrationsOf({ migrations }: Status, hasDown: boolean): Migration[] {
     checksum:
       checksum ??
       createHash('sha256')
-        .update(sql ?? version)
+        .update(sql ?? (stamp === undefined ? version : `${version} ${stamp}`))
         .digest('hex'),
     hasDown,
     ...(sql === undefined ? {} : { sql }),

@@ -1,7 +1,9 @@
-import type { MigratorConfiguration } from '../../domain/configuration.js'
+import { ContainerConfiguration, type MigratorConfiguration } from '../../domain/configuration-migrator.js'
+import { containerHost } from '../process/container-host.js'
+import { THIS_MACHINE, type ToolHost } from '../process/tool-host.js'
 import { alembicMigrator } from './alembic.js'
 import { commandMigrator } from './command.js'
-import type { MigratorContext } from './context.js'
+import type { HostedContext, MigratorContext } from './context.js'
 import type { Migrator } from './port.js'
 import { sqlxMigrator } from './sqlx.js'
 import { umzugMigrator } from './umzug.js'
@@ -9,7 +11,7 @@ import { umzugMigrator } from './umzug.js'
 type Factories = {
   [Kind in MigratorConfiguration['kind']]: (
     configuration: Extract<MigratorConfiguration, { kind: Kind }>,
-    context: MigratorContext,
+    context: HostedContext,
   ) => Migrator
 }
 
@@ -21,11 +23,18 @@ const migrators: Factories = {
   command: commandMigrator,
 }
 
-/** The migrator an environment names; the paths in its configuration are absolute. */
-export function createMigrator(configuration: MigratorConfiguration, context: MigratorContext): Migrator {
+/** The migrator an environment names; the paths in its configuration are absolute, or paths in its image. */
+export function createMigrator(configuration: MigratorConfiguration, given: MigratorContext): Migrator {
+  const context = { ...given, host: hostOf(configuration, given.sources) }
   const { kind } = configuration
   if (kind === 'umzug') return migrators[kind](configuration, context)
   if (kind === 'alembic') return migrators[kind](configuration, context)
   if (kind === 'sqlx') return migrators[kind](configuration, context)
   return migrators[kind](configuration, context)
+}
+
+function hostOf({ image, service, container: written }: MigratorConfiguration, sources: string): ToolHost {
+  const container = ContainerConfiguration.parse(written ?? {})
+  if (image !== undefined) return containerHost({ image, container }, sources)
+  return service === undefined ? THIS_MACHINE : containerHost({ service, container }, sources)
 }

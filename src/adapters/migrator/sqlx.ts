@@ -1,21 +1,21 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
-import type { MigratorConfiguration } from '../../domain/configuration.js'
+import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence, OwnSession } from '../../domain/fence.js'
 import type { Ledger, Migration } from '../../domain/migration.js'
 import { withOwnSession } from '../postgres/account.js'
 import { sessionsNamed } from '../postgres/activity.js'
 import type { Target } from '../postgres/target.js'
-import { runFenced, runProgram } from '../process/run.js'
+import type { ToolHost } from '../process/tool-host.js'
 import { dropHalfBuilt } from './concurrent-index.js'
-import type { MigratorContext } from './context.js'
+import type { HostedContext } from './context.js'
 import { groupsOf } from './groups.js'
 import { dropIfEmpty, qualified, quotedTable, tableExists } from './ledger-table.js'
 import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { readSqlxFolder } from './sqlx-folder.js'
-import { plainUrl, toolEnvironment } from './tool-environment.js'
+import { toolEnvironment } from './tool-environment.js'
 import { toolRun } from './tool-failure.js'
 
 type Sqlx = Extract<MigratorConfiguration, { kind: 'sqlx' }>
@@ -29,23 +29,24 @@ const NOTHING: ToolRun = { log: '', tail: 'nothing to do' }
  * sqlx, called as its command line program. Its files and its ledger are read by us, as it reads them.
  * Files, checksums, ledger: github.com/launchbadge/sqlx, sqlx-core/src/migrate, sqlx-postgres/src/migrate.rs (0.8).
  */
-export function sqlxMigrator({ dir, command, table }: Sqlx, context: MigratorContext): Migrator {
+export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedContext): Migrator {
+  const { host, logDirectory } = context
   const quoted = quotedTable(table)
-  const files = (tag: string): Promise<Migration[]> => readSqlxFolder(dir.replaceAll('{tag}', tag))
+  const files = async (tag: string): Promise<Migration[]> => readSqlxFolder(await host.folder(tag, dir))
   const act = async (
     words: string[],
     request: Timeouts & { tag: string; target: string },
     target: Target,
     fence: Fence,
   ): Promise<ToolRun> => {
-    const cwd = dir.replaceAll('{tag}', request.tag)
-    const env = { ...toolEnvironment(target, fence.applicationName, request), DATABASE_URL: plainUrl(target) }
+    const source = dir.replaceAll('{tag}', request.tag)
+    const env = toolEnvironment(host.target(target), fence.applicationName, request, 'DATABASE_URL')
     const secrets = [...context.secrets, ...(target.password ? [target.password] : [])]
     const name = `sqlx migrate ${words.join(' ')}`
-    const arguments_ = [...words, '--target-version', request.target, '--source', cwd]
-    const run = { name, command: [...command, 'migrate', ...arguments_], cwd, env, secrets }
-    const { logDirectory } = context
-    return toolRun(name, await runFenced({ ...run, logDirectory, onLine: (line) => fence.progress(line) }, fence))
+    const arguments_ = [...words, '--target-version', request.target, '--source', source]
+    const at = host.isHere ? { cwd: source } : {}
+    const run = { name, command: [...command, 'migrate', ...arguments_], ...at, env, secrets, logDirectory }
+    return toolRun(name, await host.runFenced(request.tag, { ...run, onLine: (line) => fence.progress(line) }, fence))
   }
   const read = (target: Target, fence: Fence): Promise<Ledger> =>
     withOwnSession(target, fence, { readOnly: true }, (session) => readLedger(session, quoted))
@@ -84,15 +85,15 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: MigratorCon
         ? NOTHING
         : act(['revert'], { ...request, target: request.target || '0' }, target, fence)
     },
-    describe: async () => [await versionOf(command)],
+    describe: async (tag) => [await versionOf(host, tag, command)],
   }
 }
 
 /** Throws `ToolMissing` where there is no sqlx, or one that goes to head whatever it is told. */
-async function versionOf(command: readonly string[]): Promise<string> {
+async function versionOf(host: ToolHost, tag: string, command: readonly string[]): Promise<string> {
   const ask = async (...words: string[]): Promise<string> => {
     const request = { name: 'sqlx', command: [...command, ...words], timeoutMs: DESCRIBED_WITHIN_MS }
-    return (await runProgram(request, new AbortController().signal)).stdout.trim()
+    return (await host.run(tag, request, new AbortController().signal)).stdout.trim()
   }
   const version = await ask('--version')
   const help = await ask('migrate', 'run', '--help')

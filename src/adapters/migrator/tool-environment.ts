@@ -1,6 +1,9 @@
 import { libpqEnvironment, type Target } from '../postgres/target.js'
 
-/** What every session of a migrator gets, by PGOPTIONS: a dead client ends its work, waiting and idling have an end. */
+/**
+ * What every session of a migrator gets, by PGOPTIONS: a dead client ends its work, waiting and idling have an end. Also as
+ * the URL in `urlVariable`, for a tool that wants one.
+ */
 export function toolEnvironment(
   target: Target,
   applicationName: string,
@@ -9,6 +12,7 @@ export function toolEnvironment(
     statementTimeoutMs,
     readOnly,
   }: { lockTimeoutMs: number; statementTimeoutMs: number; readOnly?: boolean },
+  urlVariable?: string,
 ): Record<string, string> {
   const options = {
     client_connection_check_interval: '1000',
@@ -17,7 +21,8 @@ export function toolEnvironment(
     idle_in_transaction_session_timeout: '60000',
     ...(readOnly ? { default_transaction_read_only: 'on' } : {}),
   }
-  return libpqEnvironment(target, { applicationName, options })
+  const environment = libpqEnvironment(target, { applicationName, options })
+  return urlVariable === undefined ? environment : { ...environment, [urlVariable]: plainUrl(target) }
 }
 
 /** The target for a tool that wants a URL. Without parameters: name and settings come by PGAPPNAME and PGOPTIONS, which libpq adds, and other drivers refuse them. */

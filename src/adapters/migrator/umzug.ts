@@ -1,14 +1,14 @@
 import { createRequire } from 'node:module'
 import { Readable } from 'node:stream'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import type { MigratorConfiguration } from '../../domain/configuration.js'
+import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence, OwnSession } from '../../domain/fence.js'
 import { plain, redact } from '../../domain/text.js'
 import type { Target } from '../postgres/target.js'
 import { type ProgramResult, runFenced } from '../process/run.js'
 import { type MigrationFile, readMigrations } from './migration-folder.js'
-import type { MigratorContext } from './context.js'
+import type { HostedContext, MigratorContext } from './context.js'
 import type { Migrator, ToolRun } from './port.js'
 import { toolEnvironment } from './tool-environment.js'
 import { qualified } from './ledger-table.js'
@@ -21,9 +21,9 @@ const DOWN_BUDGET_MS = 60_000
 /** Headgate's own migrations: a folder of SQL, TypeScript and JavaScript files, applied by umzug in a process of its own. */
 export function umzugMigrator(
   { dir, table }: Extract<MigratorConfiguration, { kind: 'umzug' }>,
-  context: MigratorContext,
+  context: HostedContext,
 ): Migrator {
-  const files = (tag: string): Promise<MigrationFile[]> => readMigrations(dir.replaceAll('{tag}', tag))
+  const files = async (tag: string): Promise<MigrationFile[]> => readMigrations(await context.host.folder(tag, dir))
   const call = async (request: Omit<UmzugRequest, 'files' | 'table'>, tag: string, target: Target, fence: Fence) =>
     runChild({ ...request, files: (await files(tag)).map(asked), table }, target, fence, context)
   return {

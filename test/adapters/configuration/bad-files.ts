@@ -32,12 +32,24 @@ export const BAD_FILES: BadFile[] = [
   {
     title: 'a key of another kind, where the known ones are few',
     yaml: shop('    migrator: { kind: umzug, up: [make, migrate] }'),
-    says: ['5:30: unknown key "up" in environments.production.migrator; known: kind, dir, table'],
+    says: [
+      '5:30: unknown key "up" in environments.production.migrator; known: kind, dir, table, image, service, container',
+    ],
+  },
+  {
+    title: 'migrations that are in two images',
+    yaml: shop('    migrator: { kind: alembic, image: "shop:{tag}", service: admin }'),
+    says: ['5:53: environments.production.migrator has image and service: the migrations are in one of them'],
+  },
+  {
+    title: 'a container of nothing',
+    yaml: shop('    migrator: { kind: sqlx, container: { host: db } }'),
+    says: ['5:29: environments.production.migrator.container is for a migrator with image or service'],
   },
   {
     title: 'a typing mistake in a default that every environment overrides',
     yaml: `migrator: { kind: umzug, folder: db }\n${shop('    migrator: { kind: alembic }')}`,
-    says: ['1:26: unknown key "folder" in migrator; known: kind, dir, table'],
+    says: ['1:26: unknown key "folder" in migrator; known: kind, dir, table, image, service, container'],
   },
   {
     title: 'a key of an environment at the top',

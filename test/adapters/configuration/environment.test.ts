@@ -178,6 +178,18 @@ describe('merging', () => {
     const { migrator } = await merged('migrator: { kind: command, status: [s], up: [u] }', 'backup: false')
     expect(migrator).toMatchObject({ dir: '/srv/shop' })
   })
+
+  it('leaves paths in an image as they are, and finds Compose files beside itself', async () => {
+    const shipped = 'service: admin, container: { files: [compose.yaml] }'
+    const { migrator } = await merged(
+      `migrator: { kind: alembic, config: db/alembic.ini, ${shipped} }`,
+      'backup: false',
+    )
+    expect(migrator).toMatchObject({
+      config: 'db/alembic.ini',
+      container: { files: ['/srv/shop/compose.yaml'], directory: '/srv/shop', network: 'host' },
+    })
+  })
 })
 
 describe('references', () => {

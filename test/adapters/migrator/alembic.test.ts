@@ -1,93 +1,19 @@
-import { chmodSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { interpreterOf } from '../../../src/adapters/migrator/alembic-graph.js'
 import { createMigrator } from '../../../src/adapters/migrator/index.js'
 import { openSession } from '../../../src/adapters/postgres/session.js'
 import { knownFailure } from '../../../src/domain/failures.js'
+import { script, writeAlembicProject } from '../../support/alembic-project.js'
 import { ALEMBIC } from '../../support/alembic-release.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { type Fixture, failureOf, type FixtureMigration, migratorContract, PASSWORD, project } from './contract.js'
 
-/** What `alembic init` writes, with the URL from the environment; newer SQLAlchemy would take psycopg 3. */
-const ENV_PY = `
-import os
-from alembic import context
-from sqlalchemy import engine_from_config, pool
-config = context.config
-config.set_main_option('sqlalchemy.url', os.environ['DATABASE_URL'].replace('postgresql:', 'postgresql+psycopg2:').replace('%', '%%'))
-if context.is_offline_mode():
-    context.configure(url=config.get_main_option('sqlalchemy.url'), literal_binds=True)
-    with context.begin_transaction():
-        context.run_migrations()
-else:
-    engine = engine_from_config(config.get_section(config.config_ini_section), poolclass=pool.NullPool)
-    with engine.connect() as connection:
-        context.configure(connection=connection)
-        with context.begin_transaction():
-            context.run_migrations()
-`
-const LOGGING = `
-[loggers]
-keys = root,alembic
-[handlers]
-keys = console
-[formatters]
-keys = generic
-[logger_root]
-level = WARNING
-handlers = console
-[logger_alembic]
-level = INFO
-handlers =
-qualname = alembic
-[handler_console]
-class = StreamHandler
-args = (sys.stderr,)
-formatter = generic
-[formatter_generic]
-format = %(levelname)s %(message)s
-`
-
-const execute = (sql: string): string => `op.execute(${JSON.stringify(sql)})`
-
-function script({ version, up, down, transactional, phase }: FixtureMigration, previous: string | undefined): string {
-  const body =
-    transactional === false
-      ? ['with op.get_context().autocommit_block():', ...up.map((sql) => `    ${execute(sql)}`)]
-      : up.map(execute)
-  return [
-    `"""${version}`,
-    '',
-    phase ? `headgate:phase=${phase}` : 'no directive',
-    '"""',
-    'from alembic import op',
-    `revision = '${version}'`,
-    `down_revision = ${previous === undefined ? 'None' : `'${previous}'`}`,
-    'def upgrade():',
-    ...body.map((line) => `    ${line}`),
-    'def downgrade():',
-    `    ${down ? execute(down) : 'pass'}`,
-  ].join('\n')
-}
-
 const alembic: Fixture = {
   kind: 'alembic',
   knowsFiles: true,
-  write(folder, migrations) {
-    rmSync(folder, { recursive: true, force: true })
-    mkdirSync(join(folder, 'alembic', 'versions'), { recursive: true })
-    writeFileSync(join(folder, 'alembic.ini'), `[alembic]\nscript_location = %(here)s/alembic\n${LOGGING}`)
-    writeFileSync(
-      join(folder, 'alembic', 'env.py'),
-      `from logging.config import fileConfig\n${ENV_PY.replace('config = context.config', 'config = context.config\nfileConfig(config.config_file_name)')}`,
-    )
-    for (const [index, migration] of migrations.entries())
-      writeFileSync(
-        join(folder, 'alembic', 'versions', `${migration.version}.py`),
-        script(migration, migrations[index - 1]?.version),
-      )
-  },
+  write: writeAlembicProject,
   create: (folder, target) =>
     createMigrator(
       {
@@ -97,7 +23,7 @@ const alembic: Fixture = {
         urlVariable: 'DATABASE_URL',
         table: 'alembic_version',
       },
-      { logDirectory: `${folder}-logs`, secrets: [PASSWORD], target },
+      { logDirectory: `${folder}-logs`, secrets: [PASSWORD], sources: '', target },
     ),
 }
 
@@ -225,7 +151,7 @@ describe('the alembic command', () => {
         urlVariable: 'DATABASE_URL',
         table: 'alembic_version',
       },
-      { logDirectory: folder, secrets: [], target },
+      { logDirectory: folder, secrets: [], sources: '', target },
     )
     expect(knownFailure(await failureOf(migrator.migrations('v1')))?.code).toBe('ToolMissing')
   })
@@ -243,7 +169,7 @@ describe('the alembic command', () => {
         urlVariable: 'DATABASE_URL',
         table: 'alembic_version',
       },
-      { logDirectory: folder, secrets: [], target },
+      { logDirectory: folder, secrets: [], sources: '', target },
     )
     expect(knownFailure(await failureOf(migrator.migrations('v1')))).toMatchObject({
       code: 'ToolMissing',

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createMigrator } from '../../../src/adapters/migrator/index.js'
 import type { Migrator } from '../../../src/adapters/migrator/port.js'
+import { withSession } from '../../../src/adapters/postgres/session.js'
 import type { Target } from '../../../src/adapters/postgres/target.js'
 import { knownFailure } from '../../../src/domain/failures.js'
 import { OpenFence } from '../../support/open-fence.js'
@@ -11,10 +12,19 @@ import { type Fixture, failureOf, migratorContract, PASSWORD, project } from './
 const TOOL = join(import.meta.dirname, 'tool.mjs')
 const tool = (...words: string[]): string[] => [process.execPath, TOOL, ...words]
 
-const created = (folder: string, target: Target, status: string[], up = tool('up', '{target}')): Migrator =>
+const created = (
+  folder: string,
+  target: Target,
+  status: string[],
+  up = tool('up', '{target}'),
+  format: 'json' | 'sqlx-info' = 'json',
+): Migrator =>
   createMigrator(
-    { kind: 'command', status, up, down: tool('down', '{target}'), dir: folder, urlVariable: 'DATABASE_URL' },
-    { logDirectory: `${folder}-logs`, secrets: [PASSWORD], target },
+    {
+      ...{ kind: 'command', format, status, up, down: tool('down', '{target}') },
+      ...{ dir: folder, urlVariable: 'DATABASE_URL' },
+    },
+    { logDirectory: `${folder}-logs`, secrets: [PASSWORD], sources: '', target },
   )
 
 const command: Fixture = {
@@ -53,6 +63,45 @@ describe('a tool that can only go to head', () => {
     })
     expect(await applied()).toEqual([])
     await up(['1', '2'])
+  })
+})
+
+describe('a status as sqlx prints it', () => {
+  const info = async (...lines: string[]) => {
+    const { folder, target } = await project(command, [])
+    return created(folder, target, ['printf', '%s\n', ...lines], undefined, 'sqlx-info')
+  }
+
+  it('is read line by line, in colour too, and other lines are passed over', async () => {
+    const migrator = await info(
+      'INFO connecting',
+      '20240101000000/installed: 001_initial_schema',
+      '\u001b[36m20240115000000\u001b[0m/\u001b[32minstalled\u001b[0m: llm providers',
+      '20240201000000/pending: 003_new_feature (NEW)',
+    )
+    expect((await migrator.migrations('v1')).map(({ version, name }) => `${version} ${name}`)).toEqual([
+      '20240101000000 001_initial_schema',
+      '20240115000000 llm providers',
+      '20240201000000 003_new_feature (NEW)',
+    ])
+  })
+
+  it('tells what is applied', async () => {
+    const { target } = await project(command, [])
+    const migrator = await info('1/installed: a', '2/pending: b')
+    const ledger = await withSession(target, { applicationName: 'test look' }, (session) => migrator.ledger(session))
+    expect(ledger.applied.map(({ version }) => version)).toEqual(['1'])
+  })
+
+  it.each([
+    ['with an edited migration', '1/installed (different checksum): a', /migration 1 was edited after it was applied/],
+    ['without any', 'no migrations here', /knows of no migrations/],
+  ])('%s is refused', async (_, line, words) => {
+    const migrator = await info(line)
+    expect(knownFailure(await failureOf(migrator.migrations('v1')))).toMatchObject({
+      code: 'PlanInvalid',
+      message: expect.stringMatching(words),
+    })
   })
 })
 

@@ -17,7 +17,8 @@ const sqlx: Fixture = {
   kind: 'sqlx',
   knowsFiles: true,
   write: writeSqlx,
-  create: (folder) => createMigrator(configuration(folder), { logDirectory: `${folder}-logs`, secrets: [PASSWORD] }),
+  create: (folder) =>
+    createMigrator(configuration(folder), { logDirectory: `${folder}-logs`, secrets: [PASSWORD], sources: '' }),
 }
 
 describe('the program sqlx', () => migratorContract(sqlx))
@@ -131,7 +132,11 @@ describe('the ledger of sqlx', () => {
 describe('a program sqlx', () => {
   it('that is not there is named', async () => {
     const { folder } = await project(sqlx, [A])
-    const migrator = createMigrator(configuration(folder, ['sqlx-of-nobody']), { logDirectory: folder, secrets: [] })
+    const migrator = createMigrator(configuration(folder, ['sqlx-of-nobody']), {
+      logDirectory: folder,
+      secrets: [],
+      sources: '',
+    })
     expect(knownFailure(await failureOf(migrator.describe('v1')))).toMatchObject({
       code: 'ToolMissing',
       message: expect.stringContaining('sqlx-of-nobody'),
@@ -143,7 +148,7 @@ describe('a program sqlx', () => {
     const old = join(folder, 'sqlx')
     writeFileSync(old, '#!/bin/sh\necho sqlx-cli 0.6.3\n')
     chmodSync(old, 0o755)
-    const migrator = createMigrator(configuration(folder, [old]), { logDirectory: folder, secrets: [] })
+    const migrator = createMigrator(configuration(folder, [old]), { logDirectory: folder, secrets: [], sources: '' })
     expect(knownFailure(await failureOf(migrator.describe('v1')))).toMatchObject({
       code: 'ToolMissing',
       message: expect.stringContaining('sqlx-cli 0.6.3 knows no --target-version'),

@@ -1,34 +1,21 @@
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createMigrator } from '../../../src/adapters/migrator/index.js'
 import { openSession } from '../../../src/adapters/postgres/session.js'
 import { failedWith, knownFailure } from '../../../src/domain/failures.js'
+import { writeUmzug } from '../../support/umzug-project.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { type Fixture, failureOf, type FixtureMigration, migratorContract, PASSWORD, project } from './contract.js'
 
 const umzug: Fixture = {
   kind: 'umzug',
   knowsFiles: true,
-  write(folder, migrations) {
-    rmSync(folder, { recursive: true, force: true })
-    mkdirSync(folder, { recursive: true })
-    for (const { version, up, down, transactional, phase } of migrations) {
-      const directives = [
-        ...(phase ? [`-- headgate:phase=${phase}`] : []),
-        ...(transactional === false ? ['-- headgate:no-transaction'] : []),
-      ]
-      writeFileSync(
-        join(folder, `${version}${down ? '.up' : ''}.sql`),
-        [...directives, ...up.map((sql) => `${sql};`)].join('\n'),
-      )
-      if (down) writeFileSync(join(folder, `${version}.down.sql`), down)
-    }
-  },
+  write: writeUmzug,
   create: (folder) =>
     createMigrator(
       { kind: 'umzug', dir: folder, table: 'headgate_migrations' },
-      { logDirectory: `${folder}-logs`, secrets: [PASSWORD] },
+      { logDirectory: `${folder}-logs`, secrets: [PASSWORD], sources: '' },
     ),
 }
 
@@ -84,7 +71,7 @@ describe('a folder of migrations', () => {
     const { folder, target } = await files({ 'v2/1_a.sql': 'select 1' })
     const migrator = createMigrator(
       { kind: 'umzug', dir: join(folder, '{tag}'), table: 'ledger' },
-      { logDirectory: folder, secrets: [], target },
+      { logDirectory: folder, secrets: [], sources: '', target },
     )
     expect((await migrator.migrations('v2')).map(({ version }) => version)).toEqual(['1_a'])
   })
@@ -118,7 +105,7 @@ describe('the ledger', () => {
     await look('create schema meta')
     const migrator = createMigrator(
       { kind: 'umzug', dir: folder, table: 'meta.ledger' },
-      { logDirectory: folder, secrets: [], target },
+      { logDirectory: folder, secrets: [], sources: '', target },
     )
     const planned = await migrator.migrations('')
     await migrator.up(

@@ -17,7 +17,7 @@ afterEach(() => shop.close())
 const migrator = () =>
   createMigrator(
     { kind: 'umzug', dir: folder('{tag}'), table: 'headgate_migrations' },
-    { logDirectory: shop.home, secrets: [] },
+    { logDirectory: shop.home, secrets: [], sources: '' },
   )
 
 /** As a run does it. */
