@@ -9,11 +9,11 @@ export const docker = (...words: string[]): string =>
   // The engine's own builder: a newer client would want a plugin for it.
   execFileSync('docker', words, { env: { ...process.env, DOCKER_BUILDKIT: '0' }, encoding: 'utf8', stdio: 'pipe' })
 
-/** The image that stands for a folder: without the tag. */
+/** The name of a folder's image, without a tag. */
 export const imageOf = (folder: string): string => basename(folder).toLowerCase()
 
-/** Makes the release's image: the folder's content in /app, and `files` of this machine by their path in the image. */
-export function buildImage(folder: string, tag: string, files: Record<string, string> = {}): void {
+/** Makes a release's image: the folder's content in /app, and `files` of this machine by their path in the image. */
+export function buildImage(folder: string, image: string, files: Record<string, string> = {}): void {
   const context = mkdtempSync(join(tmpdir(), 'hg-build-'))
   try {
     mkdirSync(join(context, 'app'))
@@ -26,7 +26,7 @@ export function buildImage(folder: string, tag: string, files: Record<string, st
       join(context, 'Dockerfile'),
       [`FROM ${BASE_IMAGE}`, ...copies, 'COPY app /app', 'WORKDIR /app'].join('\n'),
     )
-    docker('build', '--quiet', '--tag', `${imageOf(folder)}:${tag}`, context)
+    docker('build', '--quiet', '--tag', image, context)
   } finally {
     rmSync(context, { recursive: true, force: true })
   }

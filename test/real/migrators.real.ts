@@ -61,7 +61,7 @@ const shippedBy = ({ kind, knowsFiles, write, configuration, files }: Shipped, w
   knowsFiles,
   write: (folder, migrations) => {
     write(folder, migrations)
-    buildImage(folder, TAG, files)
+    buildImage(folder, `${imageOf(folder)}:${TAG}`, files)
   },
   create: (folder: string, target: Target) =>
     createMigrator(MigratorConfiguration.parse({ kind, ...configuration, ...WAYS[way](folder) }), {
