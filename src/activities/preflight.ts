@@ -10,6 +10,7 @@ import { beating } from './heartbeat.js'
 import { lookInto } from './look-into.js'
 import { wouldNotFollow } from './make-plan.js'
 import { type Dependencies, onSite, type Site } from './site.js'
+import { toolFindings } from './tool-findings.js'
 
 /** A transaction this old would make the migration wait, and readers wait behind it. */
 const LONG_TRANSACTION_MS = 60_000
@@ -23,12 +24,8 @@ export const preflight =
         const run = await findRun(site.journal, runName)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         if (plan.stages.length === 0) return 'nothing to do'
-        const findings = [
-          ...(await databaseFindings(site, plan)),
-          ...(await backupFindings(site, plan, signal)),
-          ...(await serviceFindings(site, plan, signal)),
-          ...(await consumerFindings(site, plan, signal)),
-        ]
+        const looks = [databaseFindings, backupFindings, serviceFindings, consumerFindings, toolFindings]
+        const findings = (await Promise.all(looks.map((look) => look(site, plan, signal)))).flat()
         if (findings.length > 0) throw failure('GuardFailed', findings.join('; '))
         const tools = plan.stages.some(({ phase }) => phase !== 'image')
           ? await site.migrator.describe(plan.tag ?? '')

@@ -1,6 +1,6 @@
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { ALEMBIC, type Revision, writeAlembic } from '../support/alembic-release.js'
+import { ALEMBIC, ASYNC_ENV_PY, HANDING_ENV_PY, type Revision, writeAlembic } from '../support/alembic-release.js'
 import { differences } from '../checker/snapshot.js'
 import { headgate } from '../support/command-line.js'
 import { World } from '../support/world.js'
@@ -19,7 +19,7 @@ afterEach(async () => {
 })
 
 /** A company that uses Alembic, with revision a1 applied. */
-async function alembicWorld(revisions: Revision[], writesLate = false): Promise<void> {
+async function alembicWorld(revisions: Revision[], writesLate = false, envPy?: string): Promise<void> {
   world = await World.create({
     migrations: {},
     writesLate,
@@ -28,7 +28,7 @@ async function alembicWorld(revisions: Revision[], writesLate = false): Promise<
     configuration: { migrator: { kind: 'alembic', config: 'releases/{tag}/alembic.ini', command: [ALEMBIC] } },
   })
   await writeAlembic(join(world.folder, 'releases', '1'), [FIRST])
-  await writeAlembic(join(world.folder, 'releases', '2'), [FIRST, ...revisions])
+  await writeAlembic(join(world.folder, 'releases', '2'), [FIRST, ...revisions], envPy)
   await world.startWorker()
 }
 
@@ -86,4 +86,43 @@ test('a backup and a way back to the previous image need no files of an Alembic 
   expect(await world.ending(await world.start('backup', {}))).toMatchObject({ outcome: 'succeeded', exit: 0 })
   expect(await world.ending(await world.start('rollback', {}))).toMatchObject({ outcome: 'succeeded', exit: 0 })
   expect(await world.serving()).toBe('1')
+})
+
+test('a driver that ignores the name of its session is found before anything is stopped', async () => {
+  await alembicWorld([NOTE], true, ASYNC_ENV_PY)
+  const before = await world.snapshot()
+  await world.start()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'aborted', exit: 4, cause: 'guard' })
+  expect(ending.reason).toContain('under the name in PGAPPNAME: its driver ignores that')
+  expect(world.consumer.server.received.filter(({ path }) => path === '/pause')).toEqual([])
+  expect(differences(before, await world.snapshot())).toEqual([])
+})
+
+test('the same driver does when env.py hands on what libpq would have read: half a migration is put back, as its sessions are known', async () => {
+  await alembicWorld([{ ...NOTE, sql: [...NOTE.sql, 'commit', 'select 1 / 0'] }], true, HANDING_ENV_PY)
+  const before = await world.snapshot()
+  await world.start()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'restored', exit: 5 })
+  expect(differences(before, await world.snapshot())).toEqual([])
+})
+
+test('a tool that keeps the name and drops the limits is found, too', async () => {
+  const half = HANDING_ENV_PY.replace("os.environ.get('PGOPTIONS', '')", "''")
+  await alembicWorld([NOTE], true, half)
+  await world.start()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'aborted', exit: 4 })
+  expect(ending.reason).toContain('ignores PGOPTIONS')
+})
+
+test('a tool that connects to another database than the target is found before it migrates that', async () => {
+  const elsewhere = ASYNC_ENV_PY.replace(
+    "os.environ['DATABASE_URL']",
+    "os.environ['DATABASE_URL'].rsplit('/', 1)[0] + '/postgres'",
+  )
+  await alembicWorld([NOTE], true, elsewhere)
+  await world.start()
+  expect((await world.ending()).reason).toContain('or it connects to another database')
 })

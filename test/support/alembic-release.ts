@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { cacheFolder } from '../../src/adapters/process/provision.js'
 
 /** The real one, where `npm test` installs it. */
-export const ALEMBIC = join(cacheFolder(), 'alembic-1', 'bin', 'alembic')
+export const ALEMBIC = join(cacheFolder(), 'alembic-2', 'bin', 'alembic')
 
 const ENV_PY = `
 import os
@@ -25,12 +25,40 @@ export interface Revision {
   phase?: 'expand' | 'contract'
 }
 
+/** As the template `async` of Alembic has it: the driver reads no variable of libpq's but those that say where to. */
+export const ASYNC_ENV_PY = `
+import asyncio, os
+from alembic import context
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import pool
+url = os.environ['DATABASE_URL'].replace('postgresql:', 'postgresql+asyncpg:')
+def run(connection):
+    context.configure(connection=connection)
+    with context.begin_transaction():
+        context.run_migrations()
+async def main():
+    engine = create_async_engine(url, poolclass=pool.NullPool)
+    async with engine.connect() as connection:
+        await connection.run_sync(run)
+    await engine.dispose()
+if not context.is_offline_mode():
+    asyncio.run(main())
+`
+/** The same, as docs/migrators.md says: everything that libpq would have read is handed on. */
+export const HANDING_ENV_PY = ASYNC_ENV_PY.replace(
+  'def run(connection)',
+  `def libpq_settings():
+    pairs = os.environ.get('PGOPTIONS', '').replace('-c ', '').split()
+    return {'application_name': os.environ.get('PGAPPNAME', ''), **dict(pair.split('=', 1) for pair in pairs)}
+def run(connection)`,
+).replace('NullPool)', "NullPool, connect_args={'server_settings': libpq_settings()})")
+
 /** Writes a release as a team that uses Alembic has it: alembic.ini, env.py, one script for each revision. */
-export async function writeAlembic(folder: string, revisions: readonly Revision[]): Promise<void> {
+export async function writeAlembic(folder: string, revisions: readonly Revision[], envPy = ENV_PY): Promise<void> {
   const versions = join(folder, 'alembic', 'versions')
   await mkdir(versions, { recursive: true })
   await writeFile(join(folder, 'alembic.ini'), '[alembic]\nscript_location = %(here)s/alembic\n')
-  await writeFile(join(folder, 'alembic', 'env.py'), ENV_PY)
+  await writeFile(join(folder, 'alembic', 'env.py'), envPy)
   for (const one of revisions) await writeFile(join(versions, `${one.revision}.py`), script(one))
 }
 

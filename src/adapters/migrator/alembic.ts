@@ -14,7 +14,7 @@ import { groupsOf } from './groups.js'
 import { qualified, quotedTable, tableExists } from './ledger-table.js'
 import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
-import { toolEnvironment } from './tool-environment.js'
+import { lookingOnly, toolEnvironment } from './tool-environment.js'
 import { toolRun } from './tool-failure.js'
 
 type Alembic = Extract<MigratorConfiguration, { kind: 'alembic' }>
@@ -91,6 +91,11 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
       const undone = versionsToUndo(graph.migrations, await read(graph, target, fence), request.target)
       if (undone.length === 0) return { log: '', tail: 'nothing to do' }
       return act(['downgrade', request.target || 'base'], request, target, fence)
+    },
+    connect: async ({ tag, env }, target, signal) => {
+      const { command, config, at } = projectOf(configuration, host, tag)
+      const request = { name: 'alembic current', command: [...command, '-c', config, 'current'], ...at }
+      await host.run(tag, { ...request, ...lookingOnly(host.target(target), env, urlVariable) }, signal)
     },
     describe: async (tag) => [`alembic ${(await graphOf(tag)).version}`],
   }

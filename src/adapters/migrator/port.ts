@@ -55,6 +55,12 @@ export interface Migrator {
     target: Target,
     fence: Fence,
   ): Promise<ToolRun>
+  /**
+   * Has the tool open a session and change nothing, with exactly these libpq variables beside the target's: somebody else
+   * looks whether they arrive. Whether it succeeds says nothing. Absent where the sessions are our own, and for a
+   * tool that nobody knows a harmless word of.
+   */
+  connect?(request: { tag: string; env: Record<string, string> }, target: Target, signal: AbortSignal): Promise<void>
   /** Tools and versions for preflight and doctor, one line each; throws `ToolMissing`. `tag`: the release whose files say how the tool is called. */
   describe(tag: string): Promise<string[]>
 }

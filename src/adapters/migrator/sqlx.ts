@@ -15,7 +15,7 @@ import { dropIfEmpty, qualified, quotedTable, tableExists } from './ledger-table
 import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { readSqlxFolder } from './sqlx-folder.js'
-import { toolEnvironment } from './tool-environment.js'
+import { lookingOnly, toolEnvironment } from './tool-environment.js'
 import { toolRun } from './tool-failure.js'
 
 type Sqlx = Extract<MigratorConfiguration, { kind: 'sqlx' }>
@@ -84,6 +84,11 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
       return undone.length === 0
         ? NOTHING
         : act(['revert'], { ...request, target: request.target || '0' }, target, fence)
+    },
+    connect: async ({ tag, env }, target, signal) => {
+      const source = dir.replaceAll('{tag}', tag)
+      const request = { name: 'sqlx migrate info', command: [...command, 'migrate', 'info', '--source', source] }
+      await host.run(tag, { ...request, ...lookingOnly(host.target(target), env, 'DATABASE_URL') }, signal)
     },
     describe: async (tag) => [await versionOf(host, tag, command)],
   }

@@ -25,6 +25,22 @@ export function toolEnvironment(
   return urlVariable === undefined ? environment : { ...environment, [urlVariable]: plainUrl(target) }
 }
 
+const LOOKED_WITHIN_MS = 60_000
+
+/** For a tool that only looks: exactly these libpq variables beside the target's, and an end. */
+export const lookingOnly = (
+  target: Target,
+  variables: Record<string, string>,
+  urlVariable: string,
+): { env: Record<string, string>; timeoutMs: number } => {
+  const {
+    PGAPPNAME: _name,
+    PGOPTIONS: _options,
+    ...env
+  } = libpqEnvironment(target, { applicationName: '', options: {} })
+  return { env: { ...env, [urlVariable]: plainUrl(target), ...variables }, timeoutMs: LOOKED_WITHIN_MS }
+}
+
 /** The target for a tool that wants a URL. Without parameters: name and settings come by PGAPPNAME and PGOPTIONS, which libpq adds, and other drivers refuse them. */
 export function plainUrl({ user, password, host, port, database }: Target): string {
   const login =

@@ -17,7 +17,8 @@ const TEMPORAL = 'v1.5.1'
 const TEMPORAL_MODULE = `github.com/temporalio/cli/cmd/temporal@${TEMPORAL}`
 const PGSERVER = '0.6.0'
 const SQLX = '0.8.6'
-const ALEMBIC = ['alembic==1.20.1', 'psycopg2-binary==2.9.13']
+/** With the two drivers that people use it with: one reads libpq's variables, one does not. */
+const ALEMBIC = ['alembic==1.20.1', 'psycopg2-binary==2.9.13', 'asyncpg==0.32.0', 'greenlet==3.5.6']
 
 /**
  * The program `temporal`: of PATH, else of the cache, else downloaded as the SDK does it, else built with Go (2 to 6 minutes,
@@ -60,7 +61,7 @@ export async function postgresOfPackage(cache: string, onProgress: OnProgress): 
 
 /** The program `alembic` in a Python environment of its own. Throws `ToolMissing` naming what to install. */
 export async function findAlembic(cache: string, onProgress: OnProgress): Promise<string> {
-  const folder = await installOnce(join(cache, 'alembic-1'), async (into) => {
+  const folder = await installOnce(join(cache, 'alembic-2'), async (into) => {
     onProgress(`installing ${ALEMBIC.join(' and ')}`)
     await runInstaller(cache, ['python3', '-m', 'venv', into])
     await runInstaller(cache, [join(into, 'bin', 'python'), '-m', 'pip', 'install', '--quiet', ...ALEMBIC])

@@ -1,0 +1,52 @@
+import { randomBytes } from 'node:crypto'
+import { sessionsNamed } from '../adapters/postgres/activity.js'
+import { describeTarget, startupOptions } from '../adapters/postgres/target.js'
+import type { Plan } from '../domain/plan.js'
+import { lookInto } from './look-into.js'
+import type { Site } from './site.js'
+
+/** What looks must not write, whatever the tool thinks of that. */
+const READ_ONLY = { default_transaction_read_only: 'on' }
+/** A session of milliseconds may be missed a few times: a tool that has such is as quick to try again. */
+const TRIES = 3
+const TRIED_MS = 5_000
+
+/**
+ * Has the migrator's tool connect, and looks whether its session is on the target, under the name and with the settings that
+ * it is given: the fence ends sessions by that name, and the lock guard is made of those settings.
+ */
+export async function toolFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
+  const { connect } = site.migrator
+  if (!connect || !plan.stages.some(({ phase }) => phase === 'expand' || phase === 'contract')) return []
+  const arrives = (envOf: (name: string) => Record<string, string>): Promise<boolean> =>
+    // The tool's own role: it sees its own sessions, whatever it may see of others'.
+    lookInto(site, site.target, 'headgate preflight', async (session) => {
+      const begun = performance.now()
+      for (let tries = 0; tries < TRIES || performance.now() - begun < TRIED_MS; tries++) {
+        const name = `hg-probe-${randomBytes(4).toString('hex')}`
+        let isOver = false
+        const connecting = connect({ tag: plan.tag ?? '', env: envOf(name) }, site.target, signal).finally(() => {
+          isOver = true
+        })
+        connecting.catch(() => {})
+        let isSeen = false
+        while (!isOver && !isSeen) isSeen = (await sessionsNamed(session, plan.bound.database, [name])).length > 0
+        await connecting
+        if (isSeen) return true
+      }
+      return false
+    })
+  const [byName, byOptions] = await Promise.all([
+    arrives((name) => ({ PGAPPNAME: name, PGOPTIONS: startupOptions(READ_ONLY) })),
+    arrives((name) => ({ PGOPTIONS: startupOptions({ ...READ_ONLY, application_name: name }) })),
+  ])
+  if (!byName)
+    return [
+      `no session of the migrator came to ${describeTarget(site.target)} under the name in PGAPPNAME: its driver ignores that (see docs/migrators.md, *Drivers*), or it connects to another database`,
+    ]
+  if (!byOptions)
+    return [
+      'the migrator`s driver ignores PGOPTIONS, so that its sessions would have no lock timeout (see docs/migrators.md, *Drivers*)',
+    ]
+  return []
+}
