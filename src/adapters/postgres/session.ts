@@ -149,11 +149,11 @@ async function assertSettings(session: Client, target: Target, options: SessionO
     `select current_setting('application_name') as name, current_setting('idle_in_transaction_session_timeout') as idle`,
   )
   if (rows[0]?.name === options.applicationName && rows[0].idle === '1min') return
-  throw failure(
-    'GuardFailed',
-    `the connection to ${describeTarget(target)} drops application_name or options: connect directly, not by a pooler`,
-  )
+  throw pooled(target, 'drops application_name or options')
 }
+
+const pooled = (target: Target, what: string): Error =>
+  failure('GuardFailed', `the connection to ${describeTarget(target)} ${what}: connect directly, not by a pooler`)
 
 function unreachable(target: Target, error: unknown): Error {
   const state = sqlState(error)
@@ -164,5 +164,7 @@ function unreachable(target: Target, error: unknown): Error {
       ? 'RightsMissing'
       : 'DatabaseUnreachable'
   const reason = error instanceof Error ? error.message || state : String(error)
+  // PgBouncer's own words, whatever it pools; it goes on with settings of its own choice only.
+  if (/unsupported startup parameter/.test(reason)) return pooled(target, 'refuses our settings')
   return failure(code, `cannot connect to ${describeTarget(target)}: ${reason}${state ? ` (${state})` : ''}`, error)
 }
