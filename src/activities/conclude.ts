@@ -13,7 +13,7 @@ import { type Dependencies, onSite, type Site } from './site.js'
 /**
  * Ends the run in the journal and tells people. Twice is once, but people may be told again: better than not at all.
  * `needs-operator` leaves it open: only `recover` ends it. One that another workflow has ended meanwhile ended as that one said.
- * `notBegun` is the stage that the workflow knows no step of: where the journal has some it was reset, and its word is not
+ * `knows` is what the workflow did of the stage in which it failed: where the journal has more it was reset, and its word is not
  * taken. The run stays as it is then, carried by nobody, and is looked at as any such run.
  */
 export const conclude =
@@ -21,7 +21,7 @@ export const conclude =
   (
     run: string,
     ending: Ending,
-    options: { cancelWorkflow: boolean; evidence?: string; notBegun?: number },
+    options: { cancelWorkflow: boolean; evidence?: string; knows?: Known },
   ): Promise<Ending> =>
     beating(({ signal, taskToken, carrier }) =>
       onSite(dependencies, environmentOf(run), async (site) => {
@@ -34,7 +34,7 @@ export const conclude =
           if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.workflowRunId)
           return (record.state === 'ended' && record.ending) || ending
         }
-        if (record.state === 'open' && (await hasBegun(site, run, options.notBegun))) return wasReset(ending)
+        if (record.state === 'open' && (await didMore(site, run, options.knows))) return wasReset(ending)
         await endRun(site.journal, run, ending, { carrier, evidence: options.evidence })
         const { outcome, reason, next } = ending
         await tell(site, run, { kind: noticeOf(ending), text: `${outcome}: ${reason}`, next, by: thisStep() }, signal)
@@ -46,15 +46,26 @@ export const conclude =
       throw hiccup(error) ?? error
     })
 
-async function hasBegun({ journal }: Site, run: string, stage: number | undefined): Promise<boolean> {
-  return stage !== undefined && (await listSteps(journal, run)).some((step) => step.stage === stage)
+/** The steps that a workflow has done, or tried, of a stage. */
+interface Known {
+  stage: number
+  steps: readonly string[]
+}
+
+/** Whether the run did more than its workflow knows. */
+async function didMore({ journal }: Site, run: string, knows: Known | undefined): Promise<boolean> {
+  if (!knows) return false
+  const { stage, steps } = knows
+  return (await listSteps(journal, run)).some(
+    (step) => step.stage > stage || (step.stage === stage && !steps.includes(step.step)),
+  )
 }
 
 const wasReset = ({ run }: Ending): Ending =>
   endingOf({
     ...{ run, outcome: 'needs-operator', failure: { code: 'NeedsOperator', detail: {} } },
     reason:
-      'the workflow was reset to before a stage that has begun: the worker looks at what is, and recovers it where that is proven right',
+      'the workflow was reset to before what the run had done: the worker looks at what is, and recovers it where that is proven right',
     next: `headgate status ${run}`,
   })
 

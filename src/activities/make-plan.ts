@@ -25,6 +25,7 @@ export async function makePlan(
 ): Promise<Plan> {
   const { configuration, migrator } = site
   if (scope === 'pending') requireTag(site, request.tag)
+  const migratorImage = scope === 'pending' ? await migrator.image?.(request.tag ?? '', 'newest') : undefined
   const found = scope === 'pending' ? await migrator.migrations(request.tag ?? '') : []
   const migrations = found.map((migration) => withoutSecrets(migration, site.secrets))
   // The control role's rights decide what backups and what way back there are.
@@ -64,6 +65,7 @@ export async function makePlan(
     applied: seen.ledger.applied.map(({ version, name }) => ({ version, ...(name === undefined ? {} : { name }) })),
     stages,
     services,
+    ...(migratorImage === undefined ? {} : { migratorImage }),
     consumers: migrates ? site.consumers.map(({ name }) => name) : [],
     quiesces:
       migrates && noRestoreBecause === undefined
@@ -83,8 +85,8 @@ export function requireTag(site: Site, tag: string | undefined): void {
     throw failure('UsageInvalid', 'which release? its migrations are found by its tag: add --tag TAG')
 }
 
-export const isPerRelease = ({ configuration }: Site): boolean =>
-  JSON.stringify(configuration.migrator).includes('{tag}')
+export const isPerRelease = ({ configuration: { migrator } }: Site): boolean =>
+  migrator.service !== undefined || JSON.stringify(migrator).includes('{tag}')
 
 const readLedger = (site: Site, tag: string | undefined): Promise<Ledger> =>
   lookInto(site, site.target, LOOKING, (session) => site.migrator.ledger(session, tag))
@@ -95,7 +97,7 @@ async function ledgerWithoutRelease(site: Site, signal: AbortSignal): Promise<Le
   try {
     return await readLedger(site, running?.previous)
   } catch (error) {
-    if (failedWith(error, 'PlanInvalid')) return { exists: false, applied: [] }
+    if (failedWith(error, 'PlanInvalid') || failedWith(error, 'ToolMissing')) return { exists: false, applied: [] }
     throw error
   }
 }

@@ -106,9 +106,20 @@ export async function missingVersions(step: Step): Promise<string[]> {
 async function requireFilesAsPlanned(step: Step): Promise<void> {
   const { site, plan, stage } = step
   const missing = await missingVersions(step)
+  await requireSameImage(step)
   requireAsPlanned(
     await asked(step, () => site.migrator.migrations(plan.tag ?? '')),
     (stage?.migrations ?? []).filter(({ version }) => missing.includes(version)),
+  )
+}
+
+/** Files are not all that a release's image decides. */
+async function requireSameImage({ site, plan }: Step): Promise<void> {
+  const image = await site.migrator.image?.(plan.tag ?? '', 'present')
+  if (plan.migratorImage === image || plan.migratorImage === undefined) return
+  throw failure(
+    'PlanStale',
+    `the image of the migrations is another one than the planned: ${image}, not ${plan.migratorImage}`,
   )
 }
 

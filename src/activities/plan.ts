@@ -89,7 +89,7 @@ export const confirmPlan =
   ): Promise<{ same: true } | { same: false; summary: PlanSummary }> =>
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
-        if (await hasBegun(site, runName, waiting)) return { same: true }
+        if (await isUnderWay(site, runName, waiting)) return { same: true }
         const run = await findRun(site.journal, runName)
         const approved = await findPlan(site.journal, approvedDigest)
         const now = await planFor(site, { kind: run.kind, tag: run.tag, backup: approved.restores }, signal)
@@ -114,7 +114,7 @@ export const confirmPlan =
 /** Steps that come before anybody may write again, and before any is undone. */
 const BEHIND_THE_GATE: readonly string[] = ['pause-consumers', 'quiesce-writers', 'backup', 'migrate', 'verify']
 
-async function hasBegun({ journal }: Site, run: string, stage: number): Promise<boolean> {
+async function isUnderWay({ journal }: Site, run: string, stage: number): Promise<boolean> {
   const begun = (await listSteps(journal, run)).filter((step) => step.stage === stage)
   const further = begun.find(({ step }) => !BEHIND_THE_GATE.includes(step))
   if (further) throw failure('StateUnexpected', `stage ${stage} has begun before, up to ${further.step}`)
@@ -163,12 +163,13 @@ function differencesOf(approved: Plan, now: Plan, waiting: number): string[] {
 }
 
 /** Who is paused and stopped, and what way back there is. */
-const around = ({ services, consumers, quiesces, backups, noRestoreBecause }: Plan): string[] => [
+const around = ({ services, consumers, quiesces, backups, noRestoreBecause, migratorImage }: Plan): string[] => [
   ...services.map(({ name }) => `service ${name}`),
   ...consumers.map((name) => `pause ${name}`),
   ...quiesces.map((name) => `stop ${name}`),
   ...backups.map((kind) => `backup ${kind}`),
   ...(noRestoreBecause === undefined ? [] : [`no automatic restore: ${noRestoreBecause}`]),
+  ...(migratorImage === undefined ? [] : [`migrations of image ${migratorImage}`]),
 ]
 
 /** Whether the image went out in a stage before this one. */

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import { setTimeout as pause } from 'node:timers/promises'
 import { sessionsNamed } from '../adapters/postgres/activity.js'
 import { describeTarget, startupOptions } from '../adapters/postgres/target.js'
 import type { Plan } from '../domain/plan.js'
@@ -10,6 +11,7 @@ const READ_ONLY = { default_transaction_read_only: 'on' }
 /** A session of milliseconds may be missed a few times: a tool that has such is as quick to try again. */
 const TRIES = 3
 const TRIED_MS = 5_000
+const LOOK_MS = 1
 
 /**
  * Has the migrator's tool connect, and looks whether its session is on the target, under the name and with the settings that
@@ -18,11 +20,12 @@ const TRIED_MS = 5_000
 export async function toolFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
   const { connect } = site.migrator
   if (!connect || !plan.stages.some(({ phase }) => phase === 'expand' || phase === 'contract')) return []
-  const arrives = (envOf: (name: string) => Record<string, string>): Promise<boolean> =>
+  /** Undefined: it does. Else what the tool said of itself. */
+  const missing = (envOf: (name: string) => Record<string, string>): Promise<string | undefined> =>
     // The tool's own role: it sees its own sessions, whatever it may see of others'.
     lookInto(site, site.target, 'headgate preflight', async (session) => {
       const begun = performance.now()
-      for (let tries = 0; tries < TRIES || performance.now() - begun < TRIED_MS; tries++) {
+      for (let tries = 1; ; tries++) {
         const name = `hg-probe-${randomBytes(4).toString('hex')}`
         let isOver = false
         const connecting = connect({ tag: plan.tag ?? '', env: envOf(name) }, site.target, signal).finally(() => {
@@ -30,21 +33,22 @@ export async function toolFindings(site: Site, plan: Plan, signal: AbortSignal):
         })
         connecting.catch(() => {})
         let isSeen = false
-        while (!isOver && !isSeen) isSeen = (await sessionsNamed(session, plan.bound.database, [name])).length > 0
-        await connecting
-        if (isSeen) return true
+        for (; !isOver && !isSeen; await pause(LOOK_MS))
+          isSeen = (await sessionsNamed(session, plan.bound.database, [name])).length > 0
+        const said = await connecting
+        if (isSeen) return undefined
+        if (tries >= TRIES && performance.now() - begun > TRIED_MS) return said
       }
-      return false
     })
-  const [byName, byOptions] = await Promise.all([
-    arrives((name) => ({ PGAPPNAME: name, PGOPTIONS: startupOptions(READ_ONLY) })),
-    arrives((name) => ({ PGOPTIONS: startupOptions({ ...READ_ONLY, application_name: name }) })),
-  ])
-  if (!byName)
+  const byName = await missing((name) => ({ PGAPPNAME: name, PGOPTIONS: startupOptions(READ_ONLY) }))
+  if (byName !== undefined)
     return [
-      `no session of the migrator came to ${describeTarget(site.target)} under the name in PGAPPNAME: its driver ignores that (see docs/migrators.md, *Drivers*), or it connects to another database`,
+      byName === ''
+        ? `no session of the migrator came to ${describeTarget(site.target)} under the name in PGAPPNAME: its driver ignores that (see docs/migrators.md, *Drivers*), or it connects to another database`
+        : `the migrator did not connect to ${describeTarget(site.target)}: ${byName}`,
     ]
-  if (!byOptions)
+  const byOptions = await missing((name) => ({ PGOPTIONS: startupOptions({ ...READ_ONLY, application_name: name }) }))
+  if (byOptions !== undefined)
     return [
       'the migrator`s driver ignores PGOPTIONS, so that its sessions would have no lock timeout (see docs/migrators.md, *Drivers*)',
     ]

@@ -34,6 +34,7 @@ const MEANS: Record<FailureCode, string> = {
   RightsMissing: 'A role may not do or see what the step needs.',
   LoginRefused: 'The server does not let the role in: a wrong password, or no right to log in.',
   ToolMissing: 'A program that the run needs is not there.',
+  EngineUnreachable: 'The container engine does not answer.',
   ToolTimedOut: 'A program took longer than it may and was ended.',
   PlanStale: 'The plan is not the one that was asked for, or a file of it was edited meanwhile.',
   PlanInvalid:

@@ -13,9 +13,10 @@ export const OwnSession = z.strictObject({
 })
 export type OwnSession = z.infer<typeof OwnSession>
 
-/** A container that a tool runs in, by what ends it: the engine that it was made with, as an argument array, and its name. */
+/** A container that a tool runs in, by what ends it: how its engine is called, which one that is, and its name. */
 export interface RecordedContainer {
   engine: readonly string[]
+  engineId: string
   name: string
 }
 
@@ -43,6 +44,8 @@ export abstract class Fence {
   abstract recordProcess(pid: number, startTime: string): Promise<void>
   /** As `recordProcess`, for a container: it outlives the client that started it. */
   abstract recordContainer(container: RecordedContainer): Promise<void>
+  /** Once it is known to be gone. */
+  abstract forgetContainer(container: RecordedContainer): Promise<void>
   /**
    * Accounts for a session of ours on the database. Behind a closed gate every session counts: one that nobody accounts
    * for makes the gate count as open, and no restore is automatic any more. One on another database is nobody's business.

@@ -50,6 +50,8 @@ export const Plan = z.strictObject({
   services: z.array(z.strictObject({ name: z.string(), previous: z.string().optional(), next: z.string().optional() })),
   /** In the order they are paused. */
   consumers: z.array(z.string()),
+  /** The id of the image that the migrations are in, where they are in one. */
+  migratorImage: z.string().optional(),
   /** Services stopped to close the gate. */
   quiesces: z.array(z.string()),
   backups: z.array(z.enum(['clone', 'dump'])),

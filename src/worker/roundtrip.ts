@@ -172,6 +172,8 @@ class ScratchFence extends Fence {
 
   override async recordContainer(): Promise<void> {}
 
+  override async forgetContainer(): Promise<void> {}
+
   override progress(text: string): void {
     this.#onProgress(text)
   }

@@ -358,9 +358,7 @@ export class Run {
           this.#activities('certain', `report ${ending.outcome}`).conclude(this.name, ending, {
             cancelWorkflow: ending.outcome !== 'needs-operator' && this.#steering.cancelled?.native === false,
             ...(known?.detail.evidence === undefined ? {} : { evidence: known.detail.evidence }),
-            ...(error === undefined || this.#kind === 'recover' || this.#hasBegun
-              ? {}
-              : { notBegun: this.#stageNumber }),
+            ...(error === undefined || this.#kind === 'recover' ? {} : { knows: this.#known }),
           }),
         )
       : { ...ending, next: this.#lookAgain() }
@@ -369,10 +367,10 @@ export class Run {
     return this.#ending
   }
 
-  /** Whether any step of the present stage was done, or tried, by this very execution. */
-  get #hasBegun(): boolean {
-    const before: readonly StepName[] = ['plan', 'preflight', 'await-approval', 'report']
-    return this.#table.lines.some(({ step, stage }) => stage === this.#stageNumber && !before.includes(step))
+  /** What this very execution did, or tried, of the present stage: one that was reset does not know of all. */
+  get #known(): { stage: number; steps: StepName[] } {
+    const stage = this.#stageNumber
+    return { stage, steps: this.#table.lines.filter((line) => line.stage === stage).map(({ step }) => step) }
   }
 
   /** Where there is no run to report: what shows how things stand. */
@@ -389,6 +387,8 @@ export class Run {
   /** The clone has served once the database is proven and its dump is kept. Housekeeping never changes an outcome. */
   async #tidy({ outcome }: Ending): Promise<void> {
     if (!this.#summary?.clones || (outcome !== 'succeeded' && outcome !== 'aborted')) return
+    // One that was reset to before it would drop the way back of a stage that it knows nothing of.
+    if (outcome === 'aborted' && !this.#table.has('backup', this.#stageNumber)) return
     await this.#attempt('tidy-backups').catch(() => {})
   }
 

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { approving, journalOf, TWO_STAGES, worldOf } from '../support/courses.js'
+import { approving, configurationOf, journalOf, TWO_STAGES, worldOf } from '../support/courses.js'
 import { resetToFirstTask } from '../support/reset.js'
 import type { World } from '../support/world.js'
 
@@ -43,3 +43,27 @@ test.each(['2 quiesce-writers', '2 backup', '2 verify', '2 smoke', '2 resume-con
     }
   },
 )
+
+test('a workflow that is reset to the wait before its first stage, and cancelled then, drops no clone and does not say that nothing happened', async () => {
+  const world = await worldOf(TWO_STAGES)
+  await world.configure({ ...configurationOf(TWO_STAGES, world), approval: { before: ['expand', 'contract'] } })
+  try {
+    await world.startWorker()
+    const journal = await journalOf(world)
+    await world.start()
+    const { digest } = await world.until(({ state }) => state === 'waiting')
+    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+    while (!(await journal.steps()).some((step) => step.key === '1 restart-services')) await pause(5)
+    // Whoever asks the reset workflow to end before it has found anything out.
+    await resetToFirstTask(world.temporal, world.handle.workflowId)
+    await world.handle.executeUpdate('cancel', { args: [{ by: 'ben' }] }).catch(() => {})
+    const outcome = await ended(world)
+    await world.quiet()
+    await journal.end()
+    expect(outcome).not.toBe('aborted')
+    expect(await world.rows('select version from headgate_migrations')).toHaveLength(3)
+    expect(await world.lost()).toEqual([])
+  } finally {
+    await world.end()
+  }
+})

@@ -30,6 +30,10 @@ export class OpenFence extends Fence {
     this.containers.push(container)
   }
 
+  override async forgetContainer({ name }: RecordedContainer): Promise<void> {
+    this.containers.splice(0, Number.POSITIVE_INFINITY, ...this.containers.filter((one) => one.name !== name))
+  }
+
   override progress(text: string): void {
     this.progressed.push(text)
   }

@@ -65,5 +65,14 @@ function containerOf(environment: WrittenMap): Problem[] {
     return [{ at: service.key, text: `${path} has image and service: the migrations are in one of them` }]
   if (container && !image && !service)
     return [{ at: container.key, text: `${pathTo(path, 'container')} is for a migrator with image or service` }]
+  if (image && typeof image.value === 'string' && !image.value.includes('{tag}'))
+    return [{ at: image.at, text: `${image.path} is the same for each release: write {tag} where its tag stands` }]
+  if (service && !(container && entryOf(container, 'tagVariable')))
+    return [
+      {
+        at: service.key,
+        text: `${service.path} is the same for each release: write ${pathTo(path, 'container')}.tagVariable, from which the Compose files take the tag`,
+      },
+    ]
   return []
 }

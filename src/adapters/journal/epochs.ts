@@ -79,28 +79,33 @@ export async function recordContainer(
   journal: Journal,
   resource: string,
   epoch: number,
-  host: string,
-  { engine, name }: RecordedContainer,
+  { engine, engineId, name }: RecordedContainer,
 ): Promise<void> {
   await journal.write((sql) =>
-    sql('insert into containers (resource, epoch, host, name, engine) values ($1, $2, $3, $4, $5)', [
-      ...[resource, epoch, host, name],
+    sql('insert into containers (resource, epoch, engine_id, name, engine) values ($1, $2, $3, $4, $5)', [
+      ...[resource, epoch, engineId, name],
       JSON.stringify(engine),
     ]),
   )
 }
 
-/** Containers that older attempts started from this host. */
-export const olderContainers = (
+/** Containers that older attempts started, whatever host they did so from. */
+export const olderContainers = (journal: Journal, resource: string, epoch: number): Promise<RecordedContainer[]> =>
+  journal.read<RecordedContainer>(
+    'select name, engine, engine_id as "engineId" from containers where resource = $1 and epoch < $2',
+    [resource, epoch],
+  )
+
+/** Once it is known to be gone. */
+export async function forgetContainer(
   journal: Journal,
   resource: string,
-  epoch: number,
-  host: string,
-): Promise<RecordedContainer[]> =>
-  journal.read<RecordedContainer>(
-    'select name, engine from containers where resource = $1 and epoch < $2 and host = $3',
-    [resource, epoch, host],
+  { engineId, name }: RecordedContainer,
+): Promise<void> {
+  await journal.write((sql) =>
+    sql('delete from containers where resource = $1 and engine_id = $2 and name = $3', [resource, engineId, name]),
   )
+}
 
 /** Process groups that older attempts left on this host. */
 export async function olderProcesses(
@@ -116,16 +121,14 @@ export async function olderProcesses(
   return rows.map((row) => ({ pid: row.pid, startTime: row.start_time }))
 }
 
-/** Forgets the process groups and containers of attempts up to `epoch`, once they are known to be gone. */
+/** Forgets the process groups of attempts up to `epoch`, once they are known to be gone. */
 export async function forgetProcesses(journal: Journal, resource: string, epoch: number, host: string): Promise<void> {
-  for (const table of ['processes', 'containers']) {
-    const [known] = await journal.read(
-      `select from ${table} where resource = $1 and epoch <= $2 and host = $3 limit 1`,
-      [resource, epoch, host],
+  const [known] = await journal.read(
+    'select from processes where resource = $1 and epoch <= $2 and host = $3 limit 1',
+    [resource, epoch, host],
+  )
+  if (known)
+    await journal.write((sql) =>
+      sql('delete from processes where resource = $1 and epoch <= $2 and host = $3', [resource, epoch, host]),
     )
-    if (known)
-      await journal.write((sql) =>
-        sql(`delete from ${table} where resource = $1 and epoch <= $2 and host = $3`, [resource, epoch, host]),
-      )
-  }
 }

@@ -9,9 +9,17 @@ import { endOlderSessions } from '../postgres/gate.js'
 import { leave } from '../postgres/leave.js'
 import { openSession } from '../postgres/session.js'
 import { type Target, withDatabase } from '../postgres/target.js'
-import { removeContainer } from '../process/container-host.js'
+import { engineIdOf, removeContainer } from '../process/container-host.js'
 import { endProcessGroup } from '../process/process-group.js'
-import { currentEpoch, forgetProcesses, olderContainers, olderProcesses, otherHolder, raiseEpoch } from './epochs.js'
+import {
+  currentEpoch,
+  forgetContainer,
+  forgetProcesses,
+  olderContainers,
+  olderProcesses,
+  otherHolder,
+  raiseEpoch,
+} from './epochs.js'
 import { type FenceRequest, HeldFence } from './held-fence.js'
 import type { Journal } from './journal.js'
 
@@ -125,7 +133,12 @@ async function endOlderProcesses({ journal, resource }: FenceRequest, epoch: num
   for (const older of await olderProcesses(journal, resource, epoch, hostname()))
     await endProcessGroup(older, END_WITHIN_MS)
   // After the client that would make one.
-  for (const older of await olderContainers(journal, resource, epoch, hostname())) await removeContainer(older)
+  for (const older of await olderContainers(journal, resource, epoch)) {
+    // One of another engine is out of reach from here; its sessions are ended all the same.
+    if ((await engineIdOf(older.engine)) !== older.engineId) continue
+    await removeContainer(older)
+    await forgetContainer(journal, resource, older)
+  }
 }
 
 /** Takes the resource's lock on the guard, ending the guard of an older attempt that will not give it up: it may be frozen. */

@@ -8,7 +8,7 @@ import { endOlderSessions } from '../postgres/gate.js'
 import { leave } from '../postgres/leave.js'
 import { openSession, quoteIdentifier } from '../postgres/session.js'
 import { type Target, withDatabase } from '../postgres/target.js'
-import { recordContainer, recordProcess } from './epochs.js'
+import { forgetContainer, recordContainer, recordProcess } from './epochs.js'
 import { FencedJournal } from './fenced-journal.js'
 import type { Journal } from './journal.js'
 
@@ -95,7 +95,11 @@ export class HeldFence extends Fence {
   }
 
   override async recordContainer(container: RecordedContainer): Promise<void> {
-    await recordContainer(this.journal, this.#request.resource, this.epoch, hostname(), container)
+    await recordContainer(this.journal, this.#request.resource, this.epoch, container)
+  }
+
+  override async forgetContainer(container: RecordedContainer): Promise<void> {
+    await forgetContainer(this.journal, this.#request.resource, container)
   }
 
   override async recordSession(session: OwnSession): Promise<void> {

@@ -21,7 +21,7 @@ const remembered = new Map<string, Remembered>()
 /** The project's scripts and the SQL they would run, read once for as long as no file of theirs changes. Throws as `readGraph`. */
 export async function readProject(project: AlembicProject, urlVariable: string): Promise<Reading> {
   const { host, tag, command, config, at } = project
-  const image = await host.stamp(tag)
+  const image = host.isHere ? undefined : await host.image(tag, 'present')
   const key = JSON.stringify([image ?? '', tag, command, config, at, urlVariable])
   const known = remembered.get(key)
   if (known) {

@@ -15,7 +15,7 @@ import { qualified, quotedTable, tableExists } from './ledger-table.js'
 import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { lookingOnly, toolEnvironment } from './tool-environment.js'
-import { toolRun } from './tool-failure.js'
+import { saidOf, toolRun } from './tool-failure.js'
 
 type Alembic = Extract<MigratorConfiguration, { kind: 'alembic' }>
 type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
@@ -95,7 +95,7 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
     connect: async ({ tag, env }, target, signal) => {
       const { command, config, at } = projectOf(configuration, host, tag)
       const request = { name: 'alembic current', command: [...command, '-c', config, 'current'], ...at }
-      await host.run(tag, { ...request, ...lookingOnly(host.target(target), env, urlVariable) }, signal)
+      return saidOf(await host.run(tag, { ...request, ...lookingOnly(host.target(target), env, urlVariable) }, signal))
     },
     describe: async (tag) => [`alembic ${(await graphOf(tag)).version}`],
   }

@@ -7,6 +7,7 @@ import type { Fence } from '../../domain/fence.js'
 import type { Migration } from '../../domain/migration.js'
 import { STATUS_SESSION } from '../../domain/names.js'
 import { type Target, withDatabase } from '../postgres/target.js'
+import type { ToolHost } from '../process/tool-host.js'
 import type { HostedContext } from './context.js'
 import { pendingVersions, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
@@ -71,7 +72,7 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
     })
   }
   const told = async (tag: string, target: Target | undefined): Promise<Migration[]> =>
-    migrationsOf(await ask(tag, target), down !== undefined, await host.stamp(tag))
+    migrationsOf(await ask(tag, target), down !== undefined, await stampOf(host, tag))
   const act = async (
     name: string,
     command: string[],
@@ -110,7 +111,7 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
       const { asking = (work) => work() } = request
       const now = await asking(() => ask(request.tag, target, fence.signal))
       const question = {
-        files: migrationsOf(now, false, await host.stamp(request.tag)),
+        files: migrationsOf(now, false, await stampOf(host, request.tag)),
         ledger: ledgerOf(now),
         target: request.target,
         planned: request.planned,
@@ -154,6 +155,10 @@ class Answer {
     }
   }
 }
+
+/** What stands for the files, where they are not seen. */
+const stampOf = async (host: ToolHost, tag: string): Promise<string | undefined> =>
+  host.isHere ? undefined : host.image(tag, 'present')
 
 /** `stamp` stands for the files of a tool that tells neither checksums nor SQL. */
 function migrationsOf({ migrations }: Status, hasDown: boolean, stamp: string | undefined): Migration[] {

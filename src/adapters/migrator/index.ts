@@ -25,7 +25,12 @@ const migrators: Factories = {
 
 /** The migrator an environment names; the paths in its configuration are absolute, or paths in its image. */
 export function createMigrator(configuration: MigratorConfiguration, given: MigratorContext): Migrator {
-  const context = { ...given, host: hostOf(configuration, given.sources) }
+  const host = hostOf(configuration, given.sources)
+  const migrator = created(configuration, { ...given, host })
+  return host.isHere ? migrator : { ...migrator, image: (tag, which) => host.image(tag, which) }
+}
+
+function created(configuration: MigratorConfiguration, context: HostedContext): Migrator {
   const { kind } = configuration
   if (kind === 'umzug') return migrators[kind](configuration, context)
   if (kind === 'alembic') return migrators[kind](configuration, context)

@@ -33,6 +33,11 @@ export interface Migrator {
   /** The ledger's table as `schema.table`, where there is one. */
   readonly ledgerTable: string | undefined
   /**
+   * The id of the image that the migrations are in; absent where they are in none. `newest` asks its registry first, and takes
+   * what is here where that does not answer. Throws `ToolMissing`, `EngineUnreachable`.
+   */
+  image?(tag: string, which: 'newest' | 'present'): Promise<string>
+  /**
    * The release's migrations, in order. Reads files only. An empty or missing folder, duplicate versions, several heads
    * throw `PlanInvalid` naming the file and what to do.
    */
@@ -57,10 +62,10 @@ export interface Migrator {
   ): Promise<ToolRun>
   /**
    * Has the tool open a session and change nothing, with exactly these libpq variables beside the target's: somebody else
-   * looks whether they arrive. Whether it succeeds says nothing. Absent where the sessions are our own, and for a
+   * looks whether they arrive. Returns the end of what it said where it failed, else nothing. Absent where the sessions are our own, and for a
    * tool that nobody knows a harmless word of.
    */
-  connect?(request: { tag: string; env: Record<string, string> }, target: Target, signal: AbortSignal): Promise<void>
+  connect?(request: { tag: string; env: Record<string, string> }, target: Target, signal: AbortSignal): Promise<string>
   /** Tools and versions for preflight and doctor, one line each; throws `ToolMissing`. `tag`: the release whose files say how the tool is called. */
   describe(tag: string): Promise<string[]>
 }

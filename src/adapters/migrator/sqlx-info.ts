@@ -8,6 +8,10 @@ export interface SqlxInfo {
   version: string
   name: string
   state: 'applied' | 'pending'
+  /** By the name alone, which is all that is printed. */
+  phase: 'expand' | 'contract'
+  /** Nobody knows: then nothing is taken for undone by itself. */
+  transactional: false
 }
 
 /** What the lines say; others are passed over. Throws `PlanInvalid` for a migration that was edited after it was applied. */
@@ -17,6 +21,8 @@ export function parseSqlxInfo(text: string): SqlxInfo[] {
     if (version === undefined) return []
     if (edited !== undefined)
       throw failure('PlanInvalid', `migration ${version} was edited after it was applied: its checksum is another one`)
-    return [{ version, name: name || version, state: state === 'installed' ? 'applied' : 'pending' }]
+    const phase = /[.]contract$/.test(name ?? '') ? 'contract' : 'expand'
+    const applied = state === 'installed' ? 'applied' : 'pending'
+    return [{ version, name: name || version, state: applied, phase, transactional: false }]
   })
 }

@@ -16,12 +16,14 @@ import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { readSqlxFolder } from './sqlx-folder.js'
 import { lookingOnly, toolEnvironment } from './tool-environment.js'
-import { toolRun } from './tool-failure.js'
+import { saidOf, toolRun } from './tool-failure.js'
 
 type Sqlx = Extract<MigratorConfiguration, { kind: 'sqlx' }>
 type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
 
 const LOOK_MS = 2
+/** Who reads the ledger meanwhile waits behind us. */
+const HELD_WITHIN_MS = 100
 const DESCRIBED_WITHIN_MS = 30_000
 const NOTHING: ToolRun = { log: '', tail: 'nothing to do' }
 
@@ -69,6 +71,8 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
           await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
         const limits = group.transactional ? {} : { lockTimeoutMs: 0 }
         const upTo = group.versions.at(-1) ?? ''
+        // What makes a container takes its time, and has it before others are held up.
+        if (!host.isHere) await host.image(request.tag, 'present')
         const run = (): Promise<ToolRun> => act(['run'], { ...request, ...limits, target: upTo }, target, fence)
         last = await (ledger.exists ? heldBack(quoted, target, fence, run) : run()).catch(async (error) => {
           // What it failed of is what counts.
@@ -88,7 +92,9 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
     connect: async ({ tag, env }, target, signal) => {
       const source = dir.replaceAll('{tag}', tag)
       const request = { name: 'sqlx migrate info', command: [...command, 'migrate', 'info', '--source', source] }
-      await host.run(tag, { ...request, ...lookingOnly(host.target(target), env, 'DATABASE_URL') }, signal)
+      return saidOf(
+        await host.run(tag, { ...request, ...lookingOnly(host.target(target), env, 'DATABASE_URL') }, signal),
+      )
     },
     describe: async (tag) => [await versionOf(host, tag, command)],
   }
@@ -138,7 +144,9 @@ const dropOwnLedger = (quoted: string, target: Target, fence: Fence): Promise<vo
  */
 async function heldBack(quoted: string, target: Target, fence: Fence, run: () => Promise<ToolRun>): Promise<ToolRun> {
   const { running } = await withOwnSession(target, fence, {}, async (session, own) => {
-    await session.query(`begin; lock table ${quoted} in access exclusive mode`).catch(() => {})
+    await session
+      .query(`begin; set local lock_timeout = '${HELD_WITHIN_MS}ms'; lock table ${quoted} in access exclusive mode`)
+      .catch(() => {})
     let isOver = false
     const running = run().finally(() => {
       isOver = true

@@ -23,6 +23,10 @@ export function toolRun(name: string, result: ProgramResult): ToolRun {
   })
 }
 
+/** What a tool that failed said of it; nothing where it did not fail. */
+export const saidOf = ({ exitCode, stdout, stderr }: ProgramResult): string =>
+  exitCode === 0 ? '' : lastWords(stderr || stdout)
+
 function lastWords(text: string, pattern?: RegExp): string {
   const lines = text.split('\n').filter((line) => !NOISE.test(line))
   const line =

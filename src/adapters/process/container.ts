@@ -28,13 +28,17 @@ export function clientCommand(source: ContainerSource, { name, request, imageId 
     ...['--rm', '--name', name],
     ...(env.PGAPPNAME === undefined ? [] : ['--label', `${ATTEMPT_LABEL}=${env.PGAPPNAME}`]),
     ...[...variables].flatMap((variable) => ['--env', variable]),
-    ...(certificate === undefined ? [] : ['--volume', `${certificate}:${certificate}:ro`]),
+    // `system` is a word of libpq's, and the image has certificates of its own.
+    ...(certificate?.startsWith('/') ? ['--volume', `${certificate}:${certificate}:ro`] : []),
     ...(cwd === undefined ? [] : ['--workdir', cwd]),
   ]
   if ('service' in source) {
     // Compose reads its entrypoint as a shell would read words.
     const own = entrypoint.flatMap((word) => ['--entrypoint', `'${word.replaceAll("'", `'\\''`)}'`])
-    return [...composeCommand(source), ...['run', '--no-deps', '-T', ...options, ...own, source.service, ...words]]
+    return [
+      ...composeCommand(source),
+      ...['run', '--no-deps', '--pull', 'never', '-T', ...options, ...own, source.service, ...words],
+    ]
   }
   const own = entrypoint.flatMap((word) => ['--entrypoint', word])
   const reads = input === undefined ? [] : ['--interactive']

@@ -42,6 +42,20 @@ export const BAD_FILES: BadFile[] = [
     says: ['5:53: environments.production.migrator has image and service: the migrations are in one of them'],
   },
   {
+    title: 'an image that no release has for itself',
+    yaml: shop('    migrator: { kind: alembic, image: shop }'),
+    says: [
+      '5:39: environments.production.migrator.image is the same for each release: write {tag} where its tag stands',
+    ],
+  },
+  {
+    title: 'a Compose service that does not know the tag',
+    yaml: shop('    migrator: { kind: alembic, service: admin }'),
+    says: [
+      '5:32: environments.production.migrator.service is the same for each release: write environments.production.migrator.container.tagVariable, from which the Compose files take the tag',
+    ],
+  },
+  {
     title: 'a container of nothing',
     yaml: shop('    migrator: { kind: sqlx, container: { host: db } }'),
     says: ['5:29: environments.production.migrator.container is for a migrator with image or service'],

@@ -180,7 +180,7 @@ describe('merging', () => {
   })
 
   it('leaves paths in an image as they are, and finds Compose files beside itself', async () => {
-    const shipped = 'service: admin, container: { files: [compose.yaml] }'
+    const shipped = 'service: admin, container: { files: [compose.yaml], tagVariable: TAG }'
     const { migrator } = await merged(
       `migrator: { kind: alembic, config: db/alembic.ini, ${shipped} }`,
       'backup: false',

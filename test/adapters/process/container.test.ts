@@ -22,7 +22,7 @@ describe('the container client', () => {
     const written = { files: ['/srv/a.yaml', '/srv/b.yaml'], project: 'shop', env: ['TOKEN'] }
     expect(called({ service: 'admin', container: container(written) })).toBe(
       'docker compose --progress quiet --file /srv/a.yaml --file /srv/b.yaml --project-name shop' +
-        ' run --no-deps -T --rm --name headgate-1 --label headgate.attempt=hg:0a1b2c3d:7:migrate' +
+        ' run --no-deps --pull never -T --rm --name headgate-1 --label headgate.attempt=hg:0a1b2c3d:7:migrate' +
         " --env PGAPPNAME --env PGPASSWORD --env TOKEN --entrypoint 'alembic' admin upgrade head",
     )
   })
@@ -41,6 +41,12 @@ describe('the container client', () => {
     ],
   ])('%s', (_, written, request, words) => {
     expect(called({ image: 'shop:{tag}', container: container(written) }, request)).toContain(words)
+  })
+
+  it('mounts no certificate that is only a word', () => {
+    expect(called({ image: 'a', container: container() }, { env: { PGSSLROOTCERT: 'system' } })).not.toContain(
+      '--volume',
+    )
   })
 
   it('never has a value among its arguments', () => {
