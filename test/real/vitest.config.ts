@@ -11,6 +11,7 @@ export default defineConfig({
     reporters: ['default', new ClosingLineReporter()],
     testTimeout: 300_000,
     hookTimeout: 600_000,
-    maxWorkers: 2,
+    // They share an engine, and each looks whether it left anything there.
+    maxWorkers: 1,
   },
 })

@@ -118,11 +118,15 @@ test('a tool that keeps the name and drops the limits is found, too', async () =
 })
 
 test('a tool that connects to another database than the target is found before it migrates that', async () => {
-  const elsewhere = ASYNC_ENV_PY.replace(
-    "os.environ['DATABASE_URL']",
-    "os.environ['DATABASE_URL'].rsplit('/', 1)[0] + '/postgres'",
-  )
+  const url = "os.environ['DATABASE_URL']"
+  const elsewhere = HANDING_ENV_PY.replace(url, `(${url}.rsplit('/', 1)[0] + '/postgres')`)
   await alembicWorld([NOTE], true, elsewhere)
   await world.start()
   expect((await world.ending()).reason).toContain('or it connects to another database')
+})
+
+test('a tool that cannot connect is found with what it says', async () => {
+  await alembicWorld([NOTE], true, ASYNC_ENV_PY.replace('asyncpg', 'no_such_driver'))
+  await world.start()
+  expect((await world.ending()).reason).toMatch(/the migrator did not connect to .*no_such_driver/)
 })

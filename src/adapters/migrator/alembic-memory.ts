@@ -29,10 +29,12 @@ export async function readProject(project: AlembicProject, urlVariable: string):
     if (reading && (image !== undefined || (await known.stamp) === (await stampOf(config, reading.graph))))
       return reading
   }
-  const reading = Promise.all([readGraph(project), previewSql(project, urlVariable)]).then(([graph, sql]) => ({
-    graph,
-    sql,
-  }))
+  // Both have ended when it has, whatever became of one.
+  const reading = Promise.allSettled([readGraph(project), previewSql(project, urlVariable)]).then(([graph, sql]) => {
+    if (graph.status === 'rejected') throw graph.reason
+    if (sql.status === 'rejected') throw sql.reason
+    return { graph: graph.value, sql: sql.value }
+  })
   const began = Date.now()
   // A file that changed while it was read is not remembered as it was: the stamp of such a reading matches nothing.
   const stamp = reading.then(async ({ graph }) => {
