@@ -2,16 +2,9 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
-import { type Revision, writeAlembic } from '../support/alembic-release.js'
+import { ALEMBIC_LEDGER, DROP, FIRST, NOTE, type Revision, writeAlembic } from '../support/alembic-release.js'
 import { World } from '../support/world.js'
 import { buildImage, containers, docker } from './containers.js'
-
-const FIRST: Revision = { revision: 'a1', sql: [] }
-const NOTE: Revision = { revision: 'b2', after: 'a1', sql: ['alter table orders add column note text'] }
-const DROP: Revision = {
-  ...{ revision: 'c3', after: 'b2', phase: 'contract' },
-  sql: ['alter table orders alter column item drop not null'],
-}
 
 let world: World
 afterEach(async () => {
@@ -25,8 +18,7 @@ async function shippedWorld(revisions: Revision[], writesLate = false): Promise<
   world = await World.create({
     migrations: {},
     writesLate,
-    schema: `create table alembic_version (version_num varchar(32) not null constraint alembic_version_pkc primary key);
-      insert into alembic_version values ('a1')`,
+    schema: ALEMBIC_LEDGER,
   })
   const image = `${world.project}/shop`
   await world.configure({ migrator: { kind: 'alembic', image: `${image}:{tag}` } })

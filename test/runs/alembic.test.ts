@@ -1,16 +1,19 @@
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
-import { ALEMBIC, ASYNC_ENV_PY, HANDING_ENV_PY, type Revision, writeAlembic } from '../support/alembic-release.js'
+import {
+  ALEMBIC,
+  ALEMBIC_LEDGER,
+  ASYNC_ENV_PY,
+  DROP,
+  FIRST,
+  HANDING_ENV_PY,
+  NOTE,
+  type Revision,
+  writeAlembic,
+} from '../support/alembic-release.js'
 import { differences } from '../checker/snapshot.js'
 import { headgate } from '../support/command-line.js'
 import { World } from '../support/world.js'
-
-const FIRST: Revision = { revision: 'a1', sql: [] }
-const NOTE: Revision = { revision: 'b2', after: 'a1', sql: ['alter table orders add column note text'] }
-const DROP: Revision = {
-  ...{ revision: 'c3', after: 'b2', phase: 'contract' },
-  sql: ['alter table orders alter column item drop not null'],
-}
 
 let world: World
 afterEach(async () => {
@@ -23,8 +26,7 @@ async function alembicWorld(revisions: Revision[], writesLate = false, envPy?: s
   world = await World.create({
     migrations: {},
     writesLate,
-    schema: `create table alembic_version (version_num varchar(32) not null constraint alembic_version_pkc primary key);
-      insert into alembic_version values ('a1')`,
+    schema: ALEMBIC_LEDGER,
     configuration: { migrator: { kind: 'alembic', config: 'releases/{tag}/alembic.ini', command: [ALEMBIC] } },
   })
   await writeAlembic(join(world.folder, 'releases', '1'), [FIRST])

@@ -54,7 +54,7 @@ test('a workflow that is reset to the wait before its first stage, and cancelled
     const { digest } = await world.until(({ state }) => state === 'waiting')
     await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
     while (!(await journal.steps()).some((step) => step.key === '1 restart-services')) await pause(5)
-    // Whoever asks the reset workflow to end before it has found anything out.
+    // Before the reset workflow has found anything out.
     await resetToFirstTask(world.temporal, world.handle.workflowId)
     await world.handle.executeUpdate('cancel', { args: [{ by: 'ben' }] }).catch(() => {})
     const outcome = await ended(world)

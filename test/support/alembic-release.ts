@@ -25,6 +25,16 @@ export interface Revision {
   phase?: 'expand' | 'contract'
 }
 
+/** The ledger of a database that has revision a1. */
+export const ALEMBIC_LEDGER = `create table alembic_version (version_num varchar(32) not null constraint alembic_version_pkc primary key);
+  insert into alembic_version values ('a1')`
+export const FIRST: Revision = { revision: 'a1', sql: [] }
+export const NOTE: Revision = { revision: 'b2', after: 'a1', sql: ['alter table orders add column note text'] }
+export const DROP: Revision = {
+  ...{ revision: 'c3', after: 'b2', phase: 'contract' },
+  sql: ['alter table orders alter column item drop not null'],
+}
+
 /** As the template `async` of Alembic has it: the driver reads no variable of libpq's but those that say where to. */
 export const ASYNC_ENV_PY = `
 import asyncio, os

@@ -9,7 +9,8 @@ import { endOlderSessions } from '../postgres/gate.js'
 import { leave } from '../postgres/leave.js'
 import { openSession } from '../postgres/session.js'
 import { type Target, withDatabase } from '../postgres/target.js'
-import { engineIdOf, removeContainer } from '../process/container-host.js'
+import { engineIdOf } from '../process/container-engine.js'
+import { removeContainer } from '../process/container-host.js'
 import { endProcessGroup } from '../process/process-group.js'
 import {
   currentEpoch,

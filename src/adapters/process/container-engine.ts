@@ -45,13 +45,11 @@ export async function engineIdOf(engine: readonly string[]): Promise<string> {
 export async function imageIdOf(source: ContainerSource, tag: string, which: 'newest' | 'present'): Promise<string> {
   const { engine } = source.container
   const image = 'image' in source ? filledImage(source.image, tag) : await imageOfService(source, tag)
-  const inspected = await askEngine(engine, ['image', 'inspect', '--format', '{{.Id}}', '--', image])
+  const inspect = () => askEngine(engine, ['image', 'inspect', '--format', '{{.Id}}', '--', image])
+  const inspected = await inspect()
   if (inspected.exitCode === 0 && which === 'present') return inspected.stdout.trim()
   const pulled = await askEngine(engine, ['pull', '--quiet', '--', image], PULLED_WITHIN_MS)
-  const now =
-    pulled.exitCode === 0
-      ? await askEngine(engine, ['image', 'inspect', '--format', '{{.Id}}', '--', image])
-      : inspected
+  const now = pulled.exitCode === 0 ? await inspect() : inspected
   if (now.exitCode === 0) return now.stdout.trim()
   throw failure('ToolMissing', `there is no image ${image}: ${lastLine(pulled.stderr || now.stderr)}`, undefined, {
     hint: 'build or push it before the release is deployed, and log the worker in to its registry',
@@ -101,7 +99,7 @@ const engineEnvironment = (): Record<string, string> =>
   )
 
 /** Variables of the worker's own. Throws `ReferenceMissing` for one that it does not have. */
-export const named = (names: readonly string[]): Record<string, string> =>
+const named = (names: readonly string[]): Record<string, string> =>
   Object.fromEntries(
     names.map((name) => {
       const value = process.env[name]

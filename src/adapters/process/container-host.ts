@@ -5,12 +5,10 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { failure } from '../../domain/failures.js'
 import type { RecordedContainer } from '../../domain/fence.js'
 import { clientCommand, type ContainerSource } from './container.js'
-import { askEngine, clientEnvironment, engineIdOf, imageIdOf, lastLine, named } from './container-engine.js'
+import { askEngine, clientEnvironment, engineIdOf, imageIdOf, lastLine } from './container-engine.js'
 import { isThere } from './install-once.js'
 import { type ProgramResult, type RunRequest, runFenced, runProgram } from './run.js'
 import type { ImageHost } from './tool-host.js'
-
-export { engineIdOf } from './container-engine.js'
 
 const REMOVED_WITHIN_MS = 60_000
 const POLL_MS = 100
@@ -22,49 +20,51 @@ const NOT_FOUND = 127
 /** Containers of a release's image. `sources` is a folder for what is copied out of images: it may be deleted at any time. */
 export function containerHost(source: ContainerSource, sources: string): ImageHost {
   const { container } = source
-  /** The same program with the client around it. */
-  const around = async (tag: string, request: RunRequest, name: string): Promise<RunRequest> => ({
-    ...request,
-    command: clientCommand(source, { name, request, imageId: await imageIdOf(source, tag, 'present') }),
-    cwd: container.directory ?? '/',
-    env: { ...clientEnvironment(source, tag), ...named(container.env), ...request.env },
-  })
-  const judged = (tag: string, request: RunRequest, result: ProgramResult): ProgramResult => {
-    if (!('service' in source)) requireStarted(result, request.command[0] ?? '', source.image.replaceAll('{tag}', tag))
-    return result
+  /** Runs the client; unless its container has ended well, and is gone by itself, that is removed. `left` hears whether it is gone. */
+  const inContainer = async (
+    tag: string,
+    request: RunRequest,
+    name: string,
+    run: (client: RunRequest) => Promise<ProgramResult>,
+    left: (removed: Promise<void>) => Promise<void>,
+  ): Promise<ProgramResult> => {
+    const imageId = await imageIdOf(source, tag, 'present')
+    const client = {
+      ...request,
+      command: clientCommand(source, { name, request, imageId }),
+      cwd: container.directory ?? '/',
+      env: { ...clientEnvironment(source, tag), ...request.env },
+    }
+    let isGone = false
+    try {
+      const result = await run(client)
+      isGone = result.exitCode === 0
+      if ('image' in source) requireStarted(result, request.command[0] ?? '', source.image.replaceAll('{tag}', tag))
+      return result
+    } finally {
+      // What it failed of is what counts.
+      await left(isGone ? Promise.resolve() : removeContainer({ engine: container.engine, name })).catch(() => {})
+    }
   }
   return {
     isHere: false,
-    run: async (tag, request, signal) => {
-      const name = newName()
-      const client = await around(tag, request, name)
-      let isGone = false
-      try {
-        const result = await runProgram(client, signal)
-        isGone = result.exitCode === 0
-        return judged(tag, request, result)
-      } finally {
-        // What it failed of is what counts.
-        if (!isGone) await removeContainer({ engine: container.engine, name }).catch(() => {})
-      }
-    },
+    run: (tag, request, signal) =>
+      inContainer(
+        tag,
+        request,
+        newName(),
+        (client) => runProgram(client, signal),
+        (removed) => removed,
+      ),
     runFenced: async (tag, request, fence) => {
-      const name = newName()
-      const client = await around(tag, request, name)
-      const made = { engine: container.engine, engineId: await engineIdOf(container.engine), name }
-      await fence.recordContainer(made)
-      let isGone = false
-      try {
-        const result = await runFenced(client, fence)
-        isGone = result.exitCode === 0
-        return judged(tag, request, result)
-      } finally {
-        // The client is not the container, which goes on when that is killed or has lost its engine. What cannot be removed now
-        // is still recorded: the next attempt begins with it, and does nothing before it is gone.
-        await (isGone ? Promise.resolve() : removeContainer(made))
-          .then(() => fence.forgetContainer(made))
-          .catch(() => {})
+      const made = { engine: container.engine, engineId: await engineIdOf(container.engine), name: newName() }
+      const run = async (client: RunRequest): Promise<ProgramResult> => {
+        await fence.recordContainer(made)
+        return runFenced(client, fence)
       }
+      // The client is not the container, which goes on when that is killed or has lost its engine. What cannot be removed now
+      // is still recorded: the next attempt begins with it, and does nothing before it is gone.
+      return inContainer(tag, request, made.name, run, (removed) => removed.then(() => fence.forgetContainer(made)))
     },
     folder: async (tag, path) => {
       const imageId = await imageIdOf(source, tag, 'present')
