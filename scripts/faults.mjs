@@ -11,13 +11,26 @@ const USAGE = `npm run test:faults -- [options]
   --minutes <n>                         the nemesis begins no run after this time`
 
 const text = { type: 'string' }
-const { values } = parseArgs({
-  options: { only: text, resume: { type: 'boolean' }, seed: text, count: text, minutes: text },
-})
-for (const name of ['seed', 'count', 'minutes']) {
-  if (values[name] === undefined || /^\d+$/.test(values[name])) continue
-  console.error(`--${name} is a number\n\n${USAGE}`)
+const options = {
+  help: { type: 'boolean' },
+  only: text,
+  resume: { type: 'boolean' },
+  seed: text,
+  count: text,
+  minutes: text,
+}
+let values
+try {
+  values = parseArgs({ options }).values
+  const wrong = ['seed', 'count', 'minutes'].find((name) => values[name] !== undefined && !/^\d+$/.test(values[name]))
+  if (wrong) throw new Error(`--${wrong} is a number`)
+} catch (error) {
+  console.error(`${error.message}\n\n${USAGE}`)
   process.exit(1)
+}
+if (values.help) {
+  console.log(USAGE)
+  process.exit(0)
 }
 
 const SWEEP = ['killed', 'frozen', 'stopped', 'terminated', 'cancelled', 'reset']

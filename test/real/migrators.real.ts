@@ -51,8 +51,8 @@ const WAYS = {
     const file = join(`${folder}-compose`, 'compose.yaml')
     mkdirSync(`${folder}-compose`, { recursive: true })
     const admin = { image: `${imageOf(folder)}:\${TAG}`, network_mode: 'host', depends_on: ['db'] }
-    // YAML takes JSON; what it depends on must not be started: it cannot be.
-    writeFileSync(file, JSON.stringify({ services: { admin, db: { image: 'nobody/has-this' } } }))
+    // YAML takes JSON. What it depends on must not be started (it cannot be), and needs no network: an engine has few.
+    writeFileSync(file, JSON.stringify({ services: { admin, db: { image: 'nobody/has-this', network_mode: 'host' } } }))
     return { service: 'admin', container: { files: [file], directory: `${folder}-compose`, tagVariable: 'TAG' } }
   },
 }
