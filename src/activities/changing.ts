@@ -15,6 +15,7 @@ import type { Plan, Stage } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
 import { accountForEarlier } from './earlier-sessions.js'
 import { type Beat, beating, executionOf, safeFailure } from './heartbeat.js'
+import { hasEnded } from './has-ended.js'
 import { insist } from './insist.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
@@ -128,7 +129,7 @@ export function fenced<T>(
 /** Throws `RunTaken` where the run has ended, or another workflow carries it now. */
 async function findOpenRun(journal: Journal, name: string, carrier: string): Promise<RunRecord> {
   const run = await findRun(journal, name)
-  if (run.state === 'ended') throw failure('RunTaken', `run ${name} has ended: ${run.outcome}`)
+  if (run.state === 'ended') throw hasEnded(run)
   if (run.carrier !== carrier)
     throw failure('RunTaken', `run ${name} was taken over ${run.carrier === BY_HAND ? BY_HAND : `by ${run.carrier}`}`)
   return run

@@ -3,10 +3,11 @@ import { endRun, findRun } from '../adapters/journal/runs.js'
 import { listSteps, noticeNumber, recordEvent } from '../adapters/journal/steps.js'
 import { notifyAll } from '../adapters/notifier/index.js'
 import { endingOf, isOpen } from '../domain/ending.js'
-import { hiccup } from '../domain/failures.js'
+import { failedWith, hiccup } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { Notice } from '../adapters/notifier/port.js'
 import type { Ending } from '../domain/run.js'
+import { hasEnded } from './has-ended.js'
 import { beating } from './heartbeat.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
@@ -36,10 +37,12 @@ export const conclude =
         }
         if (record.state === 'open' && (await didMore(site, run, options.knows))) return wasReset(ending)
         await endRun(site.journal, run, ending, { carrier, evidence: options.evidence })
-        const { outcome, reason, next } = ending
-        await tell(site, run, { kind: noticeOf(ending), text: `${outcome}: ${reason}`, next, by: thisStep() }, signal)
+        // Of a workflow that was reset it is what the run had come to before.
+        const stands = (record.state === 'ended' && record.ending) || ending
+        const { outcome, reason, next } = stands
+        await tell(site, run, { kind: noticeOf(stands), text: `${outcome}: ${reason}`, next, by: thisStep() }, signal)
         if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.workflowRunId)
-        return ending
+        return stands
       }),
     ).catch((error) => {
       // Nothing comes after it that would undo it.
@@ -74,16 +77,19 @@ function noticeOf(ending: Ending): Notice['kind'] {
   return isOpen(ending) ? 'needs-operator' : 'failed'
 }
 
-/** Tells people that the run waits. Never fails the run. */
+/** Tells people that the run waits. Never fails the run, unless that has ended: its workflow was reset then, and waits for nothing. */
 export const notify =
   (dependencies: Dependencies) =>
   (run: string, kind: 'waiting' | 'held', text: string): Promise<void> =>
     beating(async ({ signal }) => {
       try {
         const site = await dependencies.site(environmentOf(run))
+        const record = await findRun(site.journal, run)
+        if (record.state === 'ended') throw hasEnded(record)
         await recordEvent(site.journal, run, kind, { text })
         await tell(site, run, { kind, text, next: undefined, by: thisStep() }, signal)
-      } catch {
+      } catch (error) {
+        if (failedWith(error, 'RunTaken')) throw error
         // The wait itself is what matters, and it is seen in Temporal too.
       }
     })

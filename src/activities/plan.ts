@@ -1,6 +1,15 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
-import { findPlan, findRun, openRun, openRunOf, replacePlan, runOpenedBy } from '../adapters/journal/runs.js'
+import type { Journal } from '../adapters/journal/journal.js'
+import {
+  findPlan,
+  findRun,
+  openRun,
+  openRunOf,
+  type RunRecord,
+  replacePlan,
+  runOpenedBy,
+} from '../adapters/journal/runs.js'
 import { listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { canonicalJson } from '../domain/digest.js'
 import { failure } from '../domain/failures.js'
@@ -25,6 +34,8 @@ export const OpenRequest = z.strictObject({
   digest: z.string().max(64).optional(),
   workflowId: z.string().max(300),
   workflowRunId: z.string().max(64),
+  /** Of the chain that the execution belongs to: a workflow that was reset is another execution of the same one. */
+  firstRunId: z.string().max(64).optional(),
   startedAt: z.iso.datetime(),
 })
 export type OpenRequest = z.infer<typeof OpenRequest>
@@ -43,7 +54,7 @@ export const plan =
       return onSite(dependencies, request.environment, async (site) => {
         // Asked first: once the run is opened in the journal nothing more may fail here.
         const searchAttributes = await dependencies.searchAttributes()
-        const opened = await runOpenedBy(site.journal, request.workflowRunId)
+        const opened = await openedBefore(site.journal, request)
         if (opened?.planDigest !== undefined) {
           const { name, planDigest } = opened
           return summaryOf(name, planDigest, await findPlan(site.journal, planDigest), site, searchAttributes)
@@ -73,6 +84,17 @@ export const plan =
         return summaryOf(run, digest, made, site, searchAttributes)
       })
     })
+
+/** The run of this very execution; of one that was reset, the run that it had come to the end of: nothing of it is done again. */
+async function openedBefore(
+  journal: Journal,
+  { workflowRunId, firstRunId }: OpenRequest,
+): Promise<RunRecord | undefined> {
+  const own = await runOpenedBy(journal, workflowRunId)
+  if (own || firstRunId === undefined) return own
+  const first = await runOpenedBy(journal, firstRunId)
+  return first?.state === 'ended' ? first : undefined
+}
 
 /**
  * Plans again after the wait of stage `waiting`. `same`: the approval stands, also where the stage has begun already: the

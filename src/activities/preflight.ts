@@ -6,6 +6,7 @@ import { failure, messageOf } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { Plan } from '../domain/plan.js'
 import { findValidBackup } from './find-backup.js'
+import { hasEnded } from './has-ended.js'
 import { beating } from './heartbeat.js'
 import { lookInto } from './look-into.js'
 import { wouldNotFollow } from './make-plan.js'
@@ -22,6 +23,8 @@ export const preflight =
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
+        // Its workflow was reset.
+        if (run.state === 'ended') throw hasEnded(run)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         if (plan.stages.length === 0) return 'nothing to do'
         const looks = [databaseFindings, backupFindings, serviceFindings, consumerFindings, toolFindings]

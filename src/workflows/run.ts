@@ -89,7 +89,7 @@ export class Run {
   /** Freezes what will be done and opens the run in the journal. */
   async plan(): Promise<void> {
     const { project, environment, tag, requester, digest, backup } = this.#input
-    const { workflowId, runId, startTime } = workflowInfo()
+    const { workflowId, runId, firstExecutionRunId, startTime } = workflowInfo()
     const request = {
       kind: this.#kind,
       project,
@@ -97,6 +97,7 @@ export class Run {
       requester,
       workflowId,
       workflowRunId: runId,
+      firstRunId: firstExecutionRunId,
       startedAt: startTime.toISOString(),
       ...(tag === undefined ? {} : { tag }),
       ...(digest === undefined ? {} : { digest }),

@@ -1,18 +1,31 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { approving, configurationOf, journalOf, TWO_STAGES, worldOf } from '../support/courses.js'
+import { approving, configurationOf, journalOf, OPEN_GATE, TWO_STAGES, worldOf } from '../support/courses.js'
 import { resetToFirstTask } from '../support/reset.js'
 import type { World } from '../support/world.js'
 
 /** How the journal says that the run has ended; it is not waited for a person. */
 async function ended(world: World): Promise<string> {
   for (;;) {
-    const [run] = await world.journal<{ state: string; outcome: string | null }>('select state, outcome from {s}.runs')
+    const [run] = await world
+      .journal<{ state: string; outcome: string | null }>('select state, outcome from {s}.runs')
+      // The worker has not made it yet.
+      .catch(() => [])
     if (run?.state === 'ended') return run.outcome ?? ''
     if (run?.outcome) return `open: ${run.outcome}`
     await pause(100)
   }
 }
+
+/** How the workflow's newest execution closes. */
+const closing = (world: World): Promise<unknown> =>
+  world.temporal.workflow
+    .getHandle(world.handle.workflowId)
+    .result()
+    .then(
+      (ending: { outcome: string }) => ending.outcome,
+      (error) => error.cause?.type,
+    )
 
 test.each(['2 quiesce-writers', '2 backup', '2 verify', '2 smoke', '2 resume-consumers'])(
   'a workflow that is reset to its approval wait in the step %s ends as what is: it had been approved, and had begun',
@@ -67,3 +80,33 @@ test('a workflow that is reset to the wait before its first stage, and cancelled
     await world.end()
   }
 })
+
+test.each([
+  ['rolled-back', OPEN_GATE],
+  ['succeeded', { ...TWO_STAGES, outcome: 'succeeded' as const }],
+])(
+  'a workflow that is reset once its run is over, %s, does nothing again and ends as the run did',
+  async (outcome, course) => {
+    const world = await worldOf(course)
+    let isOver = false
+    try {
+      await world.startWorker()
+      const journal = await journalOf(world)
+      await world.start()
+      const approved = approving(world, () => isOver)
+      expect(await ended(world)).toBe(outcome)
+      isOver = true
+      await approved
+      await world.quiet()
+      const before = await journal.steps()
+      await resetToFirstTask(world.temporal, world.handle.workflowId)
+      expect(await closing(world)).toBe(outcome)
+      expect(await world.journal('select outcome from {s}.runs')).toEqual([{ outcome }])
+      expect(await journal.steps()).toEqual(before)
+      await journal.end()
+    } finally {
+      isOver = true
+      await world.end()
+    }
+  },
+)
