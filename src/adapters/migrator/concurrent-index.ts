@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import type { Fence } from '../../domain/fence.js'
-import { type Statement, splitStatements } from './sql-statements.js'
-import { concurrentIndexOf } from './statement-kind.js'
+import { type Statement, splitStatements } from '../postgres/sql-statements.js'
+import { concurrentIndexOf } from '../postgres/statement-kind.js'
 
 /** What there is of the index that a `create index concurrently` builds; `none` for every other statement. */
 export type IndexState = 'none' | 'invalid' | 'valid'

@@ -3,8 +3,8 @@ import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { failure } from '../../domain/failures.js'
 import { isTransactional, type Migration, phaseOf } from '../../domain/migration.js'
-import { leadingComment, splitStatements } from './sql-statements.js'
-import { isTransactionControl } from './statement-kind.js'
+import { leadingComment, splitStatements } from '../postgres/sql-statements.js'
+import { isTransactionControl } from '../postgres/statement-kind.js'
 
 /** A migration and where it stands. */
 export interface MigrationFile extends Migration {

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { failure } from '../../domain/failures.js'
 import { type Migration, phaseOf } from '../../domain/migration.js'
 import { textOf } from './migration-folder.js'
-import { leadingComment, splitStatements, type Statement } from './sql-statements.js'
-import { isTransactionControl, mustRunAlone } from './statement-kind.js'
+import { leadingComment, splitStatements, type Statement } from '../postgres/sql-statements.js'
+import { isTransactionControl, mustRunAlone } from '../postgres/statement-kind.js'
 
 /** As sqlx names them: `<version>_<description>.sql`, or `.up.sql` and `.down.sql`; it passes over every other file. */
 const FILE = /^(?<version>[^_]*)_(?<description>.*?)(?<suffix>\.up\.sql|\.down\.sql|\.sql)$/

@@ -2,7 +2,7 @@ import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
 import { sqlState } from '../postgres/session.js'
 import { dropIndex, setting, stateOfIndex } from './concurrent-index.js'
-import { splitStatements, type Statement } from './sql-statements.js'
+import { splitStatements, type Statement } from '../postgres/sql-statements.js'
 import {
   concurrentIndexOf,
   droppedIndexOf,
@@ -10,7 +10,7 @@ import {
   isTransactionControl,
   mustRunAlone,
   waitsQuietly,
-} from './statement-kind.js'
+} from '../postgres/statement-kind.js'
 import type { Progress } from './umzug-ledger.js'
 import type { RequestedFile } from './umzug-protocol.js'
 import { callExport, failed, inTransaction, plannedText, type UmzugSession } from './umzug-session.js'

@@ -1,12 +1,12 @@
 import { describe, expect, it } from 'vitest'
-import { leadingComment, splitStatements } from '../../../src/adapters/migrator/sql-statements.js'
+import { leadingComment, splitStatements } from '../../../src/adapters/postgres/sql-statements.js'
 import {
   concurrentIndexOf,
   droppedIndexOf,
   isTransactionControl,
   mustRunAlone,
   waitsQuietly,
-} from '../../../src/adapters/migrator/statement-kind.js'
+} from '../../../src/adapters/postgres/statement-kind.js'
 
 const split = (sql: string): string[] => splitStatements(sql).map((statement) => statement.sql)
 const only = (sql: string) => splitStatements(sql)[0] ?? { sql: '', words: '', line: 0 }
