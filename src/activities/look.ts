@@ -6,11 +6,13 @@ import { backupSummary, reportOf } from './journaled-report.js'
 import { lookDoctor } from './look-doctor.js'
 import { lookEvidence } from './look-evidence.js'
 import { lookInto } from './look-into.js'
+import { lookRehearse } from './look-rehearse.js'
 import { type Answer, looking } from './looking.js'
 import { makePlan, mismatches, requireTag } from './make-plan.js'
 import { NOTHING_REVIEWED } from '../domain/review.js'
 import { digestOf } from './plan.js'
 import { blocking, reviewOf } from './review.js'
+import { rehearsedOf } from './rehearsed.js'
 import type { Dependencies } from './site.js'
 
 /** Rows of one page: an answer stays far below the 2 MB that a payload may have. */
@@ -21,7 +23,13 @@ const lookPlan: Answer<'plan'> = async (site, { tag }, signal) => {
   const unread = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
   // It adds to the plan: where it cannot be had, the plan is shown without it.
   const found = await reviewOf(site, plan).catch(() => ({ ...NOTHING_REVIEWED, unread }))
-  return { digest: digestOf(plan), plan, review: found, blocks: blocking(site, found) }
+  return {
+    digest: digestOf(plan),
+    plan,
+    review: found,
+    blocks: blocking(site, found),
+    rehearsed: await rehearsedOf(site, plan),
+  }
 }
 
 const lookInfo: Answer<'info'> = async (site, { tag }) => {
@@ -131,4 +139,5 @@ export const lookActivities = (dependencies: Dependencies) => ({
   lookVerifyBackup: looking(dependencies, lookVerifyBackup),
   lookDoctor: looking(dependencies, lookDoctor),
   lookEvidence: looking(dependencies, lookEvidence),
+  lookRehearse: looking(dependencies, lookRehearse),
 })

@@ -9,16 +9,17 @@ export type Answer<C extends keyof LookAnswers> = (
   site: Site,
   input: LookInput,
   signal: AbortSignal,
+  progress: (text: string) => void,
 ) => Promise<LookAnswers[C]>
 
 /** Makes the activity of a command that only looks. */
 export function looking<C extends keyof LookAnswers>(dependencies: Dependencies, answer: Answer<C>) {
   return (asked: LookInput): Promise<LookAnswers[C]> =>
-    beating(({ signal }) => {
+    beating(({ signal, progress }) => {
       const input = requireShape(LookInput, asked)
       requireProject(dependencies, input.project)
       return onSite(dependencies, input.environment, async (site) => {
-        return await answer(site, input, signal)
+        return await answer(site, input, signal, progress)
       })
     })
 }

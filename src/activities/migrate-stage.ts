@@ -9,6 +9,7 @@ import { FAILURES, failedWith, failure, messageOf } from '../domain/failures.js'
 import { captureBefore, compareWithCapture } from './capture.js'
 import { type ChangingActivity, changing, type Step } from './changing.js'
 import { reopen } from './gate.js'
+import { asRehearsed } from './rehearsed.js'
 import { requireApproved } from './require-approved.js'
 import type { Dependencies } from './site.js'
 import { hasCommitted, hasLeftSomething } from './stage-committed.js'
@@ -54,7 +55,7 @@ const migrating = (dependencies: Dependencies, cancelled: boolean): ChangingActi
         if (contract && !fence.signal.aborted) await forgetUncommitted(step).catch(() => {})
         throw error
       }
-      return `${stage?.migrations.length ?? 0} applied, now at ${stage?.target}`
+      return `${stage?.migrations.length ?? 0} applied, now at ${stage?.target}${await asRehearsed(site, stage)}`
     },
   })
 

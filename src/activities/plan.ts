@@ -18,6 +18,7 @@ import { type Plan, type PlanSummary, Requester, RunKind } from '../domain/plan.
 import { beating } from './heartbeat.js'
 import { lostBecause } from './lost.js'
 import { planFor } from './plan-kinds.js'
+import { requireRehearsed } from './rehearsed.js'
 import { requireReviewed } from './review.js'
 import { requireShape } from './require-shape.js'
 import { type Dependencies, onSite, type Site } from './site.js'
@@ -61,6 +62,7 @@ export const plan =
         }
         await requireNoneOpen(site, request)
         const made = await planFor(site, request, signal)
+        await requireRehearsed(site, made)
         const reviewed = await requireReviewed(site, made)
         const digest = digestOf(made)
         if (request.digest !== undefined && !digest.startsWith(request.digest)) {
@@ -119,6 +121,7 @@ export const confirmPlan =
         const differences = differencesOf(approved, now, waiting)
         // An earlier attempt of this very look may have replaced the plan already: what was approved decides, not what stands.
         if (differences.length === 0 && run.planDigest === approvedDigest) return { same: true }
+        await requireRehearsed(site, now)
         await requireReviewed(site, now)
         const left = leftOf(approved, now, waiting)
         const replaced = withDone(approved, left, waiting)

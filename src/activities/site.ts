@@ -1,5 +1,6 @@
 import type { BackupEngine } from '../adapters/backup/port.js'
 import type { Check } from '../adapters/check/port.js'
+import type { PreviousUse } from '../adapters/check/previous.js'
 import type { Consumer } from '../adapters/consumer/port.js'
 import type { Journal } from '../adapters/journal/journal.js'
 import type { RunRecord } from '../adapters/journal/runs.js'
@@ -25,6 +26,8 @@ export interface Site {
   verifier: Target
   journal: Journal
   migrator: Migrator
+  /** The same migrator for another database: a copy. */
+  migratorAt: (target: Target) => Migrator
   /** In the order they are paused. */
   consumers: Consumer[]
   services: { service: Service; ready: Check | undefined; ignoreWhilePaused: readonly string[] }[]
@@ -34,6 +37,10 @@ export interface Site {
   backups: Record<Manifest['kind'], BackupEngine>
   /** Where dumps go. */
   store: BackupStore
+  /** Where rehearsals take their copy from, where that is no backup. */
+  rehearsalSource: Target | undefined
+  /** Whether the image of before gets on with an expanded database; absent where nobody said how to find out. */
+  previousUse: PreviousUse | undefined
   /** Values that must never be shown. */
   secrets: string[]
 }

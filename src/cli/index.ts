@@ -21,6 +21,7 @@ const GROUPS: Record<string, readonly Entry[]> = {
     ['status', 'where runs stand', () => import('./status.js')],
     ['watch', 'follow the run of an environment', () => import('./watch.js')],
     ['info', 'each migration: installed or pending', () => import('./info.js')],
+    ['rehearse', 'the pending migrations on a copy: locks, rewrites, time', () => import('./rehearse.js')],
     ['roundtrip', 'the newest migration up, down and up again, on a scratch database', () => import('./roundtrip.js')],
     ['history', 'the runs so far', () => import('./history.js')],
     ['report', 'what a run did, step by step', () => import('./report.js')],

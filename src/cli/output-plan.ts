@@ -1,14 +1,21 @@
 import type { Plan, PlannedMigration, Stage } from '../domain/plan.js'
 import { size } from '../domain/amounts.js'
+import type { RehearsedMigration } from '../domain/look.js'
 import { NOTHING_REVIEWED, RULES, type Review } from '../domain/review.js'
 import { plain } from '../domain/text.js'
+import { rehearsedLines } from './output-rehearsal.js'
 import { duration, line, plural, shortDigest } from './output-words.js'
 
 /** Lines of one migration's SQL that are shown. */
 const SQL_LINES = 40
 
 /** The plan on one page: what, how, which way back, who must agree, what to type. */
-export function planPage(plan: Plan, digest: string, review: Review = NOTHING_REVIEWED): string[] {
+export function planPage(
+  plan: Plan,
+  digest: string,
+  review: Review = NOTHING_REVIEWED,
+  rehearsed: readonly RehearsedMigration[] = [],
+): string[] {
   const { services, project, environment, tag, stages, bound, from } = plan
   const target = stages.findLast((stage) => stage.target !== undefined)?.target
   const head = `plan of ${project} ${environment}${tag === undefined ? '' : `, tag ${tag}`}`
@@ -24,7 +31,7 @@ export function planPage(plan: Plan, digest: string, review: Review = NOTHING_RE
     head,
     where,
     ...servicesLine(plan),
-    ...stages.flatMap((stage) => ['', ...stageLines(stage, plan, review)]),
+    ...stages.flatMap((stage) => ['', ...stageLines(stage, plan, review, rehearsed)]),
     '',
     `  pauses     ${plan.consumers.map(line).join(', ') || 'nobody'}`,
     `  stops      ${plan.quiesces.map(line).join(', ') || 'nothing'}`,
@@ -47,7 +54,7 @@ function servicesLine({ services }: Plan): string[] {
   return words.length === 0 ? [] : [`  services   ${words.join(', ')}`]
 }
 
-function stageLines(stage: Stage, plan: Plan, review: Review): string[] {
+function stageLines(stage: Stage, plan: Plan, review: Review, rehearsed: readonly RehearsedMigration[]): string[] {
   const { number, phase, migrations, target, approval, deploysImage } = stage
   const what =
     phase === 'image'
@@ -56,7 +63,11 @@ function stageLines(stage: Stage, plan: Plan, review: Review): string[] {
   const then = phase !== 'image' && deploysImage ? ', then the new image' : ''
   return [
     `  stage ${number}    ${what}${then}${approval ? '; waits for approval' : ''}`,
-    ...migrations.flatMap((migration) => [...migrationLines(migration), ...reviewLines(migration.version, review)]),
+    ...migrations.flatMap((migration) => [
+      ...migrationLines(migration),
+      ...reviewLines(migration.version, review),
+      ...rehearsed.filter(({ version }) => version === migration.version).flatMap(rehearsedLines),
+    ]),
     ...undoLines(stage, plan).map((text) => `    undo     ${text}`),
   ]
 }

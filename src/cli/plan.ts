@@ -20,12 +20,12 @@ export async function run(context: Context, command: Command): Promise<number> {
   const options = command.opts<{ tag?: string; detailedExitcode?: boolean }>()
   const tag = tagOf(options.tag)
   const place = await context.place(environment)
-  const { digest, plan, review, blocks } = await look(await context.engine(), place, {
+  const { digest, plan, review, blocks, rehearsed } = await look(await context.engine(), place, {
     command: 'plan',
     ...(tag === undefined ? {} : { tag }),
   })
-  for (const text of planPage(plan, digest, review)) context.terminal.say(text)
-  context.terminal.answer({ schema: 'headgate/plan/1', digest, ...plan, review, blocks })
+  for (const text of planPage(plan, digest, review, rehearsed)) context.terminal.say(text)
+  context.terminal.answer({ schema: 'headgate/plan/1', digest, ...plan, review, rehearsed, blocks })
   if (blocks.length > 0) {
     context.terminal.note(
       `blocked: ${blocks.length === 1 ? 'a finding' : `${blocks.length} findings`} of the level stop; headgate explain E136`,

@@ -155,6 +155,20 @@ const Lint = z.strictObject({
   waive: z.array(Waiver).prefault([]).describe('Findings that are let through'),
 })
 
+const RehearsalConfiguration = z.strictObject({
+  from: Text.optional().describe(
+    'A database that nobody uses, by reference: it is copied on its own server. Without it the newest valid backup is restored, or copied, on the environment`s server',
+  ),
+  previous: Command.optional().describe(
+    'Run once the expand migrations are applied: what the image that runs now, {previous}, must still do on the copy. DATABASE_URL and libpq`s variables lead to it; exit 0: it can',
+  ),
+  within: Duration.prefault('10m').describe('How long previous may take'),
+  required: z
+    .boolean()
+    .prefault(false)
+    .describe('No run begins with a migration that was not rehearsed, or whose rehearsal failed'),
+})
+
 /** What may stand at the top as a default and in an environment as its override. */
 const settings = {
   migrator: MigratorConfiguration.describe('The tool that owns the schema history'),
@@ -178,6 +192,7 @@ const settings = {
     ),
   locks: Locks.describe('How long a migration may wait, and hold up others'),
   lint: Lint.describe('What the review of pending migrations lets through'),
+  rehearsal: RehearsalConfiguration.describe('What `headgate rehearse` tries pending migrations on'),
   heartbeat: Duration.describe('How long a worker may be silent before another attempt takes over'),
   onFailure: z
     .enum(['compensate', 'hold'])
@@ -224,6 +239,7 @@ export const EnvironmentConfiguration = z.strictObject({
   queue: settings.queue.optional(),
   locks: settings.locks.prefault({}),
   lint: settings.lint.prefault({}),
+  rehearsal: settings.rehearsal.prefault({}),
   heartbeat: settings.heartbeat.prefault('10s'),
   onFailure: settings.onFailure.prefault('compensate'),
 })

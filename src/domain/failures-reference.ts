@@ -44,6 +44,8 @@ const MEANS: Record<FailureCode, string> = {
   RunTaken: 'The run has ended, or a recovery carries it now: what its workflow still asks for is not done.',
   PreviousUnknown: 'The tag to go back to is not known, so there would be no way back.',
   LintFailed: 'A pending migration would hold up others for too long, break the image that runs, or fail.',
+  RehearsalMissing:
+    '`rehearsal.required` is set, and a migration of the release was not rehearsed as it is now, or its rehearsal failed.',
   FenceLost: 'A later attempt holds the database now; this one has stopped.',
   Unexpected: 'An error without a name of its own.',
   ConsumerNotQuiet: 'A consumer was told to pause and was not proven quiet in time.',

@@ -160,6 +160,12 @@ export const FAILURES = {
     cause: 'guard',
     hint: 'change what the findings name, or waive them with a reason: docs/review.md',
   },
+  RehearsalMissing: {
+    code: 'E137',
+    retryable: false,
+    cause: 'guard',
+    hint: 'rehearse the release with `headgate rehearse`, then deploy again',
+  },
   FenceLost: { code: 'E140', retryable: true, cause: 'fault', hint: 'a later attempt has taken over; nothing to do' },
   ConsumerNotQuiet: { code: 'E201', retryable: false, cause: 'fault', hint: 'find out why the consumer does not stop' },
   ConsumerNotMoving: {

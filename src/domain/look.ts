@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { BackupSummary, Manifest } from './manifest.js'
 import { Name, Tag } from './names.js'
 import type { Plan, RunKind } from './plan.js'
+import type { MeasuredLock, Rehearsal } from './rehearsal.js'
 import type { Report } from './report.js'
 import type { Review } from './review.js'
 
@@ -20,6 +21,7 @@ export const LookInput = z.strictObject({
     'verifyBackup',
     'doctor',
     'evidence',
+    'rehearse',
   ]),
   tag: Tag.optional(),
   run: z.string().max(64).optional(),
@@ -32,9 +34,22 @@ export const LookInput = z.strictObject({
 export type LookInput = z.infer<typeof LookInput>
 export type LookCommand = LookInput['command']
 
+/** What a pending migration did to a copy. */
+export interface RehearsedMigration {
+  version: string
+  at: string
+  /** What was copied, and how large it was. */
+  source: Rehearsal['source']
+  bytes: number
+  ms: number
+  /** On each table the strongest lock, and how long it was held. */
+  holds: MeasuredLock[]
+  failed?: string
+}
+
 /** What the worker answers, by command; at most one page. */
 export interface LookAnswers {
-  plan: { digest: string; plan: Plan; review: Review; blocks: string[] }
+  plan: { digest: string; plan: Plan; review: Review; blocks: string[]; rehearsed: RehearsedMigration[] }
   info: {
     database: string
     dirty?: string
@@ -64,6 +79,7 @@ export interface LookAnswers {
     schema: string
     tables: { table: string; rows: string }[]
   }
+  rehearse: Rehearsal
   verifyBackup: { name: string; kind: Manifest['kind']; valid: boolean; found: string }
   doctor: { host: string; lines: { what: string; ok: boolean; found: string }[]; grants: string[] }
   evidence: {

@@ -7,9 +7,10 @@ import { fingerprint, fingerprintDifferences } from '../adapters/postgres/data-f
 import { quoteIdentifier, withSession } from '../adapters/postgres/session.js'
 import { parseTarget, type Target, withDatabase } from '../adapters/postgres/target.js'
 import { failedWith, messageOf } from '../domain/failures.js'
-import { Fence } from '../domain/fence.js'
+import type { Fence } from '../domain/fence.js'
 import type { Fingerprint } from '../domain/manifest.js'
 import type { Migration } from '../domain/migration.js'
+import { ScratchFence } from '../domain/scratch-fence.js'
 import { sourcesOf, WHERE_REFERENCES_LEAD } from './site.js'
 
 export interface RoundtripRequest {
@@ -55,7 +56,7 @@ export async function roundtrip(
     const secrets = target.password === undefined ? [] : [target.password]
     const logDirectory = join(settings.home, 'logs', 'roundtrip')
     const migrator = createMigrator(configuration, { logDirectory, secrets, target, sources: sourcesOf(settings) })
-    const travel = new Travel(migrator, target, tag, new ScratchFence(onProgress, signal))
+    const travel = new Travel(migrator, target, tag, new ScratchFence(NAME, onProgress, signal))
     const migrations = await migrator.migrations(tag)
     const first = all ? 0 : Math.max(0, migrations.length - 1)
     const found: Roundtrip[] = []
@@ -148,33 +149,5 @@ async function whyNot(work: () => Promise<unknown>): Promise<string | undefined>
   } catch (error) {
     if (failedWith(error, 'MigrationFailed') || failedWith(error, 'MigrationBlocked')) return messageOf(error)
     throw error
-  }
-}
-
-/** Nobody else knows of the database: there is nothing to be fenced off. */
-class ScratchFence extends Fence {
-  override readonly epoch = 1
-  override readonly applicationName = NAME
-  override readonly signal: AbortSignal
-  readonly #onProgress: (text: string) => void
-
-  constructor(onProgress: (text: string) => void, signal: AbortSignal) {
-    super()
-    this.#onProgress = onProgress
-    this.signal = signal
-  }
-
-  override async check(): Promise<void> {
-    this.signal.throwIfAborted()
-  }
-
-  override async recordProcess(): Promise<void> {}
-
-  override async recordContainer(): Promise<void> {}
-
-  override async forgetContainer(): Promise<void> {}
-
-  override progress(text: string): void {
-    this.#onProgress(text)
   }
 }

@@ -3,6 +3,7 @@ import type { Site } from '../activities/index.js'
 import { pathToFileURL } from 'node:url'
 import { createBackupEngines } from '../adapters/backup/index.js'
 import { createChecks } from '../adapters/check/index.js'
+import { previousUse } from '../adapters/check/previous.js'
 import {
   knownSecrets,
   readConfigurationFile,
@@ -13,7 +14,8 @@ import {
 import { createConsumer } from '../adapters/consumer/index.js'
 import { createMigrator } from '../adapters/migrator/index.js'
 import { createNotifier } from '../adapters/notifier/index.js'
-import { parseTarget } from '../adapters/postgres/target.js'
+import type { Migrator } from '../adapters/migrator/port.js'
+import { parseTarget, type Target } from '../adapters/postgres/target.js'
 import { runProgram } from '../adapters/process/run.js'
 import { createService } from '../adapters/service/index.js'
 import { createStore } from '../adapters/store/index.js'
@@ -60,6 +62,9 @@ export async function siteOf(settings: Settings, journals: Journals, environment
   const { to, jobs } = configuration.backup === false ? { to: undefined, jobs: 1 } : configuration.backup
   const storeUrl = to ?? pathToFileURL(join(settings.home, 'backups')).href
   const store = createStore(storeUrl)
+  const migratorAt = (at: Target): Migrator =>
+    createMigrator(configuration.migrator, { logDirectory, secrets, target: at, sources: sourcesOf(settings) })
+  const { from, previous, within } = configuration.rehearsal
   return {
     configuration,
     target,
@@ -67,7 +72,8 @@ export async function siteOf(settings: Settings, journals: Journals, environment
     reader,
     verifier,
     journal: await journals.of(configuration),
-    migrator: createMigrator(configuration.migrator, { logDirectory, secrets, target, sources: sourcesOf(settings) }),
+    migrator: migratorAt(target),
+    migratorAt,
     consumers: (pause ?? Object.keys(consumers)).flatMap((name) => {
       const consumer = consumers[name]
       return consumer ? [createConsumer(name, consumer, context)] : []
@@ -92,6 +98,8 @@ export async function siteOf(settings: Settings, journals: Journals, environment
       secrets,
     }),
     store,
+    previousUse: previous && previousUse({ command: previous, within }, context),
+    rehearsalSource: from === undefined ? undefined : parseTarget(from),
     secrets,
   }
 }

@@ -4,12 +4,17 @@ import type { Activities } from '../activities/index.js'
 import { failure } from '../domain/failures.js'
 import { type LookAnswers, type LookCommand, LookInput } from '../domain/look.js'
 
-const looks = proxyActivities<Activities>({
+const LOOKS = {
   startToCloseTimeout: '5m',
   heartbeatTimeout: '10s',
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
   retry: { initialInterval: '200ms', maximumAttempts: 3 },
-})
+} as const
+
+const looks = proxyActivities<Activities>(LOOKS)
+
+/** It takes as long as restoring a backup and migrating it. */
+const rehearsals = proxyActivities<Pick<Activities, 'lookRehearse'>>({ ...LOOKS, startToCloseTimeout: '24h' })
 
 const ANSWERS = {
   plan: 'lookPlan',
@@ -22,12 +27,15 @@ const ANSWERS = {
   verifyBackup: 'lookVerifyBackup',
   doctor: 'lookDoctor',
   evidence: 'lookEvidence',
+  rehearse: 'lookRehearse',
 } as const satisfies Record<LookCommand, keyof Activities>
 
 /** A command that needs the database and changes nothing: one short workflow on the worker beside it. */
 export async function look(input: unknown): Promise<LookAnswers[LookCommand]> {
   const parsed = LookInput.safeParse(input)
   if (!parsed.success) throw failure('InputInvalid', z.prettifyError(parsed.error))
-  const ask: (question: LookInput) => Promise<LookAnswers[LookCommand]> = looks[ANSWERS[parsed.data.command]]
+  const { command } = parsed.data
+  const ask: (question: LookInput) => Promise<LookAnswers[LookCommand]> =
+    command === 'rehearse' ? rehearsals.lookRehearse : looks[ANSWERS[command]]
   return ask(parsed.data)
 }

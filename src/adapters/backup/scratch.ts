@@ -8,7 +8,8 @@ import type { BackupIdentity } from './port.js'
 
 type Owner = Pick<BackupIdentity, 'run' | 'stage'>
 
-const seedOf = ({ run, stage }: Owner): string => `${run}/${stage}`
+/** What the names of one owner's databases are made of. */
+export const seedOf = ({ run, stage }: Owner): string => `${run}/${stage}`
 
 /** Names of a clone: while it is made, when nobody may take it for a backup, and once it is proven. The same for the same backup. */
 export function namesOfClone(database: string, identity: Owner & { name: string }): { scratch: string; kept: string } {

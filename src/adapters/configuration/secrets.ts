@@ -14,7 +14,7 @@ const PARAMETER_PASSWORD = /[?&](?:ssl)?password=([^&\s]+)/i
 const CONNINFO_PASSWORD = /(?:^|\s)(?:ssl)?password\s*=\s*('(?:[^'\\]|\\.)+'|[^\s']+)/i
 const VARIABLE_PASSWORD = /PGPASSWORD=(\S+)/
 const HEADER_WITH_SECRET = /\.headers\.(?:proxy-)?authorization$/i
-const DATABASE_URL_PATH = /(?:^|\.)(?:url|urls\.\w+)$/
+const DATABASE_URL_PATH = /(?:^|\.)(?:url|urls\.\w+|rehearsal\.from)$/
 
 /** Passwords written out in the file: each is refused, with the reference to write instead. */
 export function literalPasswords(root: Written): Problem[] {

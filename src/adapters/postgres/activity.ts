@@ -77,3 +77,11 @@ export async function longPrepared(
   )
   return rows
 }
+
+/** What the database's sessions that have ended had written to temporary files, in bytes. */
+export async function temporaryBytes(session: Client): Promise<number> {
+  const { rows } = await session.query<{ bytes: string }>(
+    'select temp_bytes::text as bytes from pg_stat_database where datname = current_database()',
+  )
+  return Number(rows[0]?.bytes ?? 0)
+}

@@ -133,7 +133,7 @@ async function firstThatConnects(choices: ClientConfig['ssl'][], config: ClientC
 }
 
 /** What libpq would do for each `sslmode`; without one it prefers TLS and does without. */
-async function sslChoices(target: Target): Promise<ClientConfig['ssl'][]> {
+export async function sslChoices(target: Target): Promise<ClientConfig['ssl'][]> {
   const { sslmode = 'prefer', sslrootcert } = target
   if (sslmode === 'disable' || sslmode === 'allow' || target.host.startsWith('/')) return [false]
   const ca = sslrootcert && sslrootcert !== 'system' ? { ca: await readFile(sslrootcert, 'utf8') } : {}

@@ -1,0 +1,78 @@
+import { type CopySource, onCopy } from '../adapters/backup/copy.js'
+import { listBackups } from '../adapters/journal/backups.js'
+import { recordRehearsal } from '../adapters/journal/rehearsals.js'
+import { openRunOf } from '../adapters/journal/runs.js'
+import { withSession } from '../adapters/postgres/session.js'
+import { startStatementProxy } from '../adapters/postgres/statement-proxy.js'
+import type { Target } from '../adapters/postgres/target.js'
+import { failure } from '../domain/failures.js'
+import type { Rehearsal } from '../domain/rehearsal.js'
+import { ScratchFence } from '../domain/scratch-fence.js'
+import type { Answer } from './looking.js'
+import { requireTag } from './make-plan.js'
+import { RehearsalRun } from './rehearsal-run.js'
+import type { Site } from './site.js'
+
+const OWNER = 'rehearsal'
+const SESSION = 'headgate rehearse'
+/** Applies the pending migrations to a copy, one at a time, and measures what they do. The copy is gone afterwards; the environment's own database is not touched. */
+export const lookRehearse: Answer<'rehearse'> = async (site, { tag }, signal, progress) => {
+  requireTag(site, tag)
+  await requireGateOpen(site)
+  const fence = new ScratchFence(SESSION, progress, signal)
+  const { source, at } = await sourceOf(site)
+  const request = { source: at.source, owner: OWNER, controlTarget: at.control, target: at.role }
+  const { project, environment } = site.configuration
+  const rehearsal = await onCopy(request, fence, (copy) =>
+    withSession(copy.target, { applicationName: SESSION, statementTimeoutMs: 0 }, async (watch) => {
+      const proxy = await startStatementProxy(copy.target, watch)
+      try {
+        const run = new RehearsalRun(site, tag ?? '', { copy, proxy, watch }, fence)
+        return { ...(await run.through()), at: new Date().toISOString(), source, ...(tag === undefined ? {} : { tag }) }
+      } finally {
+        await proxy.close()
+      }
+    }),
+  )
+  await recordRehearsal(site.journal, { project, environment }, rehearsal)
+  return rehearsal
+}
+
+/** Behind a closed gate every transaction of the cluster counts. */
+async function requireGateOpen({ journal, configuration }: Site): Promise<void> {
+  const run = await openRunOf(journal, configuration.project, configuration.environment)
+  if (run?.gate === 'closed')
+    throw failure(
+      'RunOpen',
+      `run ${run.name} has closed the gate of ${configuration.environment}: a rehearsal would disturb it`,
+    )
+}
+
+interface Where {
+  source: CopySource
+  control: Target
+  role: Target
+}
+
+async function sourceOf(site: Site): Promise<{ source: Rehearsal['source']; at: Where }> {
+  const { rehearsalSource, journal, configuration, backups, control, target } = site
+  if (rehearsalSource) {
+    const { database } = rehearsalSource
+    return {
+      source: { kind: 'database', name: database },
+      at: { source: { database }, control: rehearsalSource, role: rehearsalSource },
+    }
+  }
+  const { project, environment } = configuration
+  const valid = (await listBackups(journal, project, environment)).find(({ state }) => state === 'valid')
+  if (!valid)
+    throw failure('GuardFailed', `there is no backup of ${environment} to rehearse on`, undefined, {
+      hint: `take one with headgate backup ${environment}, or name a copy in rehearsal.from`,
+    })
+  const { manifest } = valid
+  const { kind, name, takenAt } = manifest
+  return {
+    source: { kind, name, takenAt },
+    at: { source: { manifest, engine: backups[kind] }, control, role: target },
+  }
+}

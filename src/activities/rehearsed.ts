@@ -1,0 +1,55 @@
+import { type Measured, measuredOf } from '../adapters/journal/rehearsals.js'
+import { size } from '../domain/amounts.js'
+import { failure } from '../domain/failures.js'
+import type { RehearsedMigration } from '../domain/look.js'
+import type { Plan, Stage } from '../domain/plan.js'
+import { longestHolds } from '../domain/rehearsal.js'
+import type { Site } from './site.js'
+
+/** What is known of the plan's migrations from rehearsals of these very files, in the plan's order. */
+export async function rehearsedOf({ journal, configuration }: Site, plan: Plan): Promise<RehearsedMigration[]> {
+  const pending = plan.stages.flatMap(({ migrations }) => migrations)
+  const measured =
+    pending.length === 0 ? new Map<string, Measured>() : await measuredOf(journal, configuration, pending)
+  return pending.flatMap(({ version }) => {
+    const found = measured.get(version)
+    if (!found) return []
+    const { at, source, bytes, migration } = found
+    const { ms, failed } = migration
+    const holds = longestHolds(migration)
+    return [{ version, at, source, bytes, ms, holds, ...(failed === undefined ? {} : { failed }) }]
+  })
+}
+
+/** For the report, where the step's own time stands beside it: what the same migrations took on a copy. Empty where not all were rehearsed. */
+export async function asRehearsed({ journal, configuration }: Site, stage: Stage | undefined): Promise<string> {
+  if (!stage) return ''
+  const measured = await measuredOf(journal, configuration, stage.migrations).catch(() => new Map<string, Measured>())
+  if (measured.size < stage.migrations.length) return ''
+  const ms = [...measured.values()].reduce((sum, { migration }) => sum + migration.ms, 0)
+  const bytes = Math.max(...[...measured.values()].map((found) => found.bytes))
+  return `; ${(ms / 1_000).toFixed(1)} s in the rehearsal, on ${size(bytes)}`
+}
+
+/** Throws `RehearsalMissing` where the environment wants a rehearsal and a migration has none that went well. */
+export async function requireRehearsed(site: Site, plan: Plan): Promise<void> {
+  if (!site.configuration.rehearsal.required) return
+  const rehearsed = new Map((await rehearsedOf(site, plan)).map((found) => [found.version, found]))
+  const wrong = plan.stages.flatMap(({ migrations }) =>
+    migrations.flatMap(({ version }) => {
+      const found = rehearsed.get(version)
+      if (found === undefined) return [`${version} was not rehearsed`]
+      return found.failed === undefined ? [] : [`the rehearsal of ${version} failed: ${found.failed}`]
+    }),
+  )
+  if (wrong[0] !== undefined)
+    throw failure(
+      'RehearsalMissing',
+      wrong.length === 1 ? wrong[0] : `${wrong[0]}, and ${wrong.length - 1} more`,
+      undefined,
+      {
+        changed: 'nothing was changed',
+        evidence: wrong.join('\n'),
+      },
+    )
+}

@@ -1,0 +1,75 @@
+import type { Client } from 'pg'
+import { failure } from '../../domain/failures.js'
+import type { Fence } from '../../domain/fence.js'
+import type { Manifest } from '../../domain/manifest.js'
+import { restoreName } from '../../domain/names.js'
+import { ScratchFence } from '../../domain/scratch-fence.js'
+import { cloneDatabase } from '../postgres/clone.js'
+import { applyProperties, propertyStatements } from '../postgres/database-properties.js'
+import { reopenDatabase } from '../postgres/gate.js'
+import { type Target, withDatabase } from '../postgres/target.js'
+import { withControl } from './control.js'
+import { requireFacts } from './facts.js'
+import type { BackupEngine } from './port.js'
+import { dropOwn, dropScratch, seedOf } from './scratch.js'
+
+/** What is copied: a database that nobody is in, or a backup. */
+export type CopySource = { database: string } | { manifest: Manifest; engine: BackupEngine }
+
+export interface CopyRequest {
+  source: CopySource
+  /** Whose copies are of one name: leftovers of an earlier attempt are dropped first. */
+  owner: string
+  /** The role that makes and drops databases, on the server where the copy is made. */
+  controlTarget: Target
+  /** The role that works in it. */
+  target: Target
+}
+
+/** Open, with the properties of its original; what it is like before anybody works in it. */
+export interface Copy {
+  target: Target
+  bytes: number
+  serverVersion: string
+}
+
+const BUSY = `select pg_try_advisory_lock(hashtextextended('headgate copy ' || $1, 0)) as "isOurs"`
+
+/**
+ * Makes a copy, hands it over, and drops it in any case. One at a time for each owner. Throws `GuardFailed` where another is
+ * under way, what the backup's engine throws, and `BackupFailed` where somebody is in the database to be copied.
+ */
+export async function onCopy<T>(request: CopyRequest, fence: Fence, work: (copy: Copy) => Promise<T>): Promise<T> {
+  const { controlTarget, target, owner, source } = request
+  const model = 'manifest' in source ? source.manifest.database : source.database
+  const own = { run: owner, stage: 0 }
+  return withControl(controlTarget, fence.applicationName, async (control) => {
+    const { rows } = await control.query<{ isOurs: boolean }>(BUSY, [`${owner} ${model}`])
+    if (!rows[0]?.isOurs) throw failure('GuardFailed', `another ${owner} is under way`)
+    await dropScratch(control, model, own, fence)
+    const name = restoreName(model, new Date(), seedOf(own))
+    try {
+      await make(control, source, name, fence)
+      await reopenDatabase(control, name, fence)
+      const { bytes, serverVersion } = await requireFacts(control, name)
+      return await work({ target: withDatabase(target, name), bytes: Number(bytes), serverVersion })
+    } finally {
+      // Also when it was told to stop.
+      await dropOwn(control, name, new ScratchFence(fence.applicationName, () => {}, new AbortController().signal))
+    }
+  })
+}
+
+async function make(control: Client, source: CopySource, name: string, fence: Fence): Promise<void> {
+  if ('manifest' in source && source.manifest.kind === 'dump') {
+    await source.engine.restoreBeside(source.manifest, name, fence)
+    return
+  }
+  const from = 'manifest' in source ? source.manifest.location : source.database
+  fence.progress(`copy ${from}`)
+  const properties =
+    'manifest' in source ? source.manifest.properties : await propertyStatements(control, source.database)
+  if ('manifest' in source) await source.engine.verify(source.manifest, fence.signal)
+  await cloneDatabase(control, from, name, fence)
+  await applyProperties(control, properties, name, fence)
+}

@@ -1,0 +1,101 @@
+import type { Socket } from 'node:net'
+
+/** One message of PostgreSQL's protocol, version 3 (the manual's chapter *Frontend/Backend Protocol*): its letter, and what follows its length. */
+export interface Message {
+  type: string
+  body: Buffer
+}
+
+/** The codes that stand where a version would, in the first message of a connection. */
+export const CANCEL_REQUEST = 80_877_102
+export const SSL_REQUEST = 80_877_103
+export const GSS_REQUEST = 80_877_104
+
+const HEAD_BYTES = 5
+
+/** Cuts what comes from one side into messages. The first of a client's has no letter: it is read with `first`. */
+export class MessageReader {
+  #bytes: Buffer = Buffer.alloc(0)
+
+  add(bytes: Buffer): void {
+    this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes])
+  }
+
+  /** A message without a letter; undefined while it is not whole. */
+  first(): Buffer | undefined {
+    if (this.#bytes.length < 4) return undefined
+    return this.#take(this.#bytes.readInt32BE(0))
+  }
+
+  /** The next message; undefined while it is not whole. */
+  next(): Message | undefined {
+    if (this.#bytes.length < HEAD_BYTES) return undefined
+    const whole = this.#take(1 + this.#bytes.readInt32BE(1))
+    return whole && { type: String.fromCharCode(whole[0] ?? 0), body: whole.subarray(HEAD_BYTES) }
+  }
+
+  #take(length: number): Buffer | undefined {
+    if (this.#bytes.length < length) return undefined
+    const taken = this.#bytes.subarray(0, length)
+    this.#bytes = this.#bytes.subarray(length)
+    return taken
+  }
+}
+
+/** Sends it whole. */
+export function send(socket: Socket, { type, body }: Message): void {
+  const head = Buffer.alloc(HEAD_BYTES)
+  head.write(type, 0, 'latin1')
+  head.writeInt32BE(body.length + 4, 1)
+  socket.write(Buffer.concat([head, body]))
+}
+
+/** The texts of a message's body, each ended by a zero byte. */
+export const texts = (body: Buffer, count: number): string[] => body.toString('utf8').split('\0', count)
+
+const zeroed = (...parts: string[]): Buffer => Buffer.from(parts.map((part) => `${part}\0`).join(''))
+
+/** A text as a simple query. */
+export const simpleQuery = (sql: string): Message => ({ type: 'Q', body: zeroed(sql) })
+
+/**
+ * A query without parameters in the extended protocol, under a name of its own: an unnamed statement of the client's stays as
+ * it is, which a simple query would drop.
+ */
+export function ownQuery(name: string, sql: string): Message[] {
+  const none = Buffer.alloc(2)
+  return [
+    { type: 'P', body: Buffer.concat([zeroed(name, sql), none]) },
+    { type: 'B', body: Buffer.concat([zeroed(name, name), none, none, none]) },
+    { type: 'E', body: Buffer.concat([zeroed(name), Buffer.alloc(4)]) },
+    { type: 'C', body: Buffer.concat([Buffer.from('P'), zeroed(name)]) },
+    { type: 'C', body: Buffer.concat([Buffer.from('S'), zeroed(name)]) },
+    { type: 'S', body: Buffer.alloc(0) },
+  ]
+}
+
+/** The columns of a row, as texts. */
+export function columnsOf({ body }: Message): (string | null)[] {
+  const columns: (string | null)[] = []
+  let at = 2
+  for (let left = body.readInt16BE(0); left > 0; left--) {
+    const length = body.readInt32BE(at)
+    at += 4
+    columns.push(length < 0 ? null : body.toString('utf8', at, at + length))
+    at += Math.max(0, length)
+  }
+  return columns
+}
+
+const SASL = 10
+
+/**
+ * What the server offers for logging in, without what is bound to the TLS of one connection: there are two of them, one on
+ * each side.
+ */
+export function withoutChannelBinding(message: Message): Message {
+  if (message.type !== 'R' || message.body.readInt32BE(0) !== SASL) return message
+  const offered = message.body.toString('utf8', 4).split('\0').filter(Boolean)
+  const kept = offered.filter((mechanism) => !mechanism.endsWith('-PLUS'))
+  return { type: 'R', body: Buffer.concat([message.body.subarray(0, 4), zeroed(...kept), Buffer.alloc(1)]) }
+}
