@@ -147,8 +147,8 @@ export class RehearsalRun {
   }
 }
 
-const unmeasured = ({ version, checksum, phase }: Migration): MeasuredMigration => ({
-  ...{ version, checksum, phase, ms: 0, temporaryBytes: 0, statements: [] },
+const unmeasured = ({ version, name, checksum, phase }: Migration): MeasuredMigration => ({
+  ...{ version, name, checksum, phase, ms: 0, temporaryBytes: 0, statements: [] },
 })
 
 const withPrevious = (previous: Rehearsal['previous']): { previous?: NonNullable<Rehearsal['previous']> } =>

@@ -4,7 +4,7 @@ import type { RehearsedMigration } from '../domain/look.js'
 import { NOTHING_REVIEWED, RULES, type Review } from '../domain/review.js'
 import { plain } from '../domain/text.js'
 import { rehearsedLines } from './output-rehearsal.js'
-import { duration, line, plural, shortDigest } from './output-words.js'
+import { duration, line, plural, shortDigest, titleOf } from './output-words.js'
 
 /** Lines of one migration's SQL that are shown. */
 const SQL_LINES = 40
@@ -74,8 +74,7 @@ function stageLines(stage: Stage, plan: Plan, review: Review, rehearsed: readonl
 
 function migrationLines({ version, name, transactional, hasDown, sql }: PlannedMigration): string[] {
   const facts = [...(transactional ? [] : ['not in a transaction']), ...(hasDown ? ['has a down'] : [])]
-  const title = saysTheSame(version, name) ? line(version) : `${line(version)} ${line(name)}`
-  return [`    ${title}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}`, ...sqlLines(sql)]
+  return [`    ${titleOf(version, name)}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}`, ...sqlLines(sql)]
 }
 
 /** What the migration locks, and what is found in it. */
@@ -114,12 +113,6 @@ function noteLines({ findings, unread }: Review): string[] {
     ...(texts.length === 0 ? [] : [`  notes      ${texts.join(', ')}`]),
     ...(unread.length === 0 ? [] : [`  not read   ${unread.map(line).join(', ')}: their SQL cannot be had`]),
   ]
-}
-
-/** `0042_add_email` needs no `add email` behind it. */
-const saysTheSame = (version: string, name: string): boolean => {
-  const letters = (text: string): string => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '')
-  return letters(version).includes(letters(name))
 }
 
 function sqlLines(sql: string | undefined): string[] {

@@ -1,7 +1,7 @@
 import { moment, size } from '../domain/amounts.js'
 import type { RehearsedMigration } from '../domain/look.js'
 import { type MeasuredLock, type MeasuredMigration, type Rehearsal, wentWell } from '../domain/rehearsal.js'
-import { duration, line, plural } from './output-words.js'
+import { duration, line, plural, titleOf } from './output-words.js'
 
 /** What was measured, statement by statement, and what to type next. */
 export function rehearsalLines(environment: string, rehearsal: Rehearsal): string[] {
@@ -29,10 +29,10 @@ const sourceOf = ({ kind, name, takenAt }: Rehearsal['source']): string =>
     : `${kind} ${line(name)}${takenAt === undefined ? '' : `, taken ${moment(takenAt)}`}`
 
 function migrationLines(migration: MeasuredMigration): string[] {
-  const { version, phase, ms, temporaryBytes, statements, failed } = migration
+  const { version, name, phase, ms, temporaryBytes, statements, failed } = migration
   const temporary = temporaryBytes === 0 ? '' : `, ${size(temporaryBytes)} of temporary files`
   return [
-    `  ${line(version)}  ${phase}, ${duration(ms)}${temporary}`,
+    `  ${titleOf(version, name)}  ${phase}, ${duration(ms)}${temporary}`,
     ...statements.flatMap(({ sql, ms: took, locks, rewrites, rows, walBytes }) => [
       `    ${duration(took).padStart(8)}  ${line(sql)}`,
       ...locks.map((lock) => `              holds ${holdOf(lock)}`),

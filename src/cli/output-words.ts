@@ -21,6 +21,12 @@ export const plural = (count: number, one: string, many = `${one}s`): string => 
 /** On one line, safe on a terminal. */
 export const line = (text: string): string => plain(text).replace(/\s+/g, ' ').trim()
 
+/** A migration's version and name; `0042_add_email` needs no `add email` behind it. */
+export function titleOf(version: string, name: string): string {
+  const letters = (text: string): string => text.toLowerCase().replace(/[^\p{L}\p{N}]/gu, '')
+  return letters(version).includes(letters(name)) ? line(version) : `${line(version)} ${line(name)}`
+}
+
 /** Columns of a table, as wide as they must be; the last one is as it is. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths: number[] = []

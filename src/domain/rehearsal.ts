@@ -26,6 +26,7 @@ export type MeasuredStatement = z.infer<typeof MeasuredStatement>
 
 export const MeasuredMigration = z.strictObject({
   version: z.string(),
+  name: z.string(),
   /** It counts for this very file. */
   checksum: z.string(),
   phase: z.enum(['expand', 'contract']),

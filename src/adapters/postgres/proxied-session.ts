@@ -193,9 +193,10 @@ export class ProxiedSession {
   /** What a statement did is asked before the client hears that it is done. */
   #measure(batch: Batch, message: Message): void {
     const ended = performance.now()
-    const sql = batch.sql.join('; ')
-    const statement = { sql: sql.trim(), began: batch.began, ended, rows: batch.rows }
-    const isSilent = batch.failed || isUnasked(sql)
+    const statements = splitStatements(batch.sql.join(';\n'))
+    const sql = statements.map((one) => one.sql).join('; ')
+    const statement = { sql, began: batch.began, ended, rows: batch.rows }
+    const isSilent = batch.failed || statements.every(({ words }) => UNASKED.test(words))
     const add = (relations: readonly Held[], wal: number | undefined): void => {
       if (!isSilent) this.#profile.add(statement, relations, wal)
       if (this.#status === 'I') this.#profile.transactionEnded(ended)
@@ -265,8 +266,6 @@ function inPlace(whole: string, statements: readonly string[]): string[] {
 }
 
 const LONGEST_PADDED = 16_000_000
-
-const isUnasked = (sql: string): boolean => splitStatements(sql).every(({ words }) => UNASKED.test(words))
 
 function statusOf({ body }: Message): Status {
   const letter = body.toString('latin1', 0, 1)

@@ -107,7 +107,7 @@ export class SessionProfile {
     const walBytes = wal === undefined ? 0 : Math.max(0, wal - this.#wal)
     if (wal !== undefined) this.#wal = wal
     const measured: MeasuredStatement = {
-      ...{ sql, ms: ended - began, locks: strongest(locks), rewrites: [...rewrites], walBytes },
+      ...{ sql, ms: ended - began, locks: strongest(locks), rewrites: [...rewrites].sort(), walBytes },
       ...(rows === undefined ? {} : { rows }),
     }
     this.#open.push({ statement: measured, began })

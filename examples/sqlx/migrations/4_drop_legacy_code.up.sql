@@ -1,0 +1,2 @@
+-- headgate:phase=contract
+alter table orders drop column legacy_code;

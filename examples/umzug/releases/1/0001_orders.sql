@@ -1,0 +1,3 @@
+create table orders (id bigint primary key, customer text not null, total text not null, placed_at timestamptz not null, legacy_code text);
+insert into orders (id, customer, total, placed_at)
+select n, 'customer ' || n % 1000, n % 100, timestamptz '2026-01-01' + n * interval '1 minute' from generate_series(1, 100000) n;

@@ -1,0 +1,2 @@
+-- headgate:no-transaction
+create index concurrently orders_by_customer on orders (customer);
