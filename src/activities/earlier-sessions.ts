@@ -1,6 +1,7 @@
+import { latestAttempt } from '../adapters/journal/epochs.js'
 import { fenceScope } from '../adapters/journal/fence.js'
 import { isOnDatabaseOf, type RunRecord, resourceOf } from '../adapters/journal/runs.js'
-import { listSteps, recordLook } from '../adapters/journal/steps.js'
+import { recordLook } from '../adapters/journal/steps.js'
 import { sessionsNamed } from '../adapters/postgres/activity.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
@@ -16,9 +17,10 @@ export async function accountForEarlier({ journal, control }: Site, run: RunReco
   const counted = run.gateSessions
   if (run.gate !== 'closed' || counted === undefined) return
   try {
-    const last = (await listSteps(journal, run.name)).at(-1)
+    const resource = resourceOf(run)
+    const last = await latestAttempt(journal, resource)
     if (!last) return
-    const name = applicationName(await fenceScope(journal, resourceOf(run)), last.epoch, last.step)
+    const name = applicationName(await fenceScope(journal, resource), last.epoch, last.step)
     const as = { applicationName: 'headgate earlier', readOnly: true }
     await withSession(withDatabase(control, 'postgres'), as, async (session) => {
       for (const own of await sessionsNamed(session, run.database, [name]))

@@ -69,7 +69,7 @@ export const RULES = {
   },
   'not-read': {
     about: 'What a block of code does cannot be told from outside.',
-    instead: 'rehearse it on a copy',
+    instead: 'see what it does: `headgate rehearse`',
   },
 } as const
 

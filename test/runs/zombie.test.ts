@@ -3,6 +3,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
 import { Sampler } from '../support/sampler.js'
 import { World, type WorldOptions } from '../support/world.js'
+import { openSession } from '../../src/adapters/postgres/session.js'
+import { withDatabase } from '../../src/adapters/postgres/target.js'
 
 let world: World
 afterEach(() => world?.end())
@@ -114,6 +116,39 @@ test.each([0, 200, 400])(
     expect(await world.rows(`select key from orders where item = 'half'`)).toEqual([])
   },
 )
+
+test('a worker frozen before it could tell of the first session of a step does not cost the run its way back', async () => {
+  const half = `-- headgate:no-transaction
+    update orders set item = 'half';
+    create unique index concurrently on orders (item)`
+  await create({ migrations: { '0002_half.sql': half }, writesLate: true })
+  await world.rows(`insert into orders (key, item, written_by) values ('1', 'tea', 'ana'), ('2', 'tea', 'ana')`)
+  const first = await world.startWorker()
+  await world.start()
+  const isDone = (step: string): Promise<boolean> =>
+    attempts(step).then(
+      (all) => all.some(({ state }) => state === 'done'),
+      () => false,
+    )
+  await until(() => isDone('quiesce-writers'))
+  const journal = await openSession(withDatabase(world.database.target, 'headgate'), { applicationName: 'test lock' })
+  try {
+    await until(() => isDone('backup'))
+    // Whoever would tell of a session waits here, and is gone when the way is free.
+    await journal.query(`begin; lock table ${world.project.replaceAll('-', '_')}.gate_sessions`)
+    const telling = `from pg_stat_activity where query like 'insert into gate_sessions%' and wait_event_type = 'Lock'`
+    await until(async () => (await world.rows(`select ${telling}`, 'postgres')).length > 0)
+    first.kill('SIGSTOP')
+    await world.rows(`select pg_terminate_backend(pid) ${telling}`, 'postgres')
+  } finally {
+    await journal.end()
+  }
+  await world.startWorker()
+  const { outcome, reason } = await world.ending()
+  wake(first)
+  expect(outcome, reason).toBe('restored')
+  expect(await world.rows(`select key from orders where item = 'half'`)).toEqual([])
+})
 
 test('a second run on the same database under another environment`s name is refused (exit 4) and touches nothing', async () => {
   await create({

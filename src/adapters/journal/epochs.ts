@@ -22,6 +22,18 @@ export async function currentEpoch(journal: Journal, resource: string): Promise<
   return Number(row?.epoch ?? 0)
 }
 
+/** Who raised it last: an attempt at a step, which may not have come to the step's intent yet. Undefined when nobody has. */
+export async function latestAttempt(
+  journal: Journal,
+  resource: string,
+): Promise<{ epoch: number; step: string } | undefined> {
+  const [row] = await journal.read<{ epoch: string; step: string }>(
+    'select epoch, step from epochs where resource = $1',
+    [resource],
+  )
+  return row && { epoch: Number(row.epoch), step: row.step }
+}
+
 /**
  * Holds the epoch until the transaction ends: who raises it waits, and sees what was written. Throws `FenceLost` when it has
  * been raised already.
