@@ -11,6 +11,7 @@ import { quiesceWriters } from './quiesce-writers.js'
 import { observeRecovered, openRecovery } from './recover.js'
 import { redeployPrevious } from './redeploy-previous.js'
 import { releaseWriters } from './release-writers.js'
+import { repairHistory } from './repair-history.js'
 import { restartServices } from './restart-services.js'
 import { restoreBackup } from './restore-backup.js'
 import { resumeConsumers } from './resume-consumers.js'
@@ -45,6 +46,7 @@ export function createActivities(dependencies: Dependencies) {
     notify: notify(dependencies),
     tidyBackups: tidyBackups(dependencies),
     restoreBackup: restoreBackup(dependencies),
+    repairHistory: repairHistory(dependencies),
     openRecovery: openRecovery(dependencies),
     lookStranded: lookStranded(dependencies),
     observeRecovered: observeRecovered(dependencies),

@@ -1,14 +1,16 @@
 import { findPlan, listRuns } from '../adapters/journal/runs.js'
 import { failure } from '../domain/failures.js'
-import type { Plan, RunKind } from '../domain/plan.js'
+import type { Mark, Plan, RunKind } from '../domain/plan.js'
 import { findValidBackup } from './find-backup.js'
-import { makePlan } from './make-plan.js'
+import { makePlan, requireTag } from './make-plan.js'
+import { historyOf } from './repair-history.js'
 import type { Site } from './site.js'
 
 export interface KindRequest {
   kind: RunKind
   tag?: string | undefined
   backup?: string | undefined
+  mark?: Mark | undefined
 }
 
 /** The plan of any kind of run: what `deploy` would plan, cut down to what the kind does. */
@@ -23,6 +25,8 @@ export async function planFor(site: Site, request: KindRequest, signal: AbortSig
       return rollbackPlan(site, await basePlan(site, request.kind, signal))
     case 'restore':
       return restorePlan(site, await basePlan(site, request.kind, signal), request.backup ?? '')
+    case 'repair':
+      return repairPlan(site, await basePlan(site, request.kind, signal), request)
     case 'recover':
       throw failure('InputInvalid', 'a recovery has the plan of the run it takes over')
   }
@@ -77,6 +81,15 @@ async function rollbackPlan(site: Site, plan: Plan): Promise<Plan> {
     undefined,
     { hint: `deploy the release that you want: headgate deploy ${configuration.environment} --tag TAG` },
   )
+}
+
+/** With everything running: one row of the ledger, in one transaction. */
+async function repairPlan(site: Site, plan: Plan, { mark, tag }: KindRequest): Promise<Plan> {
+  if (!mark) throw failure('InputInvalid', 'a repair needs a version to mark')
+  requireTag(site, tag)
+  const was = await historyOf(site, mark, tag)
+  const { noRestoreBecause: _, ...rest } = plan
+  return { ...rest, ...(tag === undefined ? {} : { tag }), consumers: [], quiesces: [], marks: { ...mark, was } }
 }
 
 /** What is live is kept as quarantine; the services get the image that ran when the backup was taken. */

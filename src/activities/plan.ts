@@ -14,7 +14,7 @@ import { listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { canonicalJson } from '../domain/digest.js'
 import { failure } from '../domain/failures.js'
 import { environmentOf, Name, runName, Tag } from '../domain/names.js'
-import { type Plan, type PlanSummary, Requester, RunKind } from '../domain/plan.js'
+import { Mark, type Plan, type PlanSummary, Requester, RunKind } from '../domain/plan.js'
 import { beating } from './heartbeat.js'
 import { lostBecause } from './lost.js'
 import { planFor } from './plan-kinds.js'
@@ -30,6 +30,8 @@ export const OpenRequest = z.strictObject({
   tag: Tag.optional(),
   /** The backup that `restore` puts in place. */
   backup: z.string().max(128).optional(),
+  /** What `repair` marks. */
+  mark: Mark.optional(),
   requester: Requester,
   /** What the requester looked at. */
   digest: z.string().max(64).optional(),

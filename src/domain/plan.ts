@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { Name, RunName, Tag } from './names.js'
 
 /** Everything that changes anything is a run of one of these kinds. */
-export const RunKind = z.enum(['deploy', 'migrate', 'backup', 'restore', 'rollback', 'recover'])
+export const RunKind = z.enum(['deploy', 'migrate', 'backup', 'restore', 'rollback', 'recover', 'repair'])
 export type RunKind = z.infer<typeof RunKind>
 
 /** Who asked: a name anybody can send, or the key that signed the request. */
@@ -34,6 +34,17 @@ export const Stage = z.strictObject({
 })
 export type Stage = z.infer<typeof Stage>
 
+/** What a `repair` does to the migrator's history: one version, and how it counts from then on. The schema stays as it is. */
+export const Mark = z.strictObject({
+  version: z
+    .string()
+    .min(1)
+    .max(200)
+    .regex(/^[^\p{C}]+$/u, 'a version is one line of text'),
+  as: z.enum(['applied', 'pending']),
+})
+export type Mark = z.infer<typeof Mark>
+
 /** The resolved, immutable description of a run. Its digest is what is approved. */
 export const Plan = z.strictObject({
   format: z.literal(1),
@@ -57,6 +68,8 @@ export const Plan = z.strictObject({
   backups: z.array(z.enum(['clone', 'dump'])),
   /** The backup a `restore` run puts in place: `name/kind`. */
   restores: z.string().optional(),
+  /** What a `repair` run marks, and how the history has it now. */
+  marks: z.strictObject({ ...Mark.shape, was: z.string() }).optional(),
   /** Why no automatic restore is possible; undefined when it is. */
   noRestoreBecause: z.string().optional(),
   /** What the migrator's own contract cannot do, in words. */

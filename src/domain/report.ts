@@ -106,9 +106,21 @@ export function buildReport({ run, plan, steps, decisions, events, backups }: Re
       .filter((event) => !isToldWithItsStep(event, steps))
       .slice(-EVENTS)
       .map(({ at, type, body }) => ({ at, type, text: sentenceOf(type, body) })),
-    commands: [`headgate ${run.kind} ${run.environment}${tag}`, ...(run.ending === undefined ? [] : [run.ending.next])],
+    commands: [
+      `headgate ${run.kind} ${run.environment}${argumentsOf(plan)}${tag}`,
+      ...(run.ending === undefined ? [] : [run.ending.next]),
+    ],
   }
 }
+
+/** What was typed behind the environment. */
+function argumentsOf(plan: Plan | undefined): string {
+  if (plan?.marks) return ` mark-${plan.marks.as} ${typeable(plan.marks.version)}`
+  return plan?.restores === undefined ? '' : ` ${plan.restores}`
+}
+
+/** As a shell takes it for one word. */
+const typeable = (text: string): string => (/^[\w.@:+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`)
 
 function stepOf({
   step,

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { Cause } from './failures.js'
 import { Name, RunName, Tag } from './names.js'
 import { Outcome } from './outcome.js'
-import { PlanSummary, Requester } from './plan.js'
+import { Mark, PlanSummary, Requester } from './plan.js'
 
 export const STEPS = [
   'plan',
@@ -23,6 +23,7 @@ export const STEPS = [
   'look-around',
   'accept',
   'tidy-backups',
+  'repair',
   'report',
 ] as const
 export const StepName = z.enum(STEPS)
@@ -80,6 +81,8 @@ export const RunInput = z.strictObject({
   carried: Carried.optional(),
   /** The backup that `restore` puts in place. */
   backup: z.string().max(128).optional(),
+  /** What `repair` marks. */
+  mark: Mark.optional(),
   /** What `recover` does with the open run. */
   recover: z
     .strictObject({

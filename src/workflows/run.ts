@@ -88,7 +88,7 @@ export class Run {
 
   /** Freezes what will be done and opens the run in the journal. */
   async plan(): Promise<void> {
-    const { project, environment, tag, requester, digest, backup } = this.#input
+    const { project, environment, tag, requester, digest, backup, mark } = this.#input
     const { workflowId, runId, firstExecutionRunId, startTime } = workflowInfo()
     const request = {
       kind: this.#kind,
@@ -102,6 +102,7 @@ export class Run {
       ...(tag === undefined ? {} : { tag }),
       ...(digest === undefined ? {} : { digest }),
       ...(backup === undefined ? {} : { backup }),
+      ...(mark === undefined ? {} : { mark }),
     }
     const title = tag === undefined ? `plan ${environment}` : `plan ${environment} to ${tag}`
     // A cancel waits for its answer: only a run whose name is known can be ended in the journal.
@@ -263,7 +264,8 @@ export class Run {
   /** Every stage is done. */
   async succeeded(): Promise<Ending> {
     if (this.#kind === 'recover') return this.#recovered()
-    const nothing = this.#summary?.stages.length === 0 && this.#kind !== 'backup'
+    const hasStages = this.#kind !== 'backup' && this.#kind !== 'repair'
+    const nothing = hasStages && this.#summary?.stages.length === 0
     return this.#end(
       endingOf({
         ...this.#configured(),

@@ -18,6 +18,7 @@ interface StepRule {
     | 'resumeConsumers'
     | 'redeployPrevious'
     | 'releaseWriters'
+    | 'repairHistory'
   promise: StepPromise
   title: (stage: StageSummary | undefined) => string
 }
@@ -56,6 +57,7 @@ export const RULES = {
     title: () => 'swap the backup in, keep what is live as quarantine',
   },
   'tidy-backups': { activity: 'tidyBackups', promise: 'quick', title: () => 'drop the clone, the dump is kept' },
+  repair: { activity: 'repairHistory', promise: 'long', title: () => "mark in the migrator's history" },
   'release-writers': { activity: 'releaseWriters', promise: 'certain', title: () => 'start what was stopped' },
 } as const satisfies Partial<Record<StepName, StepRule>>
 

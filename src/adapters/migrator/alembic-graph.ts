@@ -133,3 +133,9 @@ export function appliedOf({ migrations, parents }: AlembicGraph, recorded: reado
   const known = migrations.map(({ version }) => version).filter((version) => applied.has(version))
   return [...known, ...[...applied].filter((version) => !known.includes(version))]
 }
+
+/** What the ledger records of applied revisions: those that nothing else applied rests on. */
+export function headsOf({ parents }: AlembicGraph, applied: readonly string[]): string[] {
+  const restedOn = new Set(applied.flatMap((version) => parents.get(version) ?? []))
+  return applied.filter((version) => !restedOn.has(version))
+}

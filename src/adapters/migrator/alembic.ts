@@ -6,12 +6,13 @@ import type { Ledger, Migration } from '../../domain/migration.js'
 import { withOwnSession } from '../postgres/account.js'
 import type { Target } from '../postgres/target.js'
 import type { ToolHost } from '../process/tool-host.js'
-import { type AlembicGraph, type AlembicProject, appliedOf } from './alembic-graph.js'
+import { type AlembicGraph, type AlembicProject, appliedOf, headsOf } from './alembic-graph.js'
 import { readProject } from './alembic-memory.js'
 import { dropHalfBuilt } from './concurrent-index.js'
 import type { HostedContext } from './context.js'
 import { groupsOf } from './groups.js'
 import { qualified, quotedTable, tableExists } from './ledger-table.js'
+import { fileOf, inLedger } from './marking.js'
 import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { lookingOnly, toolEnvironment } from './tool-environment.js'
@@ -19,6 +20,9 @@ import { saidOf, toolRun } from './tool-failure.js'
 
 type Alembic = Extract<MigratorConfiguration, { kind: 'alembic' }>
 type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
+
+/** As Alembic makes it. */
+const LEDGER = '(version_num varchar(32) not null primary key)'
 
 /** Alembic, called as a program; its scripts are read by its own interpreter, its ledger by our own SQL. */
 export function alembicMigrator(configuration: Alembic, context: HostedContext): Migrator {
@@ -91,6 +95,18 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
       const undone = versionsToUndo(graph.migrations, await read(graph, target, fence), request.target)
       if (undone.length === 0) return { log: '', tail: 'nothing to do' }
       return act(['downgrade', request.target || 'base'], request, target, fence)
+    },
+    mark: async ({ tag, version, as }, target, fence) => {
+      const graph = await graphOf(tag)
+      if (as === 'applied') fileOf(graph.migrations, version)
+      return inLedger(target, fence, async (session) => {
+        if (as === 'applied') await session.query(`create table if not exists ${quoted} ${LEDGER}`)
+        const { applied } = await readLedger(session, quoted, graph)
+        const versions = applied.map((one) => one.version).filter((one) => one !== version)
+        const heads = headsOf(graph, as === 'applied' ? [...versions, version] : versions)
+        await session.query(`delete from ${quoted}`)
+        await session.query(`insert into ${quoted} (version_num) select unnest($1::text[])`, [heads])
+      })
     },
     connect: async ({ tag, env }, target, signal) => {
       const { command, config, at } = projectOf(configuration, host, tag)

@@ -61,6 +61,15 @@ export interface Migrator {
     fence: Fence,
   ): Promise<ToolRun>
   /**
+   * Writes one version into the ledger, or out of it, in one transaction of ours: what the tool would have left. Nothing else
+   * is changed. Twice is once. Absent where the tool alone knows its ledger.
+   */
+  mark?(
+    request: { tag: string; version: string; as: 'applied' | 'pending' },
+    target: Target,
+    fence: Fence,
+  ): Promise<void>
+  /**
    * Has the tool open a session and change nothing, with exactly these libpq variables beside the target's: somebody else
    * looks whether they arrive. Returns the end of what it said where it failed, else nothing. Absent where the sessions are our own, and for a
    * tool that nobody knows a harmless word of.

@@ -12,6 +12,7 @@ import { dropHalfBuilt } from './concurrent-index.js'
 import type { HostedContext } from './context.js'
 import { groupsOf } from './groups.js'
 import { dropIfEmpty, qualified, quotedTable, tableExists } from './ledger-table.js'
+import { fileOf, inLedger } from './marking.js'
 import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { readSqlxFolder } from './sqlx-folder.js'
@@ -25,6 +26,15 @@ const LOOK_MS = 2
 /** Who reads the ledger meanwhile waits behind us. */
 const HELD_WITHIN_MS = 100
 const DESCRIBED_WITHIN_MS = 30_000
+/** As sqlx 0.8 makes it. */
+const LEDGER = `(
+  version bigint primary key,
+  description text not null,
+  installed_on timestamptz not null default now(),
+  success boolean not null,
+  checksum bytea not null,
+  execution_time bigint not null
+)`
 const NOTHING: ToolRun = { log: '', tail: 'nothing to do' }
 
 /**
@@ -89,6 +99,17 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
         ? NOTHING
         : act(['revert'], { ...request, target: request.target || '0' }, target, fence)
     },
+    mark: ({ tag, version, as }, target, fence) =>
+      inLedger(target, fence, async (session) => {
+        if (as === 'applied') await session.query(`create table if not exists ${quoted} ${LEDGER}`)
+        await session.query(`delete from ${quoted} where version = $1`, [version])
+        if (as === 'pending') return
+        const { name, checksum } = fileOf(await files(tag), version)
+        await session.query(
+          `insert into ${quoted} (version, description, success, checksum, execution_time) values ($1, $2, true, decode($3, 'hex'), 0)`,
+          [version, name, checksum],
+        )
+      }),
     connect: async ({ tag, env }, target, signal) => {
       const source = dir.replaceAll('{tag}', tag)
       const request = { name: 'sqlx migrate info', command: [...command, 'migrate', 'info', '--source', source] }

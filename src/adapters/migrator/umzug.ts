@@ -12,7 +12,8 @@ import type { HostedContext, MigratorContext } from './context.js'
 import type { Migrator, ToolRun } from './port.js'
 import { toolEnvironment } from './tool-environment.js'
 import { qualified } from './ledger-table.js'
-import { readUmzugLedger } from './umzug-ledger.js'
+import { fileOf, inLedger } from './marking.js'
+import { readUmzugLedger, UmzugLedger } from './umzug-ledger.js'
 import { UmzugEvent, type UmzugRequest } from './umzug-protocol.js'
 
 const require = createRequire(import.meta.url)
@@ -41,6 +42,13 @@ export function umzugMigrator(
       ),
     down: ({ tag, ...request }, target, fence) =>
       call({ direction: 'down', ...request, planned: [], lockBudgetMs: DOWN_BUDGET_MS }, tag, target, fence),
+    mark: ({ tag, version, as }, target, fence) =>
+      inLedger(target, fence, async (session) => {
+        const ledger = new UmzugLedger(session, table)
+        if (as === 'applied') await ledger.create()
+        await ledger.remove(version)
+        if (as === 'applied') await ledger.add(fileOf(await files(tag), version), false)
+      }),
     describe: async () => [`umzug ${packageVersion('umzug')} on node ${process.versions.node}`],
   }
 }

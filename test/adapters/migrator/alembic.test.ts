@@ -8,7 +8,15 @@ import { knownFailure } from '../../../src/domain/failures.js'
 import { script, writeAlembicProject } from '../../support/alembic-project.js'
 import { ALEMBIC } from '../../support/alembic-release.js'
 import { OpenFence } from '../../support/open-fence.js'
-import { type Fixture, failureOf, type FixtureMigration, migratorContract, PASSWORD, project } from './contract.js'
+import {
+  type Fixture,
+  failureOf,
+  type FixtureMigration,
+  markContract,
+  migratorContract,
+  PASSWORD,
+  project,
+} from './contract.js'
 
 const alembic: Fixture = {
   kind: 'alembic',
@@ -28,6 +36,7 @@ const alembic: Fixture = {
 }
 
 migratorContract(alembic)
+markContract(alembic)
 
 const A: FixtureMigration = { version: 'aa', up: ['create table a (id int)'] }
 const versions = (folder: string, name: string): string => join(folder, 'alembic', 'versions', name)

@@ -336,6 +336,51 @@ export function migratorContract(fixture: Fixture): void {
   })
 }
 
+/** What a migrator promises whose ledger can be written by us. */
+export function markContract(fixture: Fixture): void {
+  describe(`${fixture.kind}: mark`, () => {
+    const marks = (
+      { migrator, target }: Awaited<ReturnType<typeof project>>,
+      version: string,
+      as: 'applied' | 'pending',
+    ): Promise<void> | undefined => migrator.mark?.({ tag: 'v1', version, as }, target, new OpenFence())
+
+    it('leaves what the tool would have left: that goes on from there, and goes back over it', async () => {
+      const made = await project(fixture, [A, B, C])
+      await made.look('create table a (id int)')
+      await marks(made, '101', 'applied')
+      await marks(made, '101', 'applied')
+      expect(await made.applied()).toEqual(['101'])
+      await made.up(['101', '102'])
+      expect(await made.relations()).toContain('b')
+      await made.look('drop table b')
+      await marks(made, '102', 'pending')
+      await marks(made, '102', 'pending')
+      expect(await made.applied()).toEqual(['101'])
+      await made.up(['101', '102', '103'])
+      expect(await made.applied()).toEqual(['101', '102', '103'])
+      await made.migrator.down?.({ tag: 'v1', target: '', ...LIMITS }, made.target, new OpenFence())
+      expect(await made.applied()).toEqual([])
+    })
+
+    it('changes the ledger alone', async () => {
+      const made = await project(fixture, [A, B])
+      await made.up(['101'])
+      const before = await made.relations()
+      await marks(made, '102', 'applied')
+      await marks(made, '101', 'pending')
+      expect(await made.relations()).toEqual(before)
+    })
+
+    it('of a version that the release does not have is refused', async () => {
+      const made = await project(fixture, [A])
+      await made.up(['101'])
+      expect(failedWith(await failureOf(Promise.resolve(marks(made, '999', 'applied'))), 'PlanInvalid')).toBe(true)
+      expect(await made.applied()).toEqual(['101'])
+    })
+  })
+}
+
 async function sessions(applicationName: string, enough: (count: number) => boolean): Promise<void> {
   await withControl(async (control) => {
     for (;;) {

@@ -7,7 +7,7 @@ import { createMigrator } from '../../../src/adapters/migrator/index.js'
 import { plainUrl } from '../../../src/adapters/migrator/tool-environment.js'
 import { knownFailure } from '../../../src/domain/failures.js'
 import { SQLX, type SqlxMigration, writeSqlx } from '../../support/sqlx-release.js'
-import { type Fixture, failureOf, migratorContract, PASSWORD, project } from './contract.js'
+import { type Fixture, failureOf, markContract, migratorContract, PASSWORD, project } from './contract.js'
 
 const configuration = (folder: string, command = [SQLX]) => ({
   ...{ kind: 'sqlx' as const, dir: folder, command, table: '_sqlx_migrations' },
@@ -21,7 +21,10 @@ const sqlx: Fixture = {
     createMigrator(configuration(folder), { logDirectory: `${folder}-logs`, secrets: [PASSWORD], sources: '' }),
 }
 
-describe('the program sqlx', () => migratorContract(sqlx))
+describe('the program sqlx', () => {
+  migratorContract(sqlx)
+  markContract(sqlx)
+})
 
 const A: SqlxMigration = { version: '101', up: ['create table a (id int)'] }
 const files = async (written: Record<string, string>) => {

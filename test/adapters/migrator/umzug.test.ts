@@ -6,7 +6,15 @@ import { openSession } from '../../../src/adapters/postgres/session.js'
 import { failedWith, knownFailure } from '../../../src/domain/failures.js'
 import { writeUmzug } from '../../support/umzug-project.js'
 import { OpenFence } from '../../support/open-fence.js'
-import { type Fixture, failureOf, type FixtureMigration, migratorContract, PASSWORD, project } from './contract.js'
+import {
+  type Fixture,
+  failureOf,
+  type FixtureMigration,
+  markContract,
+  migratorContract,
+  PASSWORD,
+  project,
+} from './contract.js'
 
 const umzug: Fixture = {
   kind: 'umzug',
@@ -20,6 +28,7 @@ const umzug: Fixture = {
 }
 
 migratorContract(umzug)
+markContract(umzug)
 
 const files = async (written: Record<string, string>) => {
   const made = await project(umzug, [])
