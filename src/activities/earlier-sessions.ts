@@ -1,7 +1,7 @@
 import { latestAttempt } from '../adapters/journal/epochs.js'
 import { fenceScope } from '../adapters/journal/fence.js'
 import { isOnDatabaseOf, type RunRecord, resourceOf } from '../adapters/journal/runs.js'
-import { recordLook } from '../adapters/journal/steps.js'
+import { listSteps, recordLook } from '../adapters/journal/steps.js'
 import { sessionsNamed } from '../adapters/postgres/activity.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
@@ -18,12 +18,13 @@ export async function accountForEarlier({ journal, control }: Site, run: RunReco
   if (run.gate !== 'closed' || counted === undefined) return
   try {
     const resource = resourceOf(run)
-    const last = await latestAttempt(journal, resource)
-    if (!last) return
-    const name = applicationName(await fenceScope(journal, resource), last.epoch, last.step)
+    const scope = await fenceScope(journal, resource)
+    // Of an attempt that died before it had done anything the one before may still have some.
+    const attempts = [await latestAttempt(journal, resource), (await listSteps(journal, run.name)).at(-1)]
+    const names = attempts.flatMap((attempt) => (attempt ? [applicationName(scope, attempt.epoch, attempt.step)] : []))
     const as = { applicationName: 'headgate earlier', readOnly: true }
     await withSession(withDatabase(control, 'postgres'), as, async (session) => {
-      for (const own of await sessionsNamed(session, run.database, [name]))
+      for (const own of await sessionsNamed(session, run.database, names))
         if (isOnDatabaseOf(run, own)) await recordLook(journal, run.name, counted, own)
     })
   } catch {}

@@ -1,13 +1,18 @@
+import type { Client } from 'pg'
 import { type CopySource, onCopy } from '../adapters/backup/copy.js'
 import { listBackups } from '../adapters/journal/backups.js'
 import { recordRehearsal } from '../adapters/journal/rehearsals.js'
 import { openRunOf } from '../adapters/journal/runs.js'
+import { readIdentity } from '../adapters/postgres/identity.js'
 import { withSession } from '../adapters/postgres/session.js'
+import type { Statement } from '../adapters/postgres/sql-statements.js'
+import { isServerWide } from '../adapters/postgres/statement-kind.js'
 import { startStatementProxy } from '../adapters/postgres/statement-proxy.js'
-import type { Target } from '../adapters/postgres/target.js'
+import { type Target, withDatabase } from '../adapters/postgres/target.js'
 import { failure } from '../domain/failures.js'
 import type { Rehearsal } from '../domain/rehearsal.js'
 import { ScratchFence } from '../domain/scratch-fence.js'
+import { lookInto } from './look-into.js'
 import type { Answer } from './looking.js'
 import { requireTag } from './make-plan.js'
 import { RehearsalRun } from './rehearsal-run.js'
@@ -23,19 +28,24 @@ export const lookRehearse: Answer<'rehearse'> = async (site, { tag }, signal, pr
   const { source, at } = await sourceOf(site)
   const request = { source: at.source, owner: OWNER, controlTarget: at.control, target: at.role }
   const { project, environment } = site.configuration
-  const rehearsal = await onCopy(request, fence, (copy) =>
+  return onCopy(request, fence, (copy) =>
     withSession(copy.target, { applicationName: SESSION, statementTimeoutMs: 0 }, async (watch) => {
-      const proxy = await startStatementProxy(copy.target, watch)
+      const proxy = await startStatementProxy(copy.target, watch, at.isApart ? undefined : refuseServerWide)
       try {
         const run = new RehearsalRun(site, tag ?? '', { copy, proxy, watch }, fence)
-        return { ...(await run.through()), at: new Date().toISOString(), source, ...(tag === undefined ? {} : { tag }) }
+        const rehearsal = {
+          ...(await run.through()),
+          at: new Date().toISOString(),
+          source,
+          ...(tag === undefined ? {} : { tag }),
+        }
+        await recordRehearsal(site.journal, { project, environment }, rehearsal)
+        return rehearsal
       } finally {
         await proxy.close()
       }
     }),
   )
-  await recordRehearsal(site.journal, { project, environment }, rehearsal)
-  return rehearsal
 }
 
 /** Behind a closed gate every transaction of the cluster counts. */
@@ -48,19 +58,36 @@ async function requireGateOpen({ journal, configuration }: Site): Promise<void> 
     )
 }
 
+/** The copy's server is the environment's own. */
+const refuseServerWide = (statement: Statement): string | undefined =>
+  isServerWide(statement)
+    ? `not rehearsed: ${statement.words.slice(0, 80)} changes more than the copy, on the environment's own server; rehearse on another one (rehearsal.from)`
+    : undefined
+
 interface Where {
   source: CopySource
   control: Target
   role: Target
+  /** Whether it is another server than the environment's own. */
+  isApart: boolean
 }
 
 async function sourceOf(site: Site): Promise<{ source: Rehearsal['source']; at: Where }> {
   const { rehearsalSource, journal, configuration, backups, control, target } = site
   if (rehearsalSource) {
     const { database } = rehearsalSource
+    const identity = (session: Client): ReturnType<typeof readIdentity> => readIdentity(session)
+    const live = await lookInto(site, target, SESSION, identity)
+    const there = await withSession(withDatabase(rehearsalSource, 'postgres'), { applicationName: SESSION }, identity)
+    const isApart = live.systemIdentifier !== there.systemIdentifier
+    if (!isApart && database === live.database)
+      throw failure(
+        'GuardFailed',
+        `rehearsal.from is the database of ${configuration.environment} itself: people are in it`,
+      )
     return {
       source: { kind: 'database', name: database },
-      at: { source: { database }, control: rehearsalSource, role: rehearsalSource },
+      at: { source: { database }, control: rehearsalSource, role: rehearsalSource, isApart },
     }
   }
   const { project, environment } = configuration
@@ -73,6 +100,6 @@ async function sourceOf(site: Site): Promise<{ source: Rehearsal['source']; at: 
   const { kind, name, takenAt } = manifest
   return {
     source: { kind, name, takenAt },
-    at: { source: { manifest, engine: backups[kind] }, control, role: target },
+    at: { source: { manifest, engine: backups[kind] }, control, role: target, isApart: false },
   }
 }

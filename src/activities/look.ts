@@ -28,7 +28,7 @@ const lookPlan: Answer<'plan'> = async (site, { tag }, signal) => {
     plan,
     review: found,
     blocks: blocking(site, found),
-    rehearsed: await rehearsedOf(site, plan),
+    rehearsed: await rehearsedOf(site, plan).catch(() => []),
   }
 }
 

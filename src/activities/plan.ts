@@ -15,6 +15,7 @@ import { canonicalJson } from '../domain/digest.js'
 import { failure } from '../domain/failures.js'
 import { environmentOf, Name, runName, Tag } from '../domain/names.js'
 import { Mark, type Plan, type PlanSummary, Requester, RunKind } from '../domain/plan.js'
+import { hasEnded } from './has-ended.js'
 import { beating } from './heartbeat.js'
 import { lostBecause } from './lost.js'
 import { planFor } from './plan-kinds.js'
@@ -115,8 +116,9 @@ export const confirmPlan =
   ): Promise<{ same: true } | { same: false; summary: PlanSummary }> =>
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
-        if (await isUnderWay(site, runName, waiting)) return { same: true }
         const run = await findRun(site.journal, runName)
+        if (run.state === 'ended') throw hasEnded(run)
+        if (await isUnderWay(site, runName, waiting)) return { same: true }
         const approved = await findPlan(site.journal, approvedDigest)
         const now = await planFor(site, { kind: run.kind, tag: run.tag, backup: approved.restores }, signal)
         requireSameTarget(approved, now, run.databaseOids)

@@ -4,10 +4,10 @@ import type { Migrator } from '../adapters/migrator/port.js'
 import { temporaryBytes } from '../adapters/postgres/activity.js'
 import type { StatementProxy } from '../adapters/postgres/statement-proxy.js'
 import { startupOptions } from '../adapters/postgres/target.js'
-import { failedWith, failure, messageOf } from '../domain/failures.js'
+import { failure, whyNot } from '../domain/failures.js'
 import type { Fence } from '../domain/fence.js'
 import type { Migration } from '../domain/migration.js'
-import type { MeasuredMigration, MeasuredStatement, Rehearsal } from '../domain/rehearsal.js'
+import { type MeasuredMigration, type MeasuredStatement, type Rehearsal, strengthOf } from '../domain/rehearsal.js'
 import { redact } from '../domain/text.js'
 import type { Site } from './site.js'
 
@@ -18,6 +18,9 @@ const SHOWN_CHARACTERS = 300
 /** A statement that only reads is told of where it locked something, or took as long. */
 const READS = /^\s*(select|with|table|values|explain)\b/i
 const WORTH_MS = 50
+
+/** What a migration itself may fail of. */
+const FAILED = ['MigrationFailed', 'MigrationBlocked'] as const
 
 /** What a rehearsal works with. */
 interface At {
@@ -78,6 +81,11 @@ export class RehearsalRun {
       PGAPPNAME: this.#fence.applicationName,
       PGOPTIONS: startupOptions({ default_transaction_read_only: 'on' }),
     }
+    // Where that alone knows its ledger, nobody knows a harmless word of it.
+    if (connect === undefined && ledgerTable === undefined && !this.#site.configuration.rehearsal.connectsAsTold)
+      throw failure('GuardFailed', 'nobody knows where the migrator`s up connects', undefined, {
+        hint: 'see to it that PG* and the URL in its environment alone decide that, then write rehearsal.connectsAsTold: true',
+      })
     const said = connect && (await connect({ tag: this.#tag, env }, proxy.target, this.#fence.signal))
     // Without a tool to ask the sessions are our own; one that alone knows its ledger has just been asked for it.
     const isOurOwn = connect === undefined && ledgerTable !== undefined
@@ -104,9 +112,16 @@ export class RehearsalRun {
     this.#fence.progress(`rehearse ${last.version}`)
     await proxy.begin()
     const before = await temporaryBytes(watch)
+    const came = proxy.sessions()
     const began = performance.now()
-    const failed = await whyNot(() => this.#migrator.up(request, proxy.target, this.#fence))
+    const failed = await whyNot(() => this.#migrator.up(request, proxy.target, this.#fence), FAILED)
     const ms = performance.now() - began
+    if (failed === undefined && proxy.sessions() === came)
+      throw failure(
+        'GuardFailed',
+        `nobody came to the copy while ${last.version} was migrated: see where the migrator connects`,
+      )
+    await proxy.idle()
     const temporary = (await temporaryBytes(watch)) - before
     const measured: MeasuredMigration = {
       ...unmeasured(last),
@@ -114,7 +129,8 @@ export class RehearsalRun {
       ...(failed === undefined ? {} : { failed }),
     }
     // Of a tool that applies all at once nobody can say what was whose.
-    return [...group.slice(0, -1).map(unmeasured), measured]
+    const withAll = { measuredWith: last.version, ...(failed === undefined ? {} : { failed }) }
+    return [...group.slice(0, -1).map((migration) => ({ ...unmeasured(migration), ...withAll })), measured]
   }
 
   #worthTelling(statements: readonly MeasuredStatement[], most: number): MeasuredStatement[] {
@@ -126,8 +142,10 @@ export class RehearsalRun {
       const isWorth = locks.length > 0 || statement.ms >= WORTH_MS || !READS.test(statement.sql)
       return isWorth && !isLedger ? [{ ...statement, locks, sql: this.#shown(statement.sql) }] : []
     })
-    const longest = new Set([...told].sort((one, other) => other.ms - one.ms).slice(0, most))
-    return told.filter((statement) => longest.has(statement))
+    const worst = new Set(
+      [...told].sort((one, other) => holdOf(other) - holdOf(one) || other.ms - one.ms).slice(0, most),
+    )
+    return told.filter((statement) => worst.has(statement))
   }
 
   #shown(sql: string): string {
@@ -147,20 +165,13 @@ export class RehearsalRun {
   }
 }
 
+/** How long it kept anybody from reading, or else from writing. */
+const holdOf = ({ locks }: MeasuredStatement): number =>
+  Math.max(0, ...locks.filter(({ mode }) => strengthOf(mode) >= strengthOf('SHARE')).map(({ heldMs }) => heldMs))
+
 const unmeasured = ({ version, name, checksum, phase }: Migration): MeasuredMigration => ({
   ...{ version, name, checksum, phase, ms: 0, temporaryBytes: 0, statements: [] },
 })
 
 const withPrevious = (previous: Rehearsal['previous']): { previous?: NonNullable<Rehearsal['previous']> } =>
   previous === undefined ? {} : { previous }
-
-/** What the migration itself failed of; anything else that goes wrong is thrown. */
-async function whyNot(work: () => Promise<unknown>): Promise<string | undefined> {
-  try {
-    await work()
-    return undefined
-  } catch (error) {
-    if (failedWith(error, 'MigrationFailed') || failedWith(error, 'MigrationBlocked')) return messageOf(error)
-    throw error
-  }
-}

@@ -14,10 +14,17 @@ export async function rehearsedOf({ journal, configuration }: Site, plan: Plan):
   return pending.flatMap(({ version }) => {
     const found = measured.get(version)
     if (!found) return []
-    const { at, source, bytes, migration } = found
-    const { ms, failed } = migration
+    const { at, source, bytes, migration, previous } = found
+    const { ms, failed, measuredWith } = migration
     const holds = longestHolds(migration)
-    return [{ version, at, source, bytes, ms, holds, ...(failed === undefined ? {} : { failed }) }]
+    return [
+      {
+        ...{ version, at, source, bytes, ms, holds },
+        ...(failed === undefined ? {} : { failed }),
+        ...(measuredWith === undefined ? {} : { measuredWith }),
+        ...(previous?.isFine === false ? { previousFails: previous.said } : {}),
+      },
+    ]
   })
 }
 
@@ -39,7 +46,10 @@ export async function requireRehearsed(site: Site, plan: Plan): Promise<void> {
     migrations.flatMap(({ version }) => {
       const found = rehearsed.get(version)
       if (found === undefined) return [`${version} was not rehearsed`]
-      return found.failed === undefined ? [] : [`the rehearsal of ${version} failed: ${found.failed}`]
+      if (found.failed !== undefined) return [`the rehearsal of ${version} failed: ${found.failed}`]
+      return found.previousFails === undefined
+        ? []
+        : [`the image of before does not get on with what ${version} belongs to: ${found.previousFails}`]
     }),
   )
   if (wrong[0] !== undefined)

@@ -29,17 +29,21 @@ const sourceOf = ({ kind, name, takenAt }: Rehearsal['source']): string =>
     : `${kind} ${line(name)}${takenAt === undefined ? '' : `, taken ${moment(takenAt)}`}`
 
 function migrationLines(migration: MeasuredMigration): string[] {
-  const { version, name, phase, ms, temporaryBytes, statements, failed } = migration
+  const { version, name, phase, ms, temporaryBytes, statements, failed, measuredWith } = migration
   const temporary = temporaryBytes === 0 ? '' : `, ${size(temporaryBytes)} of temporary files`
   return [
     `  ${titleOf(version, name)}  ${phase}, ${duration(ms)}${temporary}`,
-    ...statements.flatMap(({ sql, ms: took, locks, rewrites, rows, walBytes }) => [
+    ...statements.flatMap(({ sql, ms: took, locks, rewrites, rows, walBytes, unseen }) => [
       `    ${duration(took).padStart(8)}  ${line(sql)}`,
       ...locks.map((lock) => `              holds ${holdOf(lock)}`),
       ...(rewrites.length === 0 ? [] : [`              writes anew: ${rewrites.map(line).join(', ')}`]),
+      ...(unseen ? ['              what it locked was over too soon to be seen'] : []),
       ...amounts(rows, walBytes),
     ]),
-    ...(statements.length === 0 && failed === undefined ? ['    nothing that anybody would notice'] : []),
+    ...(measuredWith === undefined ? [] : [`    measured with ${line(measuredWith)}: the tool applies all at once`]),
+    ...(statements.length === 0 && failed === undefined && measuredWith === undefined
+      ? ['    nothing that anybody would notice']
+      : []),
     ...(failed === undefined ? [] : [`    failed   ${line(failed)}`]),
   ]
 }
@@ -58,8 +62,24 @@ function amounts(rows: number | undefined, walBytes: number): string[] {
 const holdOf = ({ table, mode, heldMs }: MeasuredLock): string => `${line(table)} ${mode} for ${duration(heldMs)}`
 
 /** In a plan: what is known of one migration. */
-export function rehearsedLines({ at, source, bytes, ms, holds, failed }: RehearsedMigration): string[] {
+export function rehearsedLines({
+  at,
+  source,
+  bytes,
+  ms,
+  holds,
+  failed,
+  measuredWith,
+  previousFails,
+}: RehearsedMigration): string[] {
   const where = `${moment(at)} on ${source.kind === 'database' ? `a copy of ${line(source.name)}` : `a ${source.kind}`} of ${size(bytes)}`
   if (failed !== undefined) return [`    rehearsed it failed, ${where}: ${line(failed)}`]
-  return [`    rehearsed ${duration(ms)}, ${where}`, ...holds.map((lock) => `              held ${holdOf(lock)}`)]
+  const took = measuredWith === undefined ? duration(ms) : `with ${line(measuredWith)}`
+  return [
+    `    rehearsed ${took}, ${where}`,
+    ...(previousFails === undefined
+      ? []
+      : [`              the image of before did not get on with it: ${line(previousFails)}`]),
+    ...holds.map((lock) => `              held ${holdOf(lock)}`),
+  ]
 }

@@ -163,6 +163,12 @@ const RehearsalConfiguration = z.strictObject({
     'Run once the expand migrations are applied: what the image that runs now, {previous}, must still do on the copy. DATABASE_URL and libpq`s variables lead to it; exit 0: it can',
   ),
   within: Duration.prefault('10m').describe('How long previous may take'),
+  connectsAsTold: z
+    .boolean()
+    .prefault(false)
+    .describe(
+      'Of a migrator `command`: its `up` connects where PG* and the URL lead, and nowhere else, whatever is configured inside. Without it such a tool is not rehearsed: it could migrate another database',
+    ),
   required: z
     .boolean()
     .prefault(false)

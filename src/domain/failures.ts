@@ -349,6 +349,17 @@ export function failedWith(error: unknown, code: FailureCode): boolean {
   return false
 }
 
+/** What `work` failed of, where that is one of these codes; anything else that goes wrong is thrown. */
+export async function whyNot(work: () => Promise<unknown>, codes: readonly FailureCode[]): Promise<string | undefined> {
+  try {
+    await work()
+    return undefined
+  } catch (error) {
+    if (codes.some((code) => failedWith(error, code))) return messageOf(error)
+    throw error
+  }
+}
+
 /** One line for a person: the deepest known failure's message, else the error's own. */
 export function messageOf(error: unknown): string {
   return knownFailure(error)?.message ?? (error instanceof Error ? error.message : String(error))

@@ -45,6 +45,10 @@ export interface RehearsedMigration {
   /** On each table the strongest lock, and how long it was held. */
   holds: MeasuredLock[]
   failed?: string
+  /** Of a tool that applies all at once: whose figures are those of all. */
+  measuredWith?: string
+  /** Why the image of before does not get on with it. */
+  previousFails?: string
 }
 
 /** What the worker answers, by command; at most one page. */

@@ -11,6 +11,7 @@ export type MeasuredLock = z.infer<typeof MeasuredLock>
 
 /** One statement as it ran. */
 export const MeasuredStatement = z.strictObject({
+  /** Without its texts and comments: a copy of production may have put people's data there. */
   sql: z.string(),
   ms: z.number(),
   /** That it took first, or more strongly than a statement before it in its transaction. */
@@ -21,6 +22,8 @@ export const MeasuredStatement = z.strictObject({
   rows: z.number().optional(),
   /** Of the whole server while it ran: others may have part in it. */
   walBytes: z.number(),
+  /** It ended outside of a transaction before anybody could look: what it locked is not known. */
+  unseen: z.literal(true).optional(),
 })
 export type MeasuredStatement = z.infer<typeof MeasuredStatement>
 
@@ -37,6 +40,8 @@ export const MeasuredMigration = z.strictObject({
   statements: z.array(MeasuredStatement),
   /** What it failed of: the migrations after it were not tried. */
   failed: z.string().optional(),
+  /** Of a tool that applies all at once: the version whose figures are those of all. */
+  measuredWith: z.string().optional(),
 })
 export type MeasuredMigration = z.infer<typeof MeasuredMigration>
 

@@ -6,7 +6,7 @@ import type { Migrator } from '../adapters/migrator/port.js'
 import { fingerprint, fingerprintDifferences } from '../adapters/postgres/data-fingerprint.js'
 import { quoteIdentifier, withSession } from '../adapters/postgres/session.js'
 import { parseTarget, type Target, withDatabase } from '../adapters/postgres/target.js'
-import { failedWith, messageOf } from '../domain/failures.js'
+import { whyNot } from '../domain/failures.js'
 import type { Fence } from '../domain/fence.js'
 import type { Fingerprint } from '../domain/manifest.js'
 import type { Migration } from '../domain/migration.js'
@@ -36,6 +36,8 @@ export interface Roundtrip {
 }
 
 const NAME = 'headgate roundtrip'
+/** What a migration itself may fail of. */
+const FAILED = ['MigrationFailed', 'MigrationBlocked'] as const
 const LIMITS = { lockTimeoutMs: 5_000, lockBudgetMs: 30_000, statementTimeoutMs: 3_600_000 }
 
 /**
@@ -117,10 +119,10 @@ class Travel {
     const target = migrations.at(-2)?.version ?? ''
     const trip: Roundtrip = { version, name, hasDown, afterDown: [], afterUp: [] }
     const request = { tag: this.#tag, target, ...LIMITS }
-    const noDown = await whyNot(() => down.call(this.#migrator, request, this.#target, this.#fence))
+    const noDown = await whyNot(() => down.call(this.#migrator, request, this.#target, this.#fence), FAILED)
     if (noDown !== undefined) return { ...trip, breaks: `its way down fails: ${noDown}` }
     trip.afterDown = fingerprintDifferences(before, await this.#state())
-    const noUp = await whyNot(() => this.up(migrations))
+    const noUp = await whyNot(() => this.up(migrations), FAILED)
     if (noUp !== undefined) return { ...trip, breaks: `it does not apply again: ${noUp}` }
     return { ...trip, afterUp: fingerprintDifferences(applied, await this.#state()) }
   }
@@ -138,16 +140,5 @@ class Travel {
       objects: found.objects.filter(({ identity, definition }) => !isOfLedger(identity) && !isOfLedger(definition)),
       tables: Object.fromEntries(Object.entries(found.tables).filter(([table]) => !isOfLedger(table))),
     }
-  }
-}
-
-/** What the migration itself failed of; anything else that goes wrong is thrown. */
-async function whyNot(work: () => Promise<unknown>): Promise<string | undefined> {
-  try {
-    await work()
-    return undefined
-  } catch (error) {
-    if (failedWith(error, 'MigrationFailed') || failedWith(error, 'MigrationBlocked')) return messageOf(error)
-    throw error
   }
 }

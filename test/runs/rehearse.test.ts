@@ -39,7 +39,7 @@ describe('a rehearsal', () => {
     expect(stdout).toMatch(/ {2}0002_note {2}expand, [\d.]+ s\n/)
     expect(stdout).toMatch(/alter table orders add column note text\n +holds orders ACCESS EXCLUSIVE for [\d.]+ s\n/)
     expect(stdout).toMatch(/alter column item type varchar\(400\)\n +writes anew: orders/)
-    expect(stdout).toMatch(/update orders set note = 'x'\n +writes \d+ rows/)
+    expect(stdout).toMatch(/update orders set note = ''\n +writes \d+ rows/)
     expect(stdout).toMatch(/ {2}0004_item {2}contract, /)
     expect(await world.rows('select version from headgate_migrations')).toHaveLength(1)
     expect(await scratch()).toEqual([])
@@ -112,6 +112,33 @@ describe('a rehearsal', () => {
     const deployed = await typed('deploy', 'staging', '--tag', '2')
     expect(deployed, deployed.text).toMatchObject({ exit: 0 })
     expect(deployed.text).toMatch(/2 applied, now at 0003_index; [\d.]+ s in the rehearsal, on [\d.]+ MB/)
+  })
+
+  test('does not count where the previous image did not get on with the copy', async () => {
+    const configuration = { rehearsal: { required: true, previous: ['/bin/false'] }, approval: 'none' }
+    await begun({ writesLate: true, configuration })
+    await typed('backup', 'staging')
+    expect(await rehearse()).toMatchObject({ exit: 4 })
+    const refused = await typed('deploy', 'staging', '--tag', '2')
+    expect(refused, refused.text).toMatchObject({ exit: 4 })
+    expect(refused.text).toContain('the image of before does not get on with what 0002_note belongs to')
+  })
+
+  test('changes nothing of the server but the copy', async () => {
+    await begun({ migrations: { '0002_role.sql': 'alter table orders add column note text; create role rehearsed' } })
+    await typed('backup', 'staging')
+    const rehearsed = await rehearse()
+    expect(rehearsed, rehearsed.text).toMatchObject({ exit: 4 })
+    expect(rehearsed.stdout).toContain('create role rehearsed changes more than the copy')
+    expect(await world.rows(`select from pg_roles where rolname = 'rehearsed'`)).toEqual([])
+  })
+
+  test('on the database itself is refused', async () => {
+    await begun({})
+    await world.configure({ rehearsal: { from: world.database.url } })
+    const rehearsed = await rehearse()
+    expect(rehearsed, rehearsed.text).toMatchObject({ exit: 4 })
+    expect(rehearsed.text).toContain('rehearsal.from is the database of staging itself')
   })
 
   test('whose worker is killed is begun anew by the next one, and leaves nothing', async () => {

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
@@ -33,6 +34,8 @@ export interface Copy {
   serverVersion: string
 }
 
+const TURN_WITHIN_MS = 60_000
+const TURN_MS = 500
 const BUSY = `select pg_try_advisory_lock(hashtextextended('headgate copy ' || $1, 0)) as "isOurs"`
 
 /**
@@ -44,8 +47,7 @@ export async function onCopy<T>(request: CopyRequest, fence: Fence, work: (copy:
   const model = 'manifest' in source ? source.manifest.database : source.database
   const own = { run: owner, stage: 0 }
   return withControl(controlTarget, fence.applicationName, async (control) => {
-    const { rows } = await control.query<{ isOurs: boolean }>(BUSY, [`${owner} ${model}`])
-    if (!rows[0]?.isOurs) throw failure('GuardFailed', `another ${owner} is under way`)
+    await takeTurn(control, `${owner} ${model}`, owner, fence)
     await dropScratch(control, model, own, fence)
     const name = restoreName(model, new Date(), seedOf(own))
     try {
@@ -55,9 +57,24 @@ export async function onCopy<T>(request: CopyRequest, fence: Fence, work: (copy:
       return await work({ target: withDatabase(target, name), bytes: Number(bytes), serverVersion })
     } finally {
       // Also when it was told to stop.
-      await dropOwn(control, name, new ScratchFence(fence.applicationName, () => {}, new AbortController().signal))
+      const unending = new ScratchFence(fence.applicationName, () => {}, new AbortController().signal)
+      // The session may have been lost meanwhile.
+      await dropOwn(control, name, unending).catch(() =>
+        withControl(controlTarget, fence.applicationName, (again) => dropOwn(again, name, unending)),
+      )
     }
   })
+}
+
+/** A worker that is gone has its session for a while. */
+async function takeTurn(control: Client, key: string, owner: string, fence: Fence): Promise<void> {
+  for (const since = performance.now(); ; await pause(TURN_MS)) {
+    await fence.check()
+    const { rows } = await control.query<{ isOurs: boolean }>(BUSY, [key])
+    if (rows[0]?.isOurs) return
+    if (performance.now() - since > TURN_WITHIN_MS) throw failure('GuardFailed', `another ${owner} is under way`)
+    fence.progress(`wait for another ${owner} to end`)
+  }
 }
 
 async function make(control: Client, source: CopySource, name: string, fence: Fence): Promise<void> {

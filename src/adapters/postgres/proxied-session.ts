@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Client } from 'pg'
-import { splitStatements } from './sql-statements.js'
+import { splitStatements, type Statement } from './sql-statements.js'
 import { isTransactionControl } from './statement-kind.js'
 import { filesOf, HELD_HERE, HELD_THERE, type Held, type SessionProfile } from './statement-profile.js'
 import {
@@ -8,6 +8,7 @@ import {
   type Message,
   MessageReader,
   ownQuery,
+  parse,
   send,
   simpleQuery,
   texts,
@@ -40,6 +41,8 @@ const OWN = 'headgate_rehearsal'
 const SEEN_AFTER_MS = 20
 /** Data of a copy: it belongs to the statement that the server is at. */
 const COPY_DATA = new Set(['d', 'c', 'f'])
+/** What the server passes over while it takes data. */
+const PASSED_OVER = new Set(['S', 'H'])
 /** What the server may say at any time. */
 const ASIDE = new Set(['N', 'S', 'A'])
 /** Says nothing of the relations of the release, and must be first in its transaction, or ends it. */
@@ -64,10 +67,23 @@ export class ProxiedSession {
   readonly #prepared = new Map<string, string>()
   readonly #portals = new Map<string, string>()
 
-  constructor(client: Socket, profile: SessionProfile, watch: Client) {
+  /** Says why a statement must not be tried here; undefined: it may. */
+  readonly #refuse: (statement: Statement) => string | undefined
+  /** The statement under way takes data from the client: the server passes over what else it is sent. */
+  #isCopying = false
+
+  constructor(
+    client: Socket,
+    {
+      profile,
+      watch,
+      refuse,
+    }: { profile: SessionProfile; watch: Client; refuse: (statement: Statement) => string | undefined },
+  ) {
     this.#client = client
     this.#profile = profile
     this.#watch = watch
+    this.#refuse = refuse
   }
 
   /** `client`: what it has sent behind its first message. */
@@ -76,22 +92,45 @@ export class ProxiedSession {
     const fromServer = new MessageReader()
     const said = (): void => {
       for (let message = client.next(); message; message = client.next()) this.#fromClient(message)
+      if (server.writableNeedDrain) this.#client.pause()
     }
-    this.#client.on('data', (bytes) => {
-      client.add(bytes)
-      said()
-    })
-    server.on('data', (bytes) => {
+    const answered = (bytes: Buffer): void => {
       fromServer.add(bytes)
       for (let message = fromServer.next(); message; message = fromServer.next()) this.#fromServer(message)
+      if (this.#client.writableNeedDrain) server.pause()
+    }
+    server.on('drain', () => this.#client.resume())
+    this.#client.on('drain', () => server.resume())
+    this.#client.on('data', (bytes) => {
+      client.add(bytes)
+      this.#orHangUp(said)
     })
-    server.once('close', () => this.#client.end())
-    said()
+    server.on('data', (bytes) => this.#orHangUp(() => answered(bytes)))
+    server.once('close', () => {
+      this.#profile.transactionEnded(performance.now())
+      this.#client.end()
+    })
+    this.#orHangUp(said)
+  }
+
+  /** What is not the protocol is nobody's to go on with. */
+  #orHangUp(work: () => void): void {
+    try {
+      work()
+    } catch {
+      this.#hangUp()
+    }
+  }
+
+  #hangUp(): void {
+    this.#client.destroy()
+    this.#server?.destroy()
   }
 
   #fromClient(message: Message): void {
     // A copy's data is for the statement under way; all else waits for its end.
-    if (!this.#hasBegun || (this.#isBusy && COPY_DATA.has(message.type))) this.#toServer(message)
+    const isForIt = this.#isBusy && (COPY_DATA.has(message.type) || (this.#isCopying && PASSED_OVER.has(message.type)))
+    if (!this.#hasBegun || isForIt) this.#toServer(message)
     else {
       this.#waiting.push(message)
       this.#pump()
@@ -109,12 +148,20 @@ export class ProxiedSession {
   #take(message: Message): void {
     const { type, body } = message
     if (type === 'Q') {
-      this.#query(texts(body, 1)[0] ?? '')
+      this.#query(message)
       return
     }
     if (type === 'P') {
       const [name = '', sql = ''] = texts(body, 2)
       this.#prepared.set(name, sql)
+      const refusal = splitStatements(sql)
+        .map(this.#refuse)
+        .find((why) => why !== undefined)
+      if (refusal !== undefined) {
+        this.#batch ??= newBatch()
+        this.#toServer(parse(name, raising(refusal)))
+        return
+      }
     }
     if (type === 'B') {
       const [portal = '', statement = ''] = texts(body, 2)
@@ -127,23 +174,30 @@ export class ProxiedSession {
   }
 
   /** In a transaction several statements of one message are sent one by one: that comes to the same, and each is measured. */
-  #query(sql: string): void {
-    const statements = this.#status === 'T' ? splitStatements(sql) : []
-    const isCut = statements.length > 1 && !statements.some(isTransactionControl)
-    this.#batch = newBatch()
-    if (isCut)
-      this.#batch.rest = inPlace(
+  #query(message: Message): void {
+    const sql = texts(message.body, 1)[0] ?? ''
+    const statements = splitStatements(sql)
+    const refusal = statements.map(this.#refuse).find((why) => why !== undefined)
+    // What is in another encoding is handed on byte by byte.
+    const isReadable = Buffer.from(sql).equals(message.body.subarray(0, -1))
+    const isCut = this.#status === 'T' && statements.length > 1 && isReadable && !statements.some(isTransactionControl)
+    const batch = newBatch()
+    this.#batch = batch
+    if (refusal !== undefined) this.#next(batch, sql, simpleQuery(raising(refusal)))
+    else if (isCut) {
+      batch.rest = inPlace(
         sql,
         statements.map((statement) => statement.sql),
       )
-    this.#next(isCut ? (this.#batch.rest.shift() ?? '') : sql)
+      const first = batch.rest.shift() ?? ''
+      this.#next(batch, first, simpleQuery(first))
+    } else this.#next(batch, sql, message)
   }
 
-  #next(sql: string): void {
-    if (!this.#batch) return
-    Object.assign(this.#batch, { sql: [sql], began: performance.now(), rows: undefined, seen: [] })
+  #next(batch: Batch, sql: string, message: Message): void {
+    Object.assign(batch, { sql: [sql], began: performance.now(), rows: undefined, seen: [] })
     this.#begin()
-    this.#toServer(simpleQuery(sql))
+    this.#toServer(message)
   }
 
   #begin(): void {
@@ -170,6 +224,8 @@ export class ProxiedSession {
     }
     if (message.type === 'K') this.#pid = message.body.readInt32BE(0)
     if (message.type === 'E' && this.#batch) this.#batch.failed = true
+    if (message.type === 'G') this.#isCopying = true
+    if (message.type === 'C' || message.type === 'E') this.#isCopying = false
     if (message.type === 'C' && this.#batch) addRows(this.#batch, texts(message.body, 1)[0] ?? '')
     if (message.type === 'Z') this.#ready(message)
     else this.#toClient(withoutChannelBinding(message))
@@ -194,8 +250,13 @@ export class ProxiedSession {
   #measure(batch: Batch, message: Message): void {
     const ended = performance.now()
     const statements = splitStatements(batch.sql.join(';\n'))
-    const sql = statements.map((one) => one.sql).join('; ')
-    const statement = { sql, began: batch.began, ended, rows: batch.rows }
+    const sql = statements.map(({ words }) => words).join('; ')
+    const isUnseen = this.#status === 'I' && batch.seen.length === 0 && !statements.some(isTransactionControl)
+    const statement = {
+      ...{ sql, began: batch.began, ended },
+      ...(batch.rows === undefined ? {} : { rows: batch.rows }),
+      ...(isUnseen ? { unseen: true as const } : {}),
+    }
     const isSilent = batch.failed || statements.every(({ words }) => UNASKED.test(words))
     const add = (relations: readonly Held[], wal: number | undefined): void => {
       if (!isSilent) this.#profile.add(statement, relations, wal)
@@ -213,7 +274,7 @@ export class ProxiedSession {
   #goOn(ready: Message): void {
     const batch = this.#batch
     const more = batch && !batch.failed && this.#status === 'T' ? batch.rest.shift() : undefined
-    if (more !== undefined) this.#next(more)
+    if (batch && more !== undefined) this.#next(batch, more, simpleQuery(more))
     else {
       this.#batch = undefined
       this.#isBusy = false
@@ -234,6 +295,8 @@ export class ProxiedSession {
   #answer(question: Question, message: Message): void {
     if (message.type === 'D') question.row = columnsOf(message)
     else if (ASIDE.has(message.type)) this.#toClient(message)
+    // A cancel that was meant for the client's statement: its transaction is lost without its knowing.
+    else if (message.type === 'E') this.#hangUp()
     else if (message.type === 'Z') {
       this.#own = undefined
       question.answered(question.row ?? [])
@@ -248,6 +311,10 @@ export class ProxiedSession {
     if (this.#client.writable) send(this.#client, message)
   }
 }
+
+/** What fails at the server in a statement's place, so that the tool hears of it as of any error. SQLSTATE feature_not_supported. */
+const raising = (why: string): string =>
+  `do $headgate$ begin raise exception using errcode = '0A000', message = '${why.replaceAll("'", "''")}'; end $headgate$`
 
 const newBatch = (): Batch => ({
   ...{ sql: [], began: performance.now(), rest: [], failed: false, rows: undefined, seen: [] },

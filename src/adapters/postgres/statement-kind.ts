@@ -36,3 +36,14 @@ export const droppedIndexOf = ({ words }: Statement): string | undefined => DROP
 /** Whether running it twice has the effect of running it once. */
 export const isRepeatable = (statement: Statement): boolean =>
   VALIDATE.test(statement.words) || /^(vacuum|analyze|reindex)\b/.test(statement.words)
+
+const SERVER_WIDE =
+  /^(?:(?:create|alter|drop) (?:role|user(?! mapping)|group|database|tablespace|subscription)\b|reassign owned\b|drop owned\b|alter system\b|prepare transaction\b|(?:comment on|security label on) (?:role|database|tablespace|subscription)\b)/
+/** `grant reader to app`, which is of roles; privileges stand on something. */
+const ROLE_MEMBERSHIP = /^(?:grant|revoke) (?!.* on )/
+const ON_DATABASE = /^(?:grant|revoke) .* on (?:database|tablespace|parameter) /
+const SLOT = /\bpg_create_(?:logical|physical)_replication_slot\b|\bpg_replication_origin_create\b/
+
+/** Changes more than its database: roles, other databases, slots of the server. What a function or a `do` block does is not seen. */
+export const isServerWide = ({ words }: Statement): boolean =>
+  [SERVER_WIDE, ROLE_MEMBERSHIP, ON_DATABASE, SLOT].some((pattern) => pattern.test(words))

@@ -2,22 +2,25 @@ import type { Client } from 'pg'
 import type { MeasuredLock, MeasuredStatement } from '../../domain/rehearsal.js'
 import { strengthOf } from '../../domain/rehearsal.js'
 
-/** A relation that a session has locked: its id, its name, its file, and the mode as `pg_locks` spells it. */
-export type Held = [oid: string, name: string, file: string, kind: string, mode: string]
+/** A relation that a session has locked: its id, the mode as `pg_locks` spells it, and its file, where it can be seen. No name: one may not be sayable in the session's encoding. */
+export type Held = [oid: string, mode: string, file: string | null]
 
-const NAME = `case when n.nspname = 'public' then c.relname else n.nspname || '.' || c.relname end`
-const RELATIONS = `n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind in ('r', 'p', 'm', 'i', 'v')`
+/** What was there before the migration. */
+interface Relation {
+  name: string
+  file: string
+  isIndex: boolean
+}
 
-const AS_TEXT = (mode: string): string =>
-  `coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(c.oid::text, ${NAME}, c.relfilenode::text, c.relkind, ${mode})), '[]'::json)::text as held,
+const OWN_DATABASE = '(select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())'
+const AS_TEXT = (oid: string, mode: string): string =>
+  `coalesce(pg_catalog.json_agg(pg_catalog.json_build_array(${oid}::text, ${mode}, c.relfilenode::text)), '[]'::json)::text as held,
        (pg_catalog.pg_current_wal_insert_lsn() - '0/0')::text as wal`
-const FROM = 'pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace'
 
 /** What a session holds; `whose` is an expression for its process id. Outside of the session the files of its own transaction are not seen. */
 const held = (whose: string): string => `
-select ${AS_TEXT('l.mode')} from ${FROM} join pg_catalog.pg_locks l on l.relation = c.oid
- where l.locktype = 'relation' and l.granted and l.pid = ${whose} and ${RELATIONS}
-   and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())`
+select ${AS_TEXT('l.relation', 'l.mode')} from pg_catalog.pg_locks l left join pg_catalog.pg_class c on c.oid = l.relation
+ where l.locktype = 'relation' and l.granted and l.relation >= 16384 and l.pid = ${whose} and l.database = ${OWN_DATABASE}`
 
 /** Asked in the session itself: two texts, of `Held[]` as JSON and of the position in the WAL. */
 export const HELD_HERE = held('pg_catalog.pg_backend_pid()')
@@ -27,11 +30,17 @@ export const HELD_THERE = held('$1')
 /** The same of relations that are not held any more: their files alone. */
 export const filesOf = (relations: readonly Held[]): string => {
   const ids = [...new Set(relations.map(([oid]) => Number(oid)))]
-  return `select ${AS_TEXT("''")} from ${FROM} where c.oid in (${['0', ...ids].join(', ')})`
+  return `select ${AS_TEXT('c.oid', "''")} from pg_catalog.pg_class c where c.oid in (${['0', ...ids].join(', ')})`
 }
 
-const FILES = `
-select c.oid::text, c.relfilenode::text as file from ${FROM} where ${RELATIONS}`
+const RELATIONS = `
+select c.oid::text, c.relfilenode::text as file, c.relkind in ('i', 'I') as "isIndex",
+       case when n.nspname = 'public' then c.relname else n.nspname || '.' || c.relname end as name
+  from pg_class c join pg_namespace n on n.oid = c.relnamespace
+ where n.nspname !~ '^pg_' and n.nspname <> 'information_schema' and c.relkind in ('r', 'p', 'm', 'i', 'v')`
+
+/** Locks, and rewritten relations, that are told of one statement: an answer crosses Temporal. */
+const MOST = 50
 
 /** A statement that has not ended its transaction yet. */
 interface Open {
@@ -41,38 +50,37 @@ interface Open {
 
 /** Puts together what the statements of one session did to the relations that were there before. Times are of `performance.now`. */
 export class StatementProfile {
-  /** Relations there were when the migration began, and their files. */
-  #files = new Map<string, string>()
+  #relations = new Map<string, Relation>()
   #finished: MeasuredStatement[] = []
 
   /** Forgets what was; only what is there now counts as there before. */
   async begin(watch: Client): Promise<void> {
-    const { rows } = await watch.query<{ oid: string; file: string }>(FILES)
-    this.#files = new Map(rows.map(({ oid, file }) => [oid, file]))
+    const { rows } = await watch.query<Relation & { oid: string }>(RELATIONS)
+    this.#relations = new Map(rows.map(({ oid, ...relation }) => [oid, relation]))
     this.#finished = []
   }
 
-  /** In the order in which they ended. */
+  /** In the order in which their transactions ended. */
   take(): MeasuredStatement[] {
     return this.#finished.splice(0)
   }
 
   session(): SessionProfile {
-    return new SessionProfile(this.#files, (statement) => this.#finished.push(statement))
+    return new SessionProfile(this.#relations, (statement) => this.#finished.push(statement))
   }
 }
 
 /** Of one session: locks are its transaction's. */
 export class SessionProfile {
-  readonly #files: Map<string, string>
+  readonly #relations: Map<string, Relation>
   readonly #finish: (statement: MeasuredStatement) => void
   /** Modes that the transaction holds, by relation. */
   #modes = new Map<string, number>()
   #open: Open[] = []
   #wal = 0
 
-  constructor(files: Map<string, string>, finish: (statement: MeasuredStatement) => void) {
-    this.#files = files
+  constructor(relations: Map<string, Relation>, finish: (statement: MeasuredStatement) => void) {
+    this.#relations = relations
     this.#finish = finish
   }
 
@@ -83,32 +91,35 @@ export class SessionProfile {
 
   /** A statement has ended; `relations` it holds, or was seen to hold. */
   add(
-    statement: { sql: string; began: number; ended: number; rows: number | undefined },
+    statement: Pick<MeasuredStatement, 'sql' | 'rows' | 'unseen'> & { began: number; ended: number },
     relations: readonly Held[],
     wal: number | undefined,
   ): void {
-    const { sql, began, ended, rows } = statement
+    const { began, ended, ...told } = statement
     const locks: MeasuredLock[] = []
     const rewrites = new Set<string>()
-    for (const [oid, name, file, kind, mode] of relations) {
-      const before = this.#files.get(oid)
+    for (const [oid, mode, file] of relations) {
+      const before = this.#relations.get(oid)
       // What the migration itself made is nobody else's yet.
       if (before === undefined) continue
       const spelled = spelledOut(mode)
       const strength = strengthOf(spelled)
-      if (kind !== 'i' && strength > 0 && strength > (this.#modes.get(oid) ?? 0)) {
+      if (!before.isIndex && strength > 0 && strength > (this.#modes.get(oid) ?? 0)) {
         this.#modes.set(oid, strength)
-        locks.push({ table: name, mode: spelled, heldMs: 0 })
+        locks.push({ table: before.name, mode: spelled, heldMs: 0 })
       }
-      if (file === before) continue
-      this.#files.set(oid, file)
-      rewrites.add(name)
+      if (file === null || file === before.file) continue
+      this.#relations.set(oid, { ...before, file })
+      rewrites.add(before.name)
     }
     const walBytes = wal === undefined ? 0 : Math.max(0, wal - this.#wal)
     if (wal !== undefined) this.#wal = wal
     const measured: MeasuredStatement = {
-      ...{ sql, ms: ended - began, locks: strongest(locks), rewrites: [...rewrites].sort(), walBytes },
-      ...(rows === undefined ? {} : { rows }),
+      ...told,
+      ms: ended - began,
+      locks: strongest(locks).slice(0, MOST),
+      rewrites: [...rewrites].sort().slice(0, MOST),
+      walBytes,
     }
     this.#open.push({ statement: measured, began })
   }
@@ -122,14 +133,14 @@ export class SessionProfile {
   }
 }
 
-/** A relation may be locked in several modes by one statement. */
+/** A relation may be locked in several modes by one statement; the strongest first. */
 function strongest(locks: readonly MeasuredLock[]): MeasuredLock[] {
   const byTable = new Map<string, MeasuredLock>()
   for (const lock of locks) {
     const known = byTable.get(lock.table)
     if (known === undefined || strengthOf(lock.mode) > strengthOf(known.mode)) byTable.set(lock.table, lock)
   }
-  return [...byTable.values()]
+  return [...byTable.values()].sort((one, other) => strengthOf(other.mode) - strengthOf(one.mode))
 }
 
 /** `AccessExclusiveLock` as `ACCESS EXCLUSIVE`. */

@@ -1,13 +1,19 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { connect as dialTls, type ConnectionOptions } from 'node:tls'
 import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
 import type { MeasuredStatement } from '../../domain/rehearsal.js'
 import { sslChoices } from './session.js'
 import { ProxiedSession } from './proxied-session.js'
+import type { Statement } from './sql-statements.js'
 import { StatementProfile } from './statement-profile.js'
 import type { Target } from './target.js'
-import { CANCEL_REQUEST, GSS_REQUEST, MessageReader, SSL_REQUEST } from './wire.js'
+import { CANCEL_REQUEST, databaseAsked, fatal, GSS_REQUEST, MessageReader, SSL_REQUEST, send } from './wire.js'
+
+/** A tool's session ends a moment after the tool. */
+const IDLE_WITHIN_MS = 5_000
+const IDLE_LOOK_MS = 10
 
 /** What tools connect to in place of a database, so that each of their statements is measured. */
 export interface StatementProxy {
@@ -19,15 +25,22 @@ export interface StatementProxy {
   begin(): Promise<void>
   /** What has ended since then. */
   take(): MeasuredStatement[]
+  /** Resolves when the sessions of a tool that has ended are gone, or after a moment. */
+  idle(): Promise<void>
   /** Ends every session. */
   close(): Promise<void>
 }
 
 /**
  * Listens on loopback and hands everything on to the database, as it is; between two statements it asks the session itself
- * what it has locked. `watch` is a session of our own on that database: it sees what happens outside of transactions.
+ * what it has locked. Whoever asks for another database is sent away, and is not counted; a statement that `refuse` has something to
+ * say of fails with that. `watch` is a session of our own on that database: it sees what happens outside of transactions.
  */
-export async function startStatementProxy(target: Target, watch: Client): Promise<StatementProxy> {
+export async function startStatementProxy(
+  target: Target,
+  watch: Client,
+  refuse: (statement: Statement) => string | undefined = () => undefined,
+): Promise<StatementProxy> {
   const profile = new StatementProfile()
   const open = new Set<Socket>()
   let sessions = 0
@@ -36,16 +49,19 @@ export async function startStatementProxy(target: Target, watch: Client): Promis
     client.once('close', () => open.delete(client))
     void serve(client, target, () => {
       sessions++
-      return new ProxiedSession(client, profile.session(), watch)
+      return new ProxiedSession(client, { profile: profile.session(), watch, refuse })
     }).catch(() => client.destroy())
   })
   const port = await listening(server)
-  const { sslrootcert: _, ...login } = target
   return {
-    target: { ...login, host: '127.0.0.1', port, sslmode: 'disable', sslrootcert: undefined },
+    target: { ...target, host: '127.0.0.1', port, sslmode: 'disable', sslrootcert: undefined },
     sessions: () => sessions,
     begin: () => profile.begin(watch),
     take: () => profile.take(),
+    idle: async () => {
+      for (const since = performance.now(); open.size > 0 && performance.now() - since < IDLE_WITHIN_MS; )
+        await pause(IDLE_LOOK_MS)
+    },
     close: async () => {
       for (const socket of open) socket.destroy()
       await new Promise<void>((resolve) => server.close(() => resolve()))
@@ -75,7 +91,13 @@ async function serve(client: Socket, target: Target, begin: () => ProxiedSession
       client.write('N')
       continue
     }
+    if (code !== CANCEL_REQUEST && databaseAsked(first) !== target.database) {
+      send(client, fatal('3D000', `this is the way to database ${target.database} alone`))
+      client.end()
+      return
+    }
     const server = await dialled(target)
+    if (client.destroyed) return void server.destroy()
     server.on('error', () => client.destroy())
     client.once('close', () => server.destroy())
     server.write(first)

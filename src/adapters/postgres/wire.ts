@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { failure } from '../../domain/failures.js'
 
 /** One message of PostgreSQL's protocol, version 3 (the manual's chapter *Frontend/Backend Protocol*): its letter, and what follows its length. */
 export interface Message {
@@ -15,39 +16,57 @@ const HEAD_BYTES = 5
 
 /** Cuts what comes from one side into messages. The first of a client's has no letter: it is read with `first`. */
 export class MessageReader {
-  #bytes: Buffer = Buffer.alloc(0)
+  #chunks: Buffer[] = []
+  #length = 0
 
   add(bytes: Buffer): void {
-    this.#bytes = this.#bytes.length === 0 ? bytes : Buffer.concat([this.#bytes, bytes])
+    this.#chunks.push(bytes)
+    this.#length += bytes.length
   }
 
-  /** A message without a letter; undefined while it is not whole. */
+  /** A message without a letter; undefined while it is not whole. Throws `DatabaseUnreachable` for what is no such message. */
   first(): Buffer | undefined {
-    if (this.#bytes.length < 4) return undefined
-    return this.#take(this.#bytes.readInt32BE(0))
+    if (this.#length < 4) return undefined
+    return this.#take(lengthIn(this.#joined(4), 0, 8))
   }
 
-  /** The next message; undefined while it is not whole. */
+  /** The next message; undefined while it is not whole. Throws as `first`. */
   next(): Message | undefined {
-    if (this.#bytes.length < HEAD_BYTES) return undefined
-    const whole = this.#take(1 + this.#bytes.readInt32BE(1))
+    if (this.#length < HEAD_BYTES) return undefined
+    const whole = this.#take(1 + lengthIn(this.#joined(HEAD_BYTES), 1, 4))
     return whole && { type: String.fromCharCode(whole[0] ?? 0), body: whole.subarray(HEAD_BYTES) }
   }
 
+  /** The first chunk, made as long as is wanted: a large message is put together once. */
+  #joined(least: number): Buffer {
+    const [first = Buffer.alloc(0)] = this.#chunks
+    if (first.length >= least) return first
+    const all = Buffer.concat(this.#chunks)
+    this.#chunks = [all]
+    return all
+  }
+
   #take(length: number): Buffer | undefined {
-    if (this.#bytes.length < length) return undefined
-    const taken = this.#bytes.subarray(0, length)
-    this.#bytes = this.#bytes.subarray(length)
-    return taken
+    if (this.#length < length) return undefined
+    const joined = this.#joined(length)
+    this.#chunks[0] = joined.subarray(length)
+    this.#length -= length
+    return joined.subarray(0, length)
   }
 }
 
-/** Sends it whole. */
-export function send(socket: Socket, { type, body }: Message): void {
+function lengthIn(bytes: Buffer, at: number, least: number): number {
+  const length = bytes.readInt32BE(at)
+  if (length < least) throw failure('DatabaseUnreachable', 'what came is not the protocol of PostgreSQL')
+  return length
+}
+
+/** Sends it whole. False while the other side has to take what it has been sent already. */
+export function send(socket: Socket, { type, body }: Message): boolean {
   const head = Buffer.alloc(HEAD_BYTES)
   head.write(type, 0, 'latin1')
   head.writeInt32BE(body.length + 4, 1)
-  socket.write(Buffer.concat([head, body]))
+  return socket.write(Buffer.concat([head, body]))
 }
 
 /** The texts of a message's body, each ended by a zero byte. */
@@ -58,6 +77,12 @@ const zeroed = (...parts: string[]): Buffer => Buffer.from(parts.map((part) => `
 /** A text as a simple query. */
 export const simpleQuery = (sql: string): Message => ({ type: 'Q', body: zeroed(sql) })
 
+/** A statement without parameters, to be prepared under a name. */
+export const parse = (name: string, sql: string): Message => ({
+  type: 'P',
+  body: Buffer.concat([zeroed(name, sql), Buffer.alloc(2)]),
+})
+
 /**
  * A query without parameters in the extended protocol, under a name of its own: an unnamed statement of the client's stays as
  * it is, which a simple query would drop.
@@ -65,7 +90,7 @@ export const simpleQuery = (sql: string): Message => ({ type: 'Q', body: zeroed(
 export function ownQuery(name: string, sql: string): Message[] {
   const none = Buffer.alloc(2)
   return [
-    { type: 'P', body: Buffer.concat([zeroed(name, sql), none]) },
+    parse(name, sql),
     { type: 'B', body: Buffer.concat([zeroed(name, name), none, none, none]) },
     { type: 'E', body: Buffer.concat([zeroed(name), Buffer.alloc(4)]) },
     { type: 'C', body: Buffer.concat([Buffer.from('P'), zeroed(name)]) },
@@ -86,6 +111,22 @@ export function columnsOf({ body }: Message): (string | null)[] {
   }
   return columns
 }
+
+/** The database that a client's first message asks for: its user's, where it names none. */
+export function databaseAsked(first: Buffer): string {
+  const words = first.toString('utf8', 8).split('\0')
+  const told = (name: string): string | undefined => {
+    const at = words.findIndex((word, index) => index % 2 === 0 && word === name)
+    return at < 0 ? undefined : words[at + 1]
+  }
+  return told('database') || (told('user') ?? '')
+}
+
+/** An error as a server says it before it hangs up. */
+export const fatal = (code: string, text: string): Message => ({
+  type: 'E',
+  body: Buffer.concat([zeroed('SFATAL', 'VFATAL', `C${code}`, `M${text}`), Buffer.alloc(1)]),
+})
 
 const SASL = 10
 

@@ -6,7 +6,9 @@ import { Client } from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type StatementProxy, startStatementProxy } from '../../../src/adapters/postgres/statement-proxy.js'
 import { openSession } from '../../../src/adapters/postgres/session.js'
-import { targetUrl } from '../../../src/adapters/postgres/target.js'
+import { splitStatements } from '../../../src/adapters/postgres/sql-statements.js'
+import { isServerWide } from '../../../src/adapters/postgres/statement-kind.js'
+import { targetUrl, withDatabase } from '../../../src/adapters/postgres/target.js'
 import type { MeasuredStatement } from '../../../src/domain/rehearsal.js'
 import { postgresProgram } from '../../support/program.js'
 import { createDatabase } from '../../support/test-database.js'
@@ -36,7 +38,7 @@ async function asTool<T>(work: (session: Client) => Promise<T>): Promise<T> {
   return work(session).finally(() => session.end())
 }
 
-async function psql(sql: string): Promise<string> {
+async function psql(sql: string | Buffer): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'hg-psql-'))
   const file = join(folder, 'script.sql')
   await writeFile(file, sql)
@@ -45,11 +47,12 @@ async function psql(sql: string): Promise<string> {
   )
 }
 
-const shown = ({ sql, locks, rewrites, rows }: MeasuredStatement) => ({
+const shown = ({ sql, locks, rewrites, rows, unseen }: MeasuredStatement) => ({
   sql,
   locks: locks.map(({ table, mode }) => `${table} ${mode}`),
   rewrites,
   ...(rows === undefined ? {} : { rows }),
+  ...(unseen ? { unseen } : {}),
 })
 
 describe('what a statement did is measured', () => {
@@ -68,7 +71,7 @@ describe('what a statement did is measured', () => {
         locks: [],
         rewrites: ['orders'],
       },
-      { sql: `update orders set note = 'y' where id <= 100`, locks: [], rewrites: [], rows: 100 },
+      { sql: `update orders set note = '' where id <= 100`, locks: [], rewrites: [], rows: 100 },
     ])
   })
 
@@ -100,9 +103,9 @@ describe('what a statement did is measured', () => {
     expect(proxy.take().map(shown)).toEqual([
       { sql: 'alter table orders add column a text', locks: ['orders ACCESS EXCLUSIVE'], rewrites: [] },
       { sql: 'create index on orders (item)', locks: [], rewrites: [] },
-      { sql: `update orders set a = 'é;'`, locks: [], rewrites: [], rows: 20_000 },
+      { sql: `update orders set a = ''`, locks: [], rewrites: [], rows: 20_000 },
       { sql: 'select 1', locks: [], rewrites: [] },
-      { sql: `select 'é'`, locks: [], rewrites: [] },
+      { sql: `select ''`, locks: [], rewrites: [] },
     ])
   })
 
@@ -115,6 +118,24 @@ describe('what a statement did is measured', () => {
         locks: ['orders SHARE UPDATE EXCLUSIVE'],
         rewrites: [],
       },
+    ])
+  })
+
+  test('where it is over too soon to be seen outside of a transaction, that is said', async () => {
+    await asTool((session) => session.query('alter table other add column b int'))
+    expect(proxy.take().map(shown)).toEqual([
+      { sql: 'alter table other add column b int', locks: [], rewrites: [], unseen: true },
+    ])
+  })
+
+  test('what is dropped was locked', async () => {
+    await asTool(async (session) => {
+      await session.query('begin')
+      await session.query('drop table other')
+      await session.query('commit')
+    })
+    expect(proxy.take().map(shown)).toEqual([
+      { sql: 'drop table other', locks: ['other ACCESS EXCLUSIVE'], rewrites: [] },
     ])
   })
 
@@ -206,6 +227,20 @@ describe('a client notices nothing', () => {
     expect(proxy.sessions()).toBe(1)
   })
 
+  test('that speaks another encoding', async () => {
+    // `\\;` has psql send both in one message.
+    const both = `insert into orders values (0, 'caf\xe9')\\; select 1;`
+    await psql(Buffer.from(`set client_encoding = 'latin1';\nbegin;\n${both}\ncommit;\n`, 'latin1'))
+    expect((await watch.query('select item from orders where id = 0')).rows).toEqual([{ item: 'café' }])
+  })
+
+  test('that sends more than anybody keeps in memory', async () => {
+    const lines = 400_000
+    const data = Array.from({ length: lines }, (_, n) => `${n}\t${'x'.repeat(90)}\n`).join('')
+    await psql(`create table big (n int, t text);\ncopy big from stdin;\n${data}\\.\n`)
+    expect((await watch.query('select count(*)::int as n from big')).rows).toEqual([{ n: lines }])
+  })
+
   test('that is refused hears why', async () => {
     const nobody = { ...proxy.target, user: 'nobody' }
     const refused = openSession(nobody, { applicationName: 'tool' }).then(
@@ -224,4 +259,49 @@ test('a database that is gone ends the session', async () => {
     'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
   )
   await gone
+})
+
+test('whoever asks for another database is sent away, and was not here', async () => {
+  const elsewhere = openSession(withDatabase(proxy.target, 'postgres'), { applicationName: 'tool' }).then(
+    () => 'let in',
+    (error) => error.message,
+  )
+  expect(await elsewhere).toContain(`this is the way to database ${app.name} alone`)
+  expect(proxy.sessions()).toBe(0)
+})
+
+test.each([
+  'create role x',
+  `alter role postgres set work_mem = '1MB'`,
+  'grant a to b',
+  'drop database y',
+  'alter system reset all',
+])(
+  '"%s" is refused where only the copy may be changed, by text and prepared, and the rest of the transaction with it',
+  async (sql) => {
+    await proxy.close()
+    proxy = await startStatementProxy(app.target, watch, (statement) =>
+      isServerWide(statement) ? 'it changes more than the copy' : undefined,
+    )
+    for (const query of [sql, { name: 'prepared', text: sql }]) {
+      await asTool(async (session) => {
+        await session.query('begin')
+        await session.query('alter table other add column gone int')
+        expect(await session.query(query).catch((error) => [error.code, error.message])).toEqual([
+          '0A000',
+          'it changes more than the copy',
+        ])
+        expect((await session.query('commit')).command).toBe('ROLLBACK')
+      })
+    }
+  },
+)
+
+test.each([
+  'grant select on orders to postgres',
+  'create user mapping for postgres server s',
+  'alter table orders add column role text',
+  'comment on table orders is $$create role$$',
+])('"%s" changes the copy alone', (sql) => {
+  expect(splitStatements(sql).map(isServerWide)).toEqual([false])
 })
