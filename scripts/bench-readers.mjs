@@ -15,10 +15,18 @@ const READERS = 60
 const LONG_READER_MS = 8_000
 const FILES = 1_000
 
+const SQLX_LEDGER = `create table _sqlx_migrations (version bigint primary key, description text not null,
+  installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null, execution_time bigint not null)`
 const ALTER = 'alter table orders add column note text'
 
-await onGround(async (ground) => {
-  const { folder, postgres, env, configure, migrate, client, startWorker } = ground
+function reset(url) {
+  return sql(
+    url,
+    `alter table orders drop column if exists note; drop table if exists alembic_version, _sqlx_migrations, headgate_migrations, bare_migrations`,
+  )
+}
+
+await onGround(async ({ folder, postgres, env, configure, migrate, client, startWorker }) => {
   const url = postgres.url('bench')
   const alembic = await findAlembic(cacheFolder(), quiet)
   const sqlx = join(cacheFolder(), 'sqlx-0.8.6', 'bin', 'sqlx')
@@ -40,6 +48,8 @@ await onGround(async (ground) => {
       ? [
           {
             name: 'sqlx',
+            // Its very first migration makes the ledger first, outside of its transaction.
+            prepare: () => sql(url, SQLX_LEDGER),
             migrator: { kind: 'sqlx', dir: 'sqlx', command: [sqlx] },
             bare: () => run(sqlx, ['migrate', 'run', '--source', join(folder, 'sqlx')], toolEnv, folder),
           },
@@ -48,14 +58,16 @@ await onGround(async (ground) => {
   ]
   await sql(url, 'create table orders (id int primary key, item text)')
   await sql(url, `insert into orders select n, 'x' from generate_series(1, 10000) n`)
-  for (const { name, migrator, bare } of tools) {
+  for (const { name, migrator, bare, prepare = quiet } of tools) {
     await configure({ migrator })
     const worker = await startWorker()
     const [beside, around] = [[], []]
     for (let round = 1; round <= ROUNDS; round++) {
       await reset(url)
+      await prepare()
       beside.push(await withReaders(url, bare))
       await reset(url)
+      await prepare()
       around.push(
         await withReaders(url, async () => {
           const handle = await migrate()
@@ -71,10 +83,10 @@ await onGround(async (ground) => {
     const ratio = median(beside.map(({ p99 }) => p99)) / median(around.map(({ p99 }) => p99))
     console.log(`  a reader's p99 is ${ratio.toFixed(0)} times lower with headgate\n`)
   }
-  await many(ground, client, configure, startWorker, folder)
+  await many(client, configure, startWorker, folder)
 })
 
-async function many({ env: _ }, client, configure, startWorker, folder) {
+async function many(client, configure, startWorker, folder) {
   await mkdir(join(folder, 'many'))
   for (let n = 1; n <= FILES; n++)
     await writeFile(join(folder, 'many', `${String(n).padStart(4, '0')}_t.sql`), `create table t${n} (id int)`)
@@ -96,12 +108,6 @@ async function many({ env: _ }, client, configure, startWorker, folder) {
   print(`a plan of ${FILES} pending files, reviewed`, plans)
 }
 
-const reset = (url) =>
-  sql(
-    url,
-    `alter table orders drop column if exists note; drop table if exists alembic_version, _sqlx_migrations, headgate_migrations, bare_migrations`,
-  )
-
 /** Reads at a steady pace, whatever the answers take, while `work` meets a reader that takes long. */
 async function withReaders(url, work) {
   const waits = []
@@ -109,6 +115,7 @@ async function withReaders(url, work) {
   const free = await Promise.all(
     Array.from({ length: READERS }, async () => {
       const reader = new pg.Client({ connectionString: url })
+      reader.on('error', () => {})
       await reader.connect()
       return reader
     }),
@@ -121,10 +128,11 @@ async function withReaders(url, work) {
         waits.push(performance.now() - due)
         free.push(reader)
         next()
-      })
+      }, quiet)
     }
   }
   const long = new pg.Client({ connectionString: url })
+  long.on('error', () => {})
   await long.connect()
   await long.query('begin; select count(*) from orders')
   let released
@@ -132,6 +140,7 @@ async function withReaders(url, work) {
     released = Date.now()
     await long.query('commit')
   })
+  releasing.catch(quiet)
   const timer = setInterval(() => {
     waiting.push(performance.now())
     next()
