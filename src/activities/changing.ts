@@ -3,7 +3,7 @@ import { CancelledFailure, Context } from '@temporalio/activity'
 import type { Client } from 'pg'
 import { type FenceRequest, type Held, withFence } from '../adapters/journal/fence.js'
 import type { Journal } from '../adapters/journal/journal.js'
-import { findPlan, findRun, isOnDatabaseOf, type RunRecord, resourceOf } from '../adapters/journal/runs.js'
+import { findPlan, isOnDatabaseOf, type RunRecord, resourceOf } from '../adapters/journal/runs.js'
 import { intend, recordGateSession, settle } from '../adapters/journal/steps.js'
 import { account } from '../adapters/postgres/account.js'
 import { openSession } from '../adapters/postgres/session.js'
@@ -14,8 +14,8 @@ import { BY_HAND, carrierOf, environmentOf } from '../domain/names.js'
 import type { Plan, Stage } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
 import { accountForEarlier } from './earlier-sessions.js'
+import { findUnended } from './find-unended.js'
 import { type Beat, beating, executionOf, safeFailure } from './heartbeat.js'
-import { hasEnded } from './has-ended.js'
 import { insist } from './insist.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
@@ -128,8 +128,7 @@ export function fenced<T>(
 
 /** Throws `RunTaken` where the run has ended, or another workflow carries it now. */
 async function findOpenRun(journal: Journal, name: string, carrier: string): Promise<RunRecord> {
-  const run = await findRun(journal, name)
-  if (run.state === 'ended') throw hasEnded(run)
+  const run = await findUnended(journal, name)
   if (run.carrier !== carrier)
     throw failure('RunTaken', `run ${name} was taken over ${run.carrier === BY_HAND ? BY_HAND : `by ${run.carrier}`}`)
   return run

@@ -7,7 +7,7 @@ import { failedWith, hiccup } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { Notice } from '../adapters/notifier/port.js'
 import type { Ending } from '../domain/run.js'
-import { hasEnded } from './has-ended.js'
+import { findUnended } from './find-unended.js'
 import { beating } from './heartbeat.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
@@ -84,8 +84,7 @@ export const notify =
     beating(async ({ signal }) => {
       try {
         const site = await dependencies.site(environmentOf(run))
-        const record = await findRun(site.journal, run)
-        if (record.state === 'ended') throw hasEnded(record)
+        await findUnended(site.journal, run)
         await recordEvent(site.journal, run, kind, { text })
         await tell(site, run, { kind, text, next: undefined, by: thisStep() }, signal)
       } catch (error) {

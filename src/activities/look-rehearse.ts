@@ -1,4 +1,3 @@
-import type { Client } from 'pg'
 import { type CopySource, onCopy } from '../adapters/backup/copy.js'
 import { listBackups } from '../adapters/journal/backups.js'
 import { recordRehearsal } from '../adapters/journal/rehearsals.js'
@@ -20,6 +19,7 @@ import type { Site } from './site.js'
 
 const OWNER = 'rehearsal'
 const SESSION = 'headgate rehearse'
+
 /** Applies the pending migrations to a copy, one at a time, and measures what they do. The copy is gone afterwards; the environment's own database is not touched. */
 export const lookRehearse: Answer<'rehearse'> = async (site, { tag }, signal, progress) => {
   requireTag(site, tag)
@@ -76,9 +76,12 @@ async function sourceOf(site: Site): Promise<{ source: Rehearsal['source']; at: 
   const { rehearsalSource, journal, configuration, backups, control, target } = site
   if (rehearsalSource) {
     const { database } = rehearsalSource
-    const identity = (session: Client): ReturnType<typeof readIdentity> => readIdentity(session)
-    const live = await lookInto(site, target, SESSION, identity)
-    const there = await withSession(withDatabase(rehearsalSource, 'postgres'), { applicationName: SESSION }, identity)
+    const live = await lookInto(site, target, SESSION, readIdentity)
+    const there = await withSession(
+      withDatabase(rehearsalSource, 'postgres'),
+      { applicationName: SESSION },
+      readIdentity,
+    )
     const isApart = live.systemIdentifier !== there.systemIdentifier
     if (!isApart && database === live.database)
       throw failure(

@@ -1,21 +1,13 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Journal } from '../adapters/journal/journal.js'
-import {
-  findPlan,
-  findRun,
-  openRun,
-  openRunOf,
-  type RunRecord,
-  replacePlan,
-  runOpenedBy,
-} from '../adapters/journal/runs.js'
+import { findPlan, openRun, openRunOf, type RunRecord, replacePlan, runOpenedBy } from '../adapters/journal/runs.js'
 import { listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { canonicalJson } from '../domain/digest.js'
 import { failure } from '../domain/failures.js'
 import { environmentOf, Name, runName, Tag } from '../domain/names.js'
 import { Mark, type Plan, type PlanSummary, Requester, RunKind } from '../domain/plan.js'
-import { hasEnded } from './has-ended.js'
+import { findUnended } from './find-unended.js'
 import { beating } from './heartbeat.js'
 import { lostBecause } from './lost.js'
 import { planFor } from './plan-kinds.js'
@@ -116,8 +108,7 @@ export const confirmPlan =
   ): Promise<{ same: true } | { same: false; summary: PlanSummary }> =>
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
-        const run = await findRun(site.journal, runName)
-        if (run.state === 'ended') throw hasEnded(run)
+        const run = await findUnended(site.journal, runName)
         if (await isUnderWay(site, runName, waiting)) return { same: true }
         const approved = await findPlan(site.journal, approvedDigest)
         const now = await planFor(site, { kind: run.kind, tag: run.tag, backup: approved.restores }, signal)

@@ -1,12 +1,12 @@
-import { findPlan, findRun } from '../adapters/journal/runs.js'
+import { findPlan } from '../adapters/journal/runs.js'
 import { longPrepared, longTransactions } from '../adapters/postgres/activity.js'
 import { readIdentity } from '../adapters/postgres/identity.js'
 import { unreadableOf } from '../adapters/postgres/readable.js'
 import { failure, messageOf } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { Plan } from '../domain/plan.js'
+import { findUnended } from './find-unended.js'
 import { findValidBackup } from './find-backup.js'
-import { hasEnded } from './has-ended.js'
 import { beating } from './heartbeat.js'
 import { lookInto } from './look-into.js'
 import { wouldNotFollow } from './make-plan.js'
@@ -22,9 +22,7 @@ export const preflight =
   (runName: string): Promise<string> =>
     beating(({ signal }) =>
       onSite(dependencies, environmentOf(runName), async (site) => {
-        const run = await findRun(site.journal, runName)
-        // Its workflow was reset.
-        if (run.state === 'ended') throw hasEnded(run)
+        const run = await findUnended(site.journal, runName)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         if (plan.stages.length === 0) return 'nothing to do'
         const looks = [databaseFindings, backupFindings, serviceFindings, consumerFindings, toolFindings]

@@ -4,7 +4,7 @@ import type { Migrator } from '../adapters/migrator/port.js'
 import { temporaryBytes } from '../adapters/postgres/activity.js'
 import type { StatementProxy } from '../adapters/postgres/statement-proxy.js'
 import { startupOptions } from '../adapters/postgres/target.js'
-import { failure, whyNot } from '../domain/failures.js'
+import { failure, whyNotMigrated } from '../domain/failures.js'
 import type { Fence } from '../domain/fence.js'
 import type { Migration } from '../domain/migration.js'
 import { type MeasuredMigration, type MeasuredStatement, type Rehearsal, strengthOf } from '../domain/rehearsal.js'
@@ -18,9 +18,6 @@ const SHOWN_CHARACTERS = 300
 /** A statement that only reads is told of where it locked something, or took as long. */
 const READS = /^\s*(select|with|table|values|explain)\b/i
 const WORTH_MS = 50
-
-/** What a migration itself may fail of. */
-const FAILED = ['MigrationFailed', 'MigrationBlocked'] as const
 
 /** What a rehearsal works with. */
 interface At {
@@ -53,18 +50,18 @@ export class RehearsalRun {
     await this.#requireComes()
     const applied = new Set(ledger.applied.map(({ version }) => version))
     const pending = all.filter(({ version }) => !applied.has(version))
+    const most = Math.max(LEAST_OF_EACH, Math.floor(MOST / pending.length))
     const migrations: MeasuredMigration[] = []
+    const isExpanded = (): boolean =>
+      migrations.length > 0 && migrations.every(({ phase, failed }) => phase === 'expand' && failed === undefined)
     let previous: Rehearsal['previous']
     for (const group of this.#groupsOf(pending)) {
-      const isContract = group.some(({ phase }) => phase === 'contract')
-      if (isContract && migrations.length > 0) previous ??= await this.#usePrevious()
-      migrations.push(...(await this.#apply(all, group, Math.max(LEAST_OF_EACH, Math.floor(MOST / pending.length)))))
-      if (migrations.at(-1)?.failed !== undefined)
-        return { bytes, serverVersion, migrations, ...withPrevious(previous) }
+      if (isExpanded() && group.some(({ phase }) => phase === 'contract')) previous = await this.#usePrevious()
+      migrations.push(...(await this.#apply(all, group, most)))
+      if (migrations.at(-1)?.failed !== undefined) break
     }
-    if (migrations.length > 0 && migrations.every(({ phase }) => phase === 'expand'))
-      previous = await this.#usePrevious()
-    return { bytes, serverVersion, migrations, ...withPrevious(previous) }
+    if (isExpanded()) previous = await this.#usePrevious()
+    return { bytes, serverVersion, migrations, ...(previous === undefined ? {} : { previous }) }
   }
 
   /** One at a time; a tool that can only go to head takes all at once. */
@@ -114,7 +111,7 @@ export class RehearsalRun {
     const before = await temporaryBytes(watch)
     const came = proxy.sessions()
     const began = performance.now()
-    const failed = await whyNot(() => this.#migrator.up(request, proxy.target, this.#fence), FAILED)
+    const failed = await whyNotMigrated(() => this.#migrator.up(request, proxy.target, this.#fence))
     const ms = performance.now() - began
     if (failed === undefined && proxy.sessions() === came)
       throw failure(
@@ -172,6 +169,3 @@ const holdOf = ({ locks }: MeasuredStatement): number =>
 const unmeasured = ({ version, name, checksum, phase }: Migration): MeasuredMigration => ({
   ...{ version, name, checksum, phase, ms: 0, temporaryBytes: 0, statements: [] },
 })
-
-const withPrevious = (previous: Rehearsal['previous']): { previous?: NonNullable<Rehearsal['previous']> } =>
-  previous === undefined ? {} : { previous }

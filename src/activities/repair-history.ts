@@ -7,14 +7,23 @@ import type { Dependencies, Site } from './site.js'
 
 /** How the history has the version now. Throws `PlanInvalid` where it cannot be marked so, `GuardFailed` where nothing would change. */
 export async function historyOf(site: Site, mark: Mark, tag: string | undefined): Promise<string> {
-  const { migrator, configuration } = site
+  const { migrator, configuration, target } = site
   if (!migrator.mark)
     throw failure('GuardFailed', `${configuration.migrator.kind} keeps its history itself: repair it with the tool`)
-  const files = await migrator.migrations(tag ?? '')
-  const ledger = await lookInto(site, site.target, 'headgate repair', (session) => migrator.ledger(session, tag))
-  const was = stateBefore(files, ledger, mark)
+  const was = await stateNow(site, mark, tag, (work) => lookInto(site, target, 'headgate repair', work))
   if (was === undefined) throw failure('GuardFailed', `${mark.version} is ${mark.as} already`)
   return was
+}
+
+/** As `stateBefore`, of the release's files and the ledger that `onTarget` reaches. */
+async function stateNow(
+  { migrator }: Site,
+  mark: Mark,
+  tag: string | undefined,
+  onTarget: Step['onTarget'],
+): Promise<string | undefined> {
+  const files = await migrator.migrations(tag ?? '')
+  return stateBefore(files, await onTarget((session) => migrator.ledger(session, tag)), mark)
 }
 
 /** Marks the plan's version in the migrator's history. */
@@ -22,11 +31,9 @@ export const repairHistory = (dependencies: Dependencies) =>
   changing(dependencies, {
     step: 'repair',
     observe: async (step) => {
-      const { version, as } = markOf(step)
-      const { site, plan } = step
-      const files = await site.migrator.migrations(plan.tag ?? '')
-      const ledger = await step.onTarget((session) => site.migrator.ledger(session, plan.tag))
-      return stateBefore(files, ledger, { version, as }) === undefined ? `${version} is ${as}` : undefined
+      const mark = markOf(step)
+      const now = await stateNow(step.site, mark, step.plan.tag, step.onTarget)
+      return now === undefined ? `${mark.version} is ${mark.as}` : undefined
     },
     act: async (step) => {
       const { version, as, was } = markOf(step)

@@ -349,13 +349,13 @@ export function failedWith(error: unknown, code: FailureCode): boolean {
   return false
 }
 
-/** What `work` failed of, where that is one of these codes; anything else that goes wrong is thrown. */
-export async function whyNot(work: () => Promise<unknown>, codes: readonly FailureCode[]): Promise<string | undefined> {
+/** What a migration itself failed of; anything else that goes wrong in `work` is thrown. */
+export async function whyNotMigrated(work: () => Promise<unknown>): Promise<string | undefined> {
   try {
     await work()
     return undefined
   } catch (error) {
-    if (codes.some((code) => failedWith(error, code))) return messageOf(error)
+    if (failedWith(error, 'MigrationFailed') || failedWith(error, 'MigrationBlocked')) return messageOf(error)
     throw error
   }
 }

@@ -6,7 +6,7 @@ import type { Migrator } from '../adapters/migrator/port.js'
 import { fingerprint, fingerprintDifferences } from '../adapters/postgres/data-fingerprint.js'
 import { quoteIdentifier, withSession } from '../adapters/postgres/session.js'
 import { parseTarget, type Target, withDatabase } from '../adapters/postgres/target.js'
-import { whyNot } from '../domain/failures.js'
+import { whyNotMigrated } from '../domain/failures.js'
 import type { Fence } from '../domain/fence.js'
 import type { Fingerprint } from '../domain/manifest.js'
 import type { Migration } from '../domain/migration.js'
@@ -36,8 +36,6 @@ export interface Roundtrip {
 }
 
 const NAME = 'headgate roundtrip'
-/** What a migration itself may fail of. */
-const FAILED = ['MigrationFailed', 'MigrationBlocked'] as const
 const LIMITS = { lockTimeoutMs: 5_000, lockBudgetMs: 30_000, statementTimeoutMs: 3_600_000 }
 
 /**
@@ -119,10 +117,10 @@ class Travel {
     const target = migrations.at(-2)?.version ?? ''
     const trip: Roundtrip = { version, name, hasDown, afterDown: [], afterUp: [] }
     const request = { tag: this.#tag, target, ...LIMITS }
-    const noDown = await whyNot(() => down.call(this.#migrator, request, this.#target, this.#fence), FAILED)
+    const noDown = await whyNotMigrated(() => down.call(this.#migrator, request, this.#target, this.#fence))
     if (noDown !== undefined) return { ...trip, breaks: `its way down fails: ${noDown}` }
     trip.afterDown = fingerprintDifferences(before, await this.#state())
-    const noUp = await whyNot(() => this.up(migrations), FAILED)
+    const noUp = await whyNotMigrated(() => this.up(migrations))
     if (noUp !== undefined) return { ...trip, breaks: `it does not apply again: ${noUp}` }
     return { ...trip, afterUp: fingerprintDifferences(applied, await this.#state()) }
   }

@@ -124,6 +124,15 @@ describe('a rehearsal', () => {
     expect(refused.text).toContain('the image of before does not get on with what 0002_note belongs to')
   })
 
+  test('of contract migrations alone does not ask the previous image: it never meets them', async () => {
+    const migrations = { '0002_a.contract.sql': 'select 1', '0003_b.contract.sql': 'select 1' }
+    await begun({ migrations, configuration: { rehearsal: { previous: ['/bin/false'] } } })
+    await typed('backup', 'staging')
+    const rehearsed = await rehearse()
+    expect(rehearsed, rehearsed.text).toMatchObject({ exit: 0 })
+    expect(rehearsed.stdout).not.toContain('  previous ')
+  })
+
   test('changes nothing of the server but the copy', async () => {
     await begun({ migrations: { '0002_role.sql': 'alter table orders add column note text; create role rehearsed' } })
     await typed('backup', 'staging')

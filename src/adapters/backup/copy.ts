@@ -78,15 +78,22 @@ async function takeTurn(control: Client, key: string, owner: string, fence: Fenc
 }
 
 async function make(control: Client, source: CopySource, name: string, fence: Fence): Promise<void> {
-  if ('manifest' in source && source.manifest.kind === 'dump') {
-    await source.engine.restoreBeside(source.manifest, name, fence)
-    return
-  }
-  const from = 'manifest' in source ? source.manifest.location : source.database
+  if (!('manifest' in source))
+    return duplicate(control, source.database, await propertyStatements(control, source.database), name, fence)
+  const { manifest, engine } = source
+  if (manifest.kind === 'dump') return void (await engine.restoreBeside(manifest, name, fence))
+  await engine.verify(manifest, fence.signal)
+  return duplicate(control, manifest.location, manifest.properties, name, fence)
+}
+
+async function duplicate(
+  control: Client,
+  from: string,
+  properties: readonly string[],
+  name: string,
+  fence: Fence,
+): Promise<void> {
   fence.progress(`copy ${from}`)
-  const properties =
-    'manifest' in source ? source.manifest.properties : await propertyStatements(control, source.database)
-  if ('manifest' in source) await source.engine.verify(source.manifest, fence.signal)
   await cloneDatabase(control, from, name, fence)
   await applyProperties(control, properties, name, fence)
 }
