@@ -6,6 +6,7 @@ import type { StateCapture, StateComparison } from '../adapters/postgres/unchang
 import { failedWith } from '../domain/failures.js'
 import type { Found } from '../domain/ladder.js'
 import type { Manifest } from '../domain/manifest.js'
+import { stillToDo } from '../domain/plan.js'
 import { compareWithCapture } from './capture.js'
 import type { Step } from './changing.js'
 import { onClosedOrOpen, takeStock, whyOpen } from './gate.js'
@@ -32,10 +33,8 @@ export async function lookAround(step: Step, capture: StateCapture, backups: rea
     // Behind the closed gate the database is shut, to a tool that tells its own ledger too; there the ledger decides nothing.
     const ledger =
       openBecause === undefined ? undefined : await site.migrator.ledger(session, plan.tag).catch(() => undefined)
-    const versions = (stage?.migrations ?? []).map(({ version }) => version)
-    const applied = versions.filter(
-      (version) => version !== ledger?.dirty && ledger?.applied.some((one) => one.version === version),
-    )
+    const planned = stage?.migrations.length ?? 0
+    const left = stage && ledger ? stillToDo(stage, ledger) : []
     const steps = await listSteps(site.journal, run.name)
     const onlyXids =
       comparison.schemaDifferences.length +
@@ -49,21 +48,10 @@ export async function lookAround(step: Step, capture: StateCapture, backups: rea
         !comparison.unchanged && onlyXids && openBecause === undefined && (await rowsEqual(step, session, backups)),
       onlyInvalidIndexes: isOnlyInvalidIndexes(comparison) && openBecause === undefined && backups.length > 0,
       openBecause,
-      contractStarted: run.contractStarted,
-      applied:
-        ledger === undefined
-          ? 'some'
-          : applied.length === versions.length
-            ? 'all'
-            : applied.length === 0
-              ? 'none'
-              : 'some',
+      contractStarted: hasNoRestore(run, stage),
+      applied: ledger === undefined ? 'some' : left.length === 0 ? 'all' : left.length === planned ? 'none' : 'some',
       prefixIsClean:
-        ledger !== undefined &&
-        ledger.dirty === undefined &&
-        (stage?.migrations ?? [])
-          .filter(({ version }) => !applied.includes(version))
-          .every(({ transactional }) => transactional),
+        ledger !== undefined && ledger.dirty === undefined && left.every(({ transactional }) => transactional),
       verified: steps.some((one) => one.step === 'verify' && one.stage === step.stageNumber && one.state === 'done'),
       backups: backups.filter(({ gate }) => gate === 'closed').map(({ kind }) => kind),
     }
@@ -71,6 +59,13 @@ export async function lookAround(step: Step, capture: StateCapture, backups: rea
     return { found, comparison, version: ledger?.applied.at(-1)?.version ?? plan.from ?? 'no version' }
   })
 }
+
+/**
+ * Whether the second point of no return may have been passed. What is taken back behind the gate can be put in place again: it
+ * is for the image of before the run that there is no way.
+ */
+export const hasNoRestore = ({ contractStarted }: Step['run'], stage: Step['stage']): boolean =>
+  contractStarted && stage?.phase !== 'undo-expand'
 
 /** Ends every session but ours, so that the count of sessions is final and nobody writes while it is looked at. */
 async function shutOthersOut({ run, control, fence }: Step, session: Client): Promise<void> {

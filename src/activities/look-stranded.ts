@@ -13,13 +13,14 @@ import {
   type Stranded,
   type StrandedRun,
 } from '../domain/recovery.js'
+import { stillToDo } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
 import { captureOf } from './capture.js'
 import { fenced, recorded, type Step } from './changing.js'
 import { discardUnfinished } from './discard-unfinished.js'
 import { serviceOf } from './configured.js'
 import { onClosedOrOpen, reopen, shut, whyOpen } from './gate.js'
-import { type Around, lookAround } from './look-around.js'
+import { type Around, hasNoRestore, lookAround } from './look-around.js'
 import type { Dependencies } from './site.js'
 import { quarantinesOf } from './swap-in.js'
 import { proveStage } from './verify.js'
@@ -121,7 +122,7 @@ async function strandedAt(
     database,
     gate: around !== undefined && (await isClosed(step, around, database, verified)) ? 'closed' : 'open',
     verified,
-    contractStarted: run.contractStarted,
+    contractStarted: hasNoRestore(run, stage),
     image,
     deploysImage: stage?.deploysImage ?? false,
     restores: stage?.phase === 'restore',
@@ -159,8 +160,7 @@ async function missingFromLedger(step: Step): Promise<Missing | 'half done' | un
   try {
     const ledger = await onClosedOrOpen(step, (session) => site.migrator.ledger(session, plan.tag))
     if (ledger.dirty !== undefined) return 'half done'
-    const applied = new Set(ledger.applied.map(({ version }) => version))
-    return (stage?.migrations ?? []).filter(({ version }) => !applied.has(version))
+    return stage ? stillToDo(stage, ledger) : []
   } catch (error) {
     fence.progress(`the ledger cannot be read: ${messageOf(error)}`)
     return undefined

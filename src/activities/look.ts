@@ -8,9 +8,10 @@ import { lookEvidence } from './look-evidence.js'
 import { lookInto } from './look-into.js'
 import { lookRehearse } from './look-rehearse.js'
 import { type Answer, looking } from './looking.js'
-import { makePlan, mismatches, requireTag } from './make-plan.js'
+import { mismatches, requireTag } from './make-plan.js'
 import { NOTHING_REVIEWED } from '../domain/review.js'
 import { digestOf } from './plan.js'
+import { planFor } from './plan-kinds.js'
 import { blocking, reviewOf } from './review.js'
 import { rehearsedOf } from './rehearsed.js'
 import type { Dependencies } from './site.js'
@@ -18,8 +19,9 @@ import type { Dependencies } from './site.js'
 /** Rows of one page: an answer stays far below the 2 MB that a payload may have. */
 const PAGE = 50
 
-const lookPlan: Answer<'plan'> = async (site, { tag }, signal) => {
-  const plan = await makePlan(site, { kind: tag === undefined ? 'migrate' : 'deploy', tag }, signal)
+const lookPlan: Answer<'plan'> = async (site, { tag, downTo }, signal) => {
+  const kind = downTo !== undefined ? 'rollback' : tag === undefined ? 'migrate' : 'deploy'
+  const plan = await planFor(site, { kind, tag, downTo }, signal)
   const unread = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
   // It adds to the plan: where it cannot be had, the plan is shown without it.
   const found = await reviewOf(site, plan).catch(() => ({ ...NOTHING_REVIEWED, unread }))

@@ -6,6 +6,7 @@ import type { Ledger, Migration } from '../domain/migration.js'
 import type { Plan, PlannedMigration, RunKind } from '../domain/plan.js'
 import { redact } from '../domain/text.js'
 import { lookInto } from './look-into.js'
+import { planDown, type WayDown } from './plan-down.js'
 import type { Site } from './site.js'
 import { splitRelease } from './split-release.js'
 
@@ -14,6 +15,8 @@ const LOOKING = 'headgate plan'
 export interface PlanRequest {
   kind: RunKind
   tag: string | undefined
+  /** The version to take the database down to. */
+  downTo?: string | undefined
 }
 
 /** Resolves what a run would do. It only looks. Throws `PlanInvalid`, `StateUnexpected`, `PreviousUnknown`, `DatabaseUnreachable`. */
@@ -35,15 +38,11 @@ export async function makePlan(
   const ledger = scope === 'pending' ? await readLedger(site, request.tag) : await ledgerWithoutRelease(site, signal)
   const seen = { identity, ledger }
   const pending = scope === 'pending' ? pendingOf(migrations, seen.ledger) : []
-  const services =
-    request.kind === 'deploy' ? await plannedServices(site, request.tag, signal) : await currentServices(site, signal)
-  const deploysImage = services.some(({ next }) => next !== undefined)
   const approval = configuration.approval
-  const { stages, remarks } = await splitRelease(site, pending, {
-    deploysImage,
-    stopsAtTarget: migrator.stopsAtTarget,
-    approvalBefore: approval === 'none' ? [] : approval.before,
-  })
+  const { stages, services, remarks } =
+    request.downTo === undefined
+      ? await wayUp(site, request, pending, signal)
+      : await planDown(site, { ...request, downTo: request.downTo }, ledger, await currentServices(site, signal))
   requireApprovable(site, stages)
   const migrates = stages.some(({ phase }) => phase !== 'image')
   const openBecause = whyNoRestore(site) ?? whyNoSwap(seen.identity)
@@ -87,6 +86,22 @@ export function requireTag(site: Site, tag: string | undefined): void {
 
 export const isPerRelease = ({ configuration: { migrator } }: Site): boolean =>
   migrator.service !== undefined || JSON.stringify(migrator).includes('{tag}')
+
+async function wayUp(
+  site: Site,
+  { kind, tag }: PlanRequest,
+  pending: readonly PlannedMigration[],
+  signal: AbortSignal,
+): Promise<WayDown> {
+  const { approval } = site.configuration
+  const services = kind === 'deploy' ? await plannedServices(site, tag, signal) : await currentServices(site, signal)
+  const release = await splitRelease(site, pending, {
+    deploysImage: services.some(({ next }) => next !== undefined),
+    stopsAtTarget: site.migrator.stopsAtTarget,
+    approvalBefore: approval === 'none' ? [] : approval.before,
+  })
+  return { ...release, services }
+}
 
 const readLedger = (site: Site, tag: string | undefined): Promise<Ledger> =>
   lookInto(site, site.target, LOOKING, (session) => site.migrator.ledger(session, tag))

@@ -3,9 +3,12 @@ import type { Client } from 'pg'
 import { recordContractStarted } from '../adapters/journal/runs.js'
 import { listEvents, recordEvent } from '../adapters/journal/steps.js'
 import { requireAsPlanned } from '../adapters/migrator/pending.js'
+import type { ToolRun, UpRequest } from '../adapters/migrator/port.js'
 import type { Blocked } from '../adapters/postgres/activity.js'
 import { endSessionsNamed } from '../adapters/postgres/gate.js'
 import { FAILURES, failedWith, failure, messageOf } from '../domain/failures.js'
+import type { Migration } from '../domain/migration.js'
+import { isUndo, stillToDo } from '../domain/plan.js'
 import { captureBefore, compareWithCapture } from './capture.js'
 import { type ChangingActivity, changing, type Step } from './changing.js'
 import { reopen } from './gate.js'
@@ -40,22 +43,24 @@ const migrating = (dependencies: Dependencies, cancelled: boolean): ChangingActi
       if (cancelled) await requireTooLate(step)
       await captureBefore(step)
       const missing = await missingVersions(step)
-      return missing.length === 0 ? `the ledger has all ${step.stage?.migrations.length ?? 0}` : undefined
+      if (missing.length > 0) return undefined
+      return `the ledger has ${isUndo(step.stage?.phase) ? 'none of the' : 'all'} ${step.stage?.migrations.length ?? 0}`
     },
     act: async (step) => {
       const { site, run, stage, fence } = step
       await requireApproved(site.journal, run, step.plan, step.stageNumber)
       await requireFilesAsPlanned(step)
-      const contract = stage?.phase === 'contract'
-      if (contract) await recordContractStarted(site.journal, run.name, true)
+      const narrows = stage?.phase === 'contract' || stage?.phase === 'undo-expand'
+      if (narrows) await recordContractStarted(site.journal, run.name, true)
       try {
-        await upWithinBudget(step)
+        await withinBudget(step)
       } catch (error) {
         // Where it was told to stop, the attempt after it looks.
-        if (contract && !fence.signal.aborted) await forgetUncommitted(step).catch(() => {})
+        if (narrows && !fence.signal.aborted) await forgetUncommitted(step).catch(() => {})
         throw error
       }
-      return `${stage?.migrations.length ?? 0} applied, now at ${stage?.target}${await asRehearsed(site, stage)}`
+      const done = isUndo(stage?.phase) ? 'taken back' : 'applied'
+      return `${stage?.migrations.length ?? 0} ${done}, now at ${stage?.target}${await asRehearsed(site, stage)}`
     },
   })
 
@@ -90,7 +95,7 @@ async function forgetUncommitted(step: Step): Promise<void> {
   if (!(await hasLeftSomething(step))) await recordContractStarted(site.journal, run.name, false)
 }
 
-/** Versions of the stage that the ledger does not have. Throws `StateUnexpected` when it has what the plan does not know. */
+/** Versions of the stage that are still to be done, by the ledger. Throws `StateUnexpected` when it has what the plan does not know. */
 export async function missingVersions(step: Step): Promise<string[]> {
   const { site, plan, stage } = step
   const ledger = await step.onTarget((session: Client) => asked(step, () => site.migrator.ledger(session, plan.tag)))
@@ -99,8 +104,7 @@ export async function missingVersions(step: Step): Promise<string[]> {
   const unknown = ledger.applied.filter(({ version }) => !known.has(version)).map(({ version }) => version)
   if (unknown.length > 0)
     throw failure('StateUnexpected', `the ledger has ${unknown.join(', ')}, which the plan does not know`)
-  const applied = new Set(ledger.applied.map(({ version }) => version).filter((version) => version !== ledger.dirty))
-  return (stage?.migrations ?? []).map(({ version }) => version).filter((version) => !applied.has(version))
+  return stage ? stillToDo(stage, ledger).map(({ version }) => version) : []
 }
 
 /** People approved checksums, hours or days ago. Throws `PlanStale` when a file that is still to be applied is another one now. */
@@ -109,10 +113,16 @@ async function requireFilesAsPlanned(step: Step): Promise<void> {
   const missing = await missingVersions(step)
   await requireSameImage(step)
   requireAsPlanned(
-    await asked(step, () => site.migrator.migrations(plan.tag ?? '')),
+    await asked(step, () => (isUndo(stage?.phase) ? waysDown(step) : site.migrator.migrations(plan.tag ?? ''))),
     (stage?.migrations ?? []).filter(({ version }) => missing.includes(version)),
   )
 }
+
+const waysDown = ({ site: { migrator }, plan, stage, onTarget }: Step): Promise<Migration[]> =>
+  onTarget(async (session) => {
+    const ledger = await migrator.ledger(session, plan.tag)
+    return (await migrator.waysDown?.({ tag: plan.tag ?? '', target: stage?.target ?? '' }, ledger)) ?? []
+  })
 
 /** Files are not all that a release's image decides. */
 async function requireSameImage({ site, plan }: Step): Promise<void> {
@@ -125,7 +135,7 @@ async function requireSameImage({ site, plan }: Step): Promise<void> {
 }
 
 /** Runs the tool; a lock that was not to be had is tried again within the budget, as long as nothing changed. */
-async function upWithinBudget(step: Step): Promise<void> {
+async function withinBudget(step: Step): Promise<void> {
   const { site, plan, stage, fence } = step
   const { timeout, budget, statementTimeout } = site.configuration.locks
   const deadline = performance.now() + budget
@@ -135,19 +145,15 @@ async function upWithinBudget(step: Step): Promise<void> {
       await watched(
         step,
         ({ settled }) =>
-          site.migrator.up(
-            {
-              tag: plan.tag ?? '',
-              target: stage?.target ?? '',
-              planned: stage?.migrations ?? [],
-              lockTimeoutMs: timeout,
-              lockBudgetMs: Math.max(timeout, Math.round(deadline - performance.now())),
-              statementTimeoutMs: statementTimeout,
-              asking: (work) => vouched(step, work, settled),
-            },
-            site.target,
-            fence,
-          ),
+          calling(step, {
+            tag: plan.tag ?? '',
+            target: stage?.target ?? '',
+            planned: stage?.migrations ?? [],
+            lockTimeoutMs: timeout,
+            lockBudgetMs: Math.max(timeout, Math.round(deadline - performance.now())),
+            statementTimeoutMs: statementTimeout,
+            asking: (work) => vouched(step, work, settled),
+          }),
         (seen) => {
           if (seen.length > 0) blocked = seen
           if (seen.length > 0) fence.progress(inWords(seen))
@@ -161,6 +167,13 @@ async function upWithinBudget(step: Step): Promise<void> {
       await pause(wait * (0.75 + Math.random() / 2), undefined, { signal: fence.signal })
     }
   }
+}
+
+function calling({ site: { migrator, target }, stage, fence }: Step, request: UpRequest): Promise<ToolRun> {
+  if (!isUndo(stage?.phase)) return migrator.up(request, target, fence)
+  if (!migrator.down) throw failure('GuardFailed', 'the migrator has no way down any more')
+  const { planned: _, lockBudgetMs: __, asking: ___, ...asked } = request
+  return migrator.down(asked, target, fence)
 }
 
 const inWords = (blocked: readonly Blocked[]): string =>

@@ -2,7 +2,8 @@ import { findPlan, listRuns } from '../adapters/journal/runs.js'
 import { failure } from '../domain/failures.js'
 import type { Mark, Plan, RunKind } from '../domain/plan.js'
 import { findValidBackup } from './find-backup.js'
-import { makePlan, requireTag } from './make-plan.js'
+import { isPerRelease, makePlan, requireTag } from './make-plan.js'
+import { releaseToUndo } from './plan-down.js'
 import { historyOf } from './repair-history.js'
 import type { Site } from './site.js'
 
@@ -11,6 +12,7 @@ export interface KindRequest {
   tag?: string | undefined
   backup?: string | undefined
   mark?: Mark | undefined
+  downTo?: string | undefined
 }
 
 /** The plan of any kind of run: what `deploy` would plan, cut down to what the kind does. */
@@ -22,7 +24,9 @@ export async function planFor(site: Site, request: KindRequest, signal: AbortSig
     case 'backup':
       return backupPlan(await basePlan(site, request.kind, signal))
     case 'rollback':
-      return rollbackPlan(site, await basePlan(site, request.kind, signal))
+      return request.downTo === undefined
+        ? rollbackPlan(site, await basePlan(site, request.kind, signal))
+        : downPlan(site, request, signal)
     case 'restore':
       return restorePlan(site, await basePlan(site, request.kind, signal), request.backup ?? '')
     case 'repair':
@@ -81,6 +85,12 @@ async function rollbackPlan(site: Site, plan: Plan): Promise<Plan> {
     undefined,
     { hint: `deploy the release that you want: headgate deploy ${configuration.environment} --tag TAG` },
   )
+}
+
+/** The newest release's migrations taken back, down to a version, each stage behind a closed gate and a backup where that is possible. */
+async function downPlan(site: Site, { kind, tag, downTo }: KindRequest, signal: AbortSignal): Promise<Plan> {
+  const release = tag ?? (isPerRelease(site) ? await releaseToUndo(site) : undefined)
+  return makePlan(site, { kind, tag: release, downTo }, signal)
 }
 
 /** With everything running: one row of the ledger, in one transaction. */

@@ -6,7 +6,17 @@ import { listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { canonicalJson } from '../domain/digest.js'
 import { failure } from '../domain/failures.js'
 import { environmentOf, Name, runName, Tag } from '../domain/names.js'
-import { Mark, type Plan, type PlanSummary, Requester, RunKind } from '../domain/plan.js'
+import {
+  downTarget,
+  isUndo,
+  Mark,
+  type Plan,
+  type PlanSummary,
+  Requester,
+  RunKind,
+  stillToDo,
+  Version,
+} from '../domain/plan.js'
 import { findUnended } from './find-unended.js'
 import { beating } from './heartbeat.js'
 import { lostBecause } from './lost.js'
@@ -25,6 +35,8 @@ export const OpenRequest = z.strictObject({
   backup: z.string().max(128).optional(),
   /** What `repair` marks. */
   mark: Mark.optional(),
+  /** The version that `rollback` takes the database down to. */
+  downTo: Version.optional(),
   requester: Requester,
   /** What the requester looked at. */
   digest: z.string().max(64).optional(),
@@ -111,7 +123,8 @@ export const confirmPlan =
         const run = await findUnended(site.journal, runName)
         if (await isUnderWay(site, runName, waiting)) return { same: true }
         const approved = await findPlan(site.journal, approvedDigest)
-        const now = await planFor(site, { kind: run.kind, tag: run.tag, backup: approved.restores }, signal)
+        const asked = { kind: run.kind, tag: run.tag, backup: approved.restores, downTo: downTarget(approved) }
+        const now = await planFor(site, asked, signal)
         requireSameTarget(approved, now, run.databaseOids)
         const differences = differencesOf(approved, now, waiting)
         // An earlier attempt of this very look may have replaced the plan already: what was approved decides, not what stands.
@@ -168,12 +181,10 @@ function requireSameTarget(approved: Plan, now: Plan, oids: readonly string[]): 
 /** What a person approved and would be done otherwise now: of the migrations that are left, by version and checksum, and around them. */
 function differencesOf(approved: Plan, now: Plan, waiting: number): string[] {
   const key = (plan: Plan): string[] =>
-    plan.stages.flatMap(({ phase, migrations }) =>
-      migrations.map(({ version, checksum }) => `${phase} ${version} ${checksum}`),
+    plan.stages.flatMap((stage) =>
+      stillToDo(stage, now).map(({ version, checksum }) => `${stage.phase} ${version} ${checksum}`),
     )
-  const applied = new Set(now.applied.map(({ version }) => version))
-  const left = key(approved).filter((line) => !applied.has(line.split(' ')[1] ?? ''))
-  const before = [...left, ...around(approved)]
+  const before = [...key(approved), ...around(approved)]
   const fresh = [...key(now), ...around(now)]
   return [
     ...before.filter((line) => !fresh.includes(line)).map((line) => `- ${line}`),
@@ -245,7 +256,9 @@ function withDone(approved: Plan, now: Plan, waiting: number): Plan {
   return {
     ...rest,
     ...(approved.from === undefined ? {} : { from: approved.from }),
-    applied: now.applied.filter(({ version }) => !versions.has(version)),
+    applied: done.some(({ phase }) => isUndo(phase))
+      ? approved.applied
+      : now.applied.filter(({ version }) => !versions.has(version)),
     stages: [...done, ...now.stages],
     services: now.services.map((service) => approved.services.find(({ name }) => name === service.name) ?? service),
   }

@@ -1,5 +1,5 @@
 import { backupsOfStage, recordBackup } from '../adapters/journal/backups.js'
-import { recordGateOpen } from '../adapters/journal/runs.js'
+import { recordContractStarted, recordGateOpen } from '../adapters/journal/runs.js'
 import { dropInvalidIndex, invalidIndexes } from '../adapters/postgres/invalid-indexes.js'
 import type { StateCapture, StateComparison } from '../adapters/postgres/unchanged.js'
 import { failedWith, failure } from '../domain/failures.js'
@@ -16,7 +16,15 @@ import { type PutBack, swapIn, swappedAlready } from './swap-in.js'
 export const putBack =
   (dependencies: Dependencies) =>
   (run: string, stage: number): Promise<PutBack> =>
-    fenced(dependencies, 'put-back', run, stage, (step) => recorded(step, 'put-back', () => climb(step)))
+    fenced(dependencies, 'put-back', run, stage, (step) =>
+      recorded(step, 'put-back', async () => {
+        const back = await climb(step)
+        // What was taken back is in place again, and with it what the image of before the run needs.
+        if (step.stage?.phase === 'undo-expand' && (back.state === 'unchanged' || back.state === 'restored'))
+          await recordContractStarted(step.site.journal, step.run.name, false)
+        return back
+      }),
+    )
 
 async function climb(step: Step): Promise<PutBack> {
   const done = await swappedAlready(step)

@@ -7,7 +7,7 @@ import { failure } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
 import { environmentOf, Name, RunName } from '../domain/names.js'
 import type { Outcome } from '../domain/outcome.js'
-import { type Plan, type PlanSummary, Requester } from '../domain/plan.js'
+import { stillToDo, type Plan, type PlanSummary, Requester } from '../domain/plan.js'
 import { RecoverChoice, type RecoverWay, type StepName } from '../domain/run.js'
 import { beating } from './heartbeat.js'
 import { lookInto } from './look-into.js'
@@ -64,6 +64,8 @@ const BEGINS: Record<Plan['stages'][number]['phase'], readonly StepName[]> = {
   // Behind a closed gate and a backup; where the ledger had all of the stage already, nothing was migrated.
   expand: ['backup', 'migrate', 'verify'],
   contract: ['backup', 'migrate', 'verify'],
+  'undo-contract': ['backup', 'migrate', 'verify'],
+  'undo-expand': ['backup', 'migrate', 'verify'],
   image: ['restart-services'],
   restore: ['quiesce-writers'],
 }
@@ -150,15 +152,15 @@ export const observeRecovered =
 
 function ledgerFacts(plan: Plan, ledger: Ledger): Pick<AfterRecovery, 'expanded' | 'contracted' | 'ledgerIsClean'> {
   const applied = new Set(ledger.applied.map(({ version }) => version))
-  const isApplied = (phase: 'expand' | 'contract'): boolean =>
+  const isDone = (isContract: boolean): boolean =>
     plan.stages
-      .filter((stage) => stage.phase === phase)
-      .every(({ migrations }) => migrations.every(({ version }) => applied.has(version)))
+      .filter(({ phase }) => (phase === 'contract') === isContract)
+      .every((stage) => stillToDo(stage, ledger).length === 0)
   const planned = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
   const known = new Set([...plan.applied.map(({ version }) => version), ...planned])
   return {
-    expanded: isApplied('expand'),
-    contracted: isApplied('contract'),
+    expanded: isDone(false),
+    contracted: isDone(true),
     ledgerIsClean: ledger.dirty === undefined && [...applied].every((version) => known.has(version)),
   }
 }
@@ -167,10 +169,9 @@ async function mayBePartial({ journal }: Site, run: string, plan: Plan, ledger: 
   const begun = new Set(
     (await listSteps(journal, run)).filter(({ step }) => step === 'migrate').map(({ stage }) => stage),
   )
-  const applied = new Set(ledger.applied.map(({ version }) => version))
   return plan.stages
     .filter(({ number }) => begun.has(number))
-    .some(({ migrations }) => migrations.some((one) => !one.transactional && !applied.has(one.version)))
+    .some((stage) => stillToDo(stage, ledger).some(({ transactional }) => !transactional))
 }
 
 /** What the configured checks on the database find wrong. */

@@ -27,19 +27,18 @@ export const redeployPrevious = (dependencies: Dependencies) =>
     },
     act: async (step) => {
       const { site, run, plan } = step
-      if (run.contractStarted) {
-        throw failure(
-          'NeedsOperator',
-          'the previous image cannot run on the schema in place: the contract stage has been applied',
-        )
+      const undone = await stagesUndone(step)
+      const replaces = undone.some(({ deploysImage }) => deploysImage)
+      if (run.contractStarted && (replaces || step.stage?.phase !== 'undo-expand')) {
+        const what =
+          step.stage?.phase === 'undo-expand' ? 'what it needs was taken back' : 'the contract stage has been applied'
+        throw failure('NeedsOperator', `the previous image cannot run on the schema in place: ${what}`)
       }
       // Whoever is started writes: the database lets them in, and the gate counts as open.
       await recordGateOpen(site.journal, run.name)
       await reopen(step)
       const { mayHaveRun, wasStopped } = await servicesBefore(step)
-      const replaced = (await stagesUndone(step)).some(({ deploysImage }) => deploysImage)
-        ? plan.services.filter(({ next }) => next !== undefined)
-        : []
+      const replaced = replaces ? plan.services.filter(({ next }) => next !== undefined) : []
       const { notes, failed } = await bringBack(step, [
         ...replaced.flatMap(({ name, previous: tag }) =>
           tag === undefined ? [] : { name, tag, stopped: wasStopped(name) },

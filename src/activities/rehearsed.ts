@@ -2,13 +2,17 @@ import { type Measured, measuredOf } from '../adapters/journal/rehearsals.js'
 import { size } from '../domain/amounts.js'
 import { failure } from '../domain/failures.js'
 import type { RehearsedMigration } from '../domain/look.js'
-import type { Plan, Stage } from '../domain/plan.js'
+import { isUndo, type Plan, type PlannedMigration, type Stage } from '../domain/plan.js'
 import { longestHolds } from '../domain/rehearsal.js'
 import type { Site } from './site.js'
 
+/** What goes up: nobody rehearses a way down. */
+const pendingOf = ({ stages }: Plan): PlannedMigration[] =>
+  stages.flatMap(({ phase, migrations }) => (isUndo(phase) ? [] : migrations))
+
 /** What is known of the plan's migrations from rehearsals of these very files, in the plan's order. */
 export async function rehearsedOf({ journal, configuration }: Site, plan: Plan): Promise<RehearsedMigration[]> {
-  const pending = plan.stages.flatMap(({ migrations }) => migrations)
+  const pending = pendingOf(plan)
   const measured =
     pending.length === 0 ? new Map<string, Measured>() : await measuredOf(journal, configuration, pending)
   return pending.flatMap(({ version }) => {
@@ -30,7 +34,7 @@ export async function rehearsedOf({ journal, configuration }: Site, plan: Plan):
 
 /** For the report, where the step's own time stands beside it: what the same migrations took on a copy. Empty where not all were rehearsed. */
 export async function asRehearsed({ journal, configuration }: Site, stage: Stage | undefined): Promise<string> {
-  if (!stage) return ''
+  if (!stage || isUndo(stage.phase)) return ''
   const measured = await measuredOf(journal, configuration, stage.migrations).catch(() => new Map<string, Measured>())
   if (measured.size < stage.migrations.length) return ''
   const ms = [...measured.values()].reduce((sum, { migration }) => sum + migration.ms, 0)
@@ -42,16 +46,14 @@ export async function asRehearsed({ journal, configuration }: Site, stage: Stage
 export async function requireRehearsed(site: Site, plan: Plan): Promise<void> {
   if (!site.configuration.rehearsal.required) return
   const rehearsed = new Map((await rehearsedOf(site, plan)).map((found) => [found.version, found]))
-  const wrong = plan.stages.flatMap(({ migrations }) =>
-    migrations.flatMap(({ version }) => {
-      const found = rehearsed.get(version)
-      if (found === undefined) return [`${version} was not rehearsed`]
-      if (found.failed !== undefined) return [`the rehearsal of ${version} failed: ${found.failed}`]
-      return found.previousFails === undefined
-        ? []
-        : [`the image of before does not get on with what ${version} belongs to: ${found.previousFails}`]
-    }),
-  )
+  const wrong = pendingOf(plan).flatMap(({ version }) => {
+    const found = rehearsed.get(version)
+    if (found === undefined) return [`${version} was not rehearsed`]
+    if (found.failed !== undefined) return [`the rehearsal of ${version} failed: ${found.failed}`]
+    return found.previousFails === undefined
+      ? []
+      : [`the image of before does not get on with what ${version} belongs to: ${found.previousFails}`]
+  })
   if (wrong[0] !== undefined)
     throw failure(
       'RehearsalMissing',

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { review } from '../adapters/lint/index.js'
 import { failure, messageOf } from '../domain/failures.js'
-import type { Plan, PlannedMigration } from '../domain/plan.js'
+import { isUndo, type Plan, type PlannedMigration } from '../domain/plan.js'
 import { type Finding, NOTHING_REVIEWED, RULES, type Review } from '../domain/review.js'
 import { redact } from '../domain/text.js'
 import { lookInto } from './look-into.js'
@@ -10,7 +10,8 @@ import type { Site } from './site.js'
 /** Looks at the plan's migrations before they run; changes nothing. */
 export async function reviewOf(site: Site, plan: Plan): Promise<Review> {
   const { lint } = site.configuration
-  const planned = plan.stages.flatMap((stage) => stage.migrations)
+  // What is taken back is meant to drop what it drops.
+  const planned = plan.stages.flatMap(({ phase, migrations }) => (isUndo(phase) ? [] : migrations))
   if (planned.length === 0) return NOTHING_REVIEWED
   const options = {
     hasPrevious: plan.services.some(({ previous }) => previous !== undefined),

@@ -1,3 +1,4 @@
+import { stillToDo } from '../domain/plan.js'
 import { captureOf, compareWithCapture, hasAnybodyCommitted } from './capture.js'
 import type { Step } from './changing.js'
 
@@ -13,10 +14,10 @@ export async function hasCommitted(step: Step): Promise<boolean> {
   if (!capture || !(await hasAnybodyCommitted(step, capture))) return false
   if (site.migrator.ledgerTable === undefined) return true
   const ledger = await step.onTarget((session) => site.migrator.ledger(session, plan.tag))
-  const recorded = new Set([...ledger.applied.map(({ version }) => version), ledger.dirty])
-  const migrations = stage?.migrations ?? []
-  const next = migrations.find(({ version }) => !recorded.has(version))
-  return migrations.some(({ version }) => recorded.has(version)) || next?.transactional === false
+  if (!stage) return false
+  const left = stillToDo(stage, ledger)
+  const isHalfDone = left.some(({ version }) => version === ledger.dirty)
+  return isHalfDone || left.length < stage.migrations.length || left[0]?.transactional === false
 }
 
 /** As `hasCommitted`, once no session of the stage is left: then also what no ledger tells of is looked for. */

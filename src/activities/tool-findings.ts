@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { sessionsNamed } from '../adapters/postgres/activity.js'
 import { describeTarget, startupOptions } from '../adapters/postgres/target.js'
-import type { Plan } from '../domain/plan.js'
+import { isMigrating, type Plan } from '../domain/plan.js'
 import { lookInto } from './look-into.js'
 import type { Site } from './site.js'
 
@@ -19,7 +19,7 @@ const LOOK_MS = 1
  */
 export async function toolFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
   const { connect } = site.migrator
-  if (!connect || !plan.stages.some(({ phase }) => phase === 'expand' || phase === 'contract')) return []
+  if (!connect || !plan.stages.some(({ phase }) => isMigrating(phase))) return []
   /** Undefined: it does. Else what the tool said of itself. */
   const missing = (envOf: (name: string) => Record<string, string>): Promise<string | undefined> =>
     // The tool's own role: it sees its own sessions, whatever it may see of others'.

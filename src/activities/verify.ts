@@ -3,6 +3,7 @@ import { proveCheck } from '../adapters/check/prove.js'
 import { account } from '../adapters/postgres/account.js'
 import { invalidIndexes } from '../adapters/postgres/invalid-indexes.js'
 import { failure } from '../domain/failures.js'
+import { isUndo } from '../domain/plan.js'
 import { captureOf } from './capture.js'
 import { changing, type Step } from './changing.js'
 import { missingVersions } from './migrate-stage.js'
@@ -19,7 +20,11 @@ export const verify = (dependencies: Dependencies) =>
 /** Throws `VerifyFailed` with what is not as it has to be. The database must let sessions in. */
 export async function proveStage(step: Step): Promise<string> {
   const missing = await missingVersions(step)
-  if (missing.length > 0) throw failure('VerifyFailed', `the ledger lacks ${missing.join(', ')}`)
+  if (missing.length > 0)
+    throw failure(
+      'VerifyFailed',
+      `the ledger ${isUndo(step.stage?.phase) ? 'still has' : 'lacks'} ${missing.join(', ')}`,
+    )
   await requireNoNewInvalidIndex(step)
   const { site, plan, run, stage, fence } = step
   const context = {

@@ -1,4 +1,4 @@
-import type { Plan, PlannedMigration, Stage } from '../domain/plan.js'
+import { downTarget, isUndo, type Plan, type PlannedMigration, type Stage } from '../domain/plan.js'
 import { size } from '../domain/amounts.js'
 import type { RehearsedMigration } from '../domain/look.js'
 import { NOTHING_REVIEWED, RULES, type Review } from '../domain/review.js'
@@ -43,7 +43,7 @@ export function planPage(
     ...noteLines(review),
     ...plan.remarks.map((remark) => `  remark     ${line(remark)}`),
     `  digest     ${shortDigest(digest)}`,
-    `  next       headgate ${plan.kind} ${environment}${tag === undefined ? '' : ` --tag ${tag}`} --digest ${shortDigest(digest)}`,
+    `  next       headgate ${plan.kind} ${environment}${downTo(plan)}${tag === undefined ? '' : ` --tag ${tag}`} --digest ${shortDigest(digest)}`,
   ]
 }
 
@@ -58,9 +58,9 @@ function stageLines(stage: Stage, plan: Plan, review: Review, rehearsed: readonl
   const { number, phase, migrations, target, approval, deploysImage } = stage
   const what =
     phase === 'image'
-      ? 'the new image'
-      : `${phase}, ${plural(migrations.length, 'migration')}${target === undefined ? '' : ` to ${line(target)}`}`
-  const then = phase !== 'image' && deploysImage ? ', then the new image' : ''
+      ? imageOf(plan)
+      : `${isUndo(phase) ? `take back ${phase.replace('undo-', '')}` : phase}, ${plural(migrations.length, 'migration')}${target === undefined ? '' : ` ${isUndo(phase) ? 'down ' : ''}to ${line(target)}`}`
+  const then = phase !== 'image' && deploysImage ? `, then ${imageOf(plan)}` : ''
   return [
     `  stage ${number}    ${what}${then}${approval ? '; waits for approval' : ''}`,
     ...migrations.flatMap((migration) => [
@@ -71,6 +71,12 @@ function stageLines(stage: Stage, plan: Plan, review: Review, rehearsed: readonl
     ...undoLines(stage, plan).map((text) => `    undo     ${text}`),
   ]
 }
+
+const downTo = (plan: Plan): string => {
+  const target = downTarget(plan)
+  return target === undefined ? '' : ` --down-to ${line(target)}`
+}
+const imageOf = ({ kind }: Plan): string => (kind === 'rollback' ? 'the previous image' : 'the new image')
 
 function migrationLines({ version, name, transactional, hasDown, sql }: PlannedMigration): string[] {
   const facts = [...(transactional ? [] : ['not in a transaction']), ...(hasDown ? ['has a down'] : [])]
@@ -139,6 +145,7 @@ function undoLines({ phase, deploysImage }: Stage, plan: Plan): string[] {
       ? `until services restart: ${plan.backups.includes('clone') ? 'the clone is swapped back, in seconds' : 'the dump is restored beside and swapped in'}`
       : `the database only where it is proven unchanged: no automatic restore, because ${line(plan.noRestoreBecause)}`
   if (phase === 'contract') return [database, 'after its first commit: no previous image']
+  if (isUndo(phase)) return [database, 'after that: deploy the release again; what is dropped is in the backup alone']
   return [database, ...(deploysImage ? [`after that: ${image}, on the expanded schema; no write is lost`] : [])]
 }
 

@@ -3,6 +3,7 @@ import { look } from '../client/look.js'
 import { EXIT } from '../domain/outcome.js'
 import type { Context } from './context.js'
 import { planPage } from './output-plan.js'
+import { downToOf } from './rollback.js'
 import { tagOf } from './starting.js'
 
 export function define(command: Command): void {
@@ -12,17 +13,20 @@ export function define(command: Command): void {
     )
     .argument('<environment>')
     .option('--tag <tag>', 'the release; without it what `headgate migrate` would do')
+    .option('--down-to <version>', 'what `headgate rollback --down-to` would do')
     .option('--detailed-exitcode', 'exit 2 where something is to be done')
 }
 
 export async function run(context: Context, command: Command): Promise<number> {
   const [environment = ''] = command.args
-  const options = command.opts<{ tag?: string; detailedExitcode?: boolean }>()
+  const options = command.opts<{ tag?: string; downTo?: string; detailedExitcode?: boolean }>()
   const tag = tagOf(options.tag)
+  const downTo = downToOf(options.downTo)
   const place = await context.place(environment)
   const { digest, plan, review, blocks, rehearsed } = await look(await context.engine(), place, {
     command: 'plan',
     ...(tag === undefined ? {} : { tag }),
+    ...(downTo === undefined ? {} : { downTo }),
   })
   for (const text of planPage(plan, digest, review, rehearsed)) context.terminal.say(text)
   context.terminal.answer({ schema: 'headgate/plan/1', digest, ...plan, review, rehearsed, blocks })

@@ -13,7 +13,7 @@ export interface RunOptions extends FollowOptions, ConfirmOptions {
   by?: string
 }
 
-export type RunDetails = Pick<RunInput, 'backup' | 'mark' | 'recover'>
+export type RunDetails = Pick<RunInput, 'backup' | 'mark' | 'downTo' | 'recover'>
 
 /** Starts a run of any kind and follows it. Everything that can be wrong in what was typed is said before anybody is asked. */
 export async function startAndFollow(

@@ -199,6 +199,9 @@ const settings = {
   locks: Locks.describe('How long a migration may wait, and hold up others'),
   lint: Lint.describe('What the review of pending migrations lets through'),
   rehearsal: RehearsalConfiguration.describe('What `headgate rehearse` tries pending migrations on'),
+  downgrades: z
+    .enum(['allow', 'refuse'])
+    .describe('Whether `headgate rollback --down-to` may take applied migrations back'),
   heartbeat: Duration.describe('How long a worker may be silent before another attempt takes over'),
   onFailure: z
     .enum(['compensate', 'hold'])
@@ -246,6 +249,7 @@ export const EnvironmentConfiguration = z.strictObject({
   locks: settings.locks.prefault({}),
   lint: settings.lint.prefault({}),
   rehearsal: settings.rehearsal.prefault({}),
+  downgrades: settings.downgrades.prefault('allow'),
   heartbeat: settings.heartbeat.prefault('10s'),
   onFailure: settings.onFailure.prefault('compensate'),
 })

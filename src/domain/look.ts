@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { BackupSummary, Manifest } from './manifest.js'
 import { Name, Tag } from './names.js'
-import type { Plan, RunKind } from './plan.js'
+import { type Plan, type RunKind, Version } from './plan.js'
 import type { MeasuredLock, Rehearsal } from './rehearsal.js'
 import type { Report } from './report.js'
 import type { Review } from './review.js'
@@ -26,6 +26,8 @@ export const LookInput = z.strictObject({
   tag: Tag.optional(),
   run: z.string().max(64).optional(),
   backup: z.string().max(128).optional(),
+  /** Of `plan`: what a rollback to this version would do. */
+  downTo: Version.optional(),
   /** Of `evidence`: a run that the journal has lost is opened again from its backup. */
   fromBackup: z.literal(true).optional(),
   /** Where the page before ended. */

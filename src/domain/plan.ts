@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { AppliedMigration, Ledger } from './migration.js'
 import { Name, RunName, Tag } from './names.js'
 
 /** Everything that changes anything is a run of one of these kinds. */
@@ -20,10 +21,24 @@ export const PlannedMigration = z.strictObject({
 })
 export type PlannedMigration = z.infer<typeof PlannedMigration>
 
-/** A group of consecutive pending migrations of one phase; `image` deploys without migrating, `restore` puts a backup in place. */
+/**
+ * What a stage does: applies pending migrations of one phase, or takes applied ones of one phase back (`undo-...`); `image`
+ * deploys without migrating, `restore` puts a backup in place.
+ */
+export const StagePhase = z.enum(['expand', 'contract', 'image', 'restore', 'undo-contract', 'undo-expand'])
+export type StagePhase = z.infer<typeof StagePhase>
+
+/** Whether the stage takes applied migrations back. */
+export const isUndo = (phase: StagePhase | undefined): boolean => phase === 'undo-contract' || phase === 'undo-expand'
+
+/** Whether the stage calls the migrator. */
+export const isMigrating = (phase: StagePhase | undefined): boolean =>
+  phase === 'expand' || phase === 'contract' || isUndo(phase)
+
+/** A group of consecutive migrations of one phase, in the order in which they are applied or taken back. */
 export const Stage = z.strictObject({
   number: z.int(),
-  phase: z.enum(['expand', 'contract', 'image', 'restore']),
+  phase: StagePhase,
   migrations: z.array(PlannedMigration),
   /** The version the database is at after this stage; undefined before any migration. */
   target: z.string().optional(),
@@ -34,13 +49,16 @@ export const Stage = z.strictObject({
 })
 export type Stage = z.infer<typeof Stage>
 
+/** A migration's version, as somebody sends it. */
+export const Version = z
+  .string()
+  .min(1)
+  .max(200)
+  .regex(/^[^\p{C}]+$/u, 'a version is one line of text')
+
 /** What a `repair` does to the migrator's history: one version, and how it counts from then on. The schema stays as it is. */
 export const Mark = z.strictObject({
-  version: z
-    .string()
-    .min(1)
-    .max(200)
-    .regex(/^[^\p{C}]+$/u, 'a version is one line of text'),
+  version: Version,
   as: z.enum(['applied', 'pending']),
 })
 export type Mark = z.infer<typeof Mark>
@@ -93,7 +111,7 @@ export const PlanSummary = z.strictObject({
   stages: z.array(
     z.strictObject({
       number: z.int(),
-      phase: z.enum(['expand', 'contract', 'image', 'restore']),
+      phase: StagePhase,
       count: z.int(),
       target: z.string().optional(),
       approval: z.boolean(),
@@ -116,6 +134,21 @@ export const PlanSummary = z.strictObject({
 })
 export type PlanSummary = z.infer<typeof PlanSummary>
 export type StageSummary = PlanSummary['stages'][number]
+
+type HasVersions = { applied: readonly Pick<AppliedMigration, 'version'>[] } & Pick<Ledger, 'dirty'>
+
+/** What of the stage is still to be done, by the ledger; what that marks as half done is, too. */
+export function stillToDo(
+  { phase, migrations }: Pick<Stage, 'phase' | 'migrations'>,
+  ledger: HasVersions,
+): PlannedMigration[] {
+  const applied = new Set(ledger.applied.map(({ version }) => version))
+  return migrations.filter(({ version }) => version === ledger.dirty || applied.has(version) === isUndo(phase))
+}
+
+/** The version that a plan takes the database down to; undefined where it does not. */
+export const downTarget = ({ stages }: Pick<Plan, 'stages'>): string | undefined =>
+  stages.some(({ phase }) => isUndo(phase)) ? stages.at(-1)?.target : undefined
 
 /** Splits the pending migrations into stages. Throws a plain Error with the reason; the caller names the plan. */
 export function stagesOf(
@@ -156,4 +189,40 @@ export function stagesOf(
   })
   const remarks = joined ? ['this migrator can only go to head: both phases become one stage, treated as contract'] : []
   return { stages, remarks }
+}
+
+/**
+ * The way down in stages, the mirror image of the way up: what contract migrations took comes back before the image of then
+ * goes out, and what expand migrations brought goes after it. `undone`: newest first, down to `target`, exclusive. Throws a
+ * plain Error with the reason; the caller names the plan.
+ */
+export function stagesDownOf(
+  undone: readonly PlannedMigration[],
+  { target, deploysImage, approval }: { target: string; deploysImage: boolean; approval: boolean },
+): Stage[] {
+  const firstExpand = undone.findIndex(({ phase }) => phase === 'expand')
+  const contract = firstExpand < 0 ? undone : undone.slice(0, firstExpand)
+  const expand = firstExpand < 0 ? [] : undone.slice(firstExpand)
+  const early = expand.find(({ phase }) => phase === 'contract')
+  if (early)
+    throw new Error(
+      `expand migration ${expand[0]?.version} was applied after contract migration ${early.version}: go down to ${early.version} first`,
+    )
+  const brings = deploysImage && expand.length > 0
+  const groups: Pick<Stage, 'phase' | 'migrations' | 'target' | 'deploysImage' | 'approval'>[] = [
+    ...(contract.length > 0
+      ? [
+          {
+            ...{ phase: 'undo-contract' as const, migrations: [...contract], approval, deploysImage: brings },
+            target: expand[0]?.version ?? target,
+          },
+        ]
+      : brings
+        ? [{ phase: 'image' as const, migrations: [], approval: false, deploysImage: true }]
+        : []),
+    ...(expand.length > 0
+      ? [{ phase: 'undo-expand' as const, migrations: [...expand], approval, deploysImage: false, target }]
+      : []),
+  ]
+  return groups.map((group, index) => ({ ...group, number: index + 1 }))
 }

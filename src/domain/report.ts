@@ -1,5 +1,5 @@
 import type { BackupSummary } from './manifest.js'
-import type { Plan, Requester, RunKind } from './plan.js'
+import { downTarget, isUndo, type Plan, type Requester, type RunKind } from './plan.js'
 import type { Ending } from './run.js'
 
 /** What the journal knows of one run; times are ISO. */
@@ -96,8 +96,8 @@ export function buildReport({ run, plan, steps, decisions, events, backups }: Re
     startedAt: run.startedAt,
     ...(run.endedAt === undefined ? {} : { endedAt: run.endedAt }),
     ...(run.ending === undefined ? {} : { ending: run.ending }),
-    migrations: (plan?.stages ?? []).flatMap(({ number, migrations }) =>
-      migrations.map(({ version, name, phase }) => ({ version, name, phase, stage: number })),
+    migrations: (plan?.stages ?? []).flatMap(({ number, phase: as, migrations }) =>
+      migrations.map(({ version, name, phase }) => ({ version, name, phase: isUndo(as) ? as : phase, stage: number })),
     ),
     steps: steps.slice(-STEPS).map(stepOf),
     decisions,
@@ -116,6 +116,8 @@ export function buildReport({ run, plan, steps, decisions, events, backups }: Re
 /** What was typed behind the environment. */
 function argumentsOf(plan: Plan | undefined): string {
   if (plan?.marks) return ` mark-${plan.marks.as} ${typeable(plan.marks.version)}`
+  const target = plan && downTarget(plan)
+  if (target !== undefined) return ` --down-to ${typeable(target)}`
   return plan?.restores === undefined ? '' : ` ${plan.restores}`
 }
 

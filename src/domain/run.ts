@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { Cause } from './failures.js'
 import { Name, RunName, Tag } from './names.js'
 import { Outcome } from './outcome.js'
-import { Mark, PlanSummary, Requester } from './plan.js'
+import { Mark, PlanSummary, Requester, Version } from './plan.js'
 
 export const STEPS = [
   'plan',
@@ -83,6 +83,8 @@ export const RunInput = z.strictObject({
   backup: z.string().max(128).optional(),
   /** What `repair` marks. */
   mark: Mark.optional(),
+  /** The version that `rollback` takes the database down to. */
+  downTo: Version.optional(),
   /** What `recover` does with the open run. */
   recover: z
     .strictObject({

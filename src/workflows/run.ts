@@ -9,7 +9,7 @@ import {
 } from '@temporalio/workflow'
 import { endingOf, outcomeAfter, SUCCEEDED } from '../domain/ending.js'
 import { FAILURES, failedWith, failure, type KnownFailure, knownFailure, messageOf } from '../domain/failures.js'
-import type { PlanSummary, RunKind, StageSummary } from '../domain/plan.js'
+import { isMigrating, isUndo, type PlanSummary, type RunKind, type StageSummary } from '../domain/plan.js'
 import type {
   Carried,
   DatabaseState,
@@ -88,7 +88,7 @@ export class Run {
 
   /** Freezes what will be done and opens the run in the journal. */
   async plan(): Promise<void> {
-    const { project, environment, tag, requester, digest, backup, mark } = this.#input
+    const { project, environment, tag, requester, digest, backup, mark, downTo } = this.#input
     const { workflowId, runId, firstExecutionRunId, startTime } = workflowInfo()
     const request = {
       kind: this.#kind,
@@ -103,6 +103,7 @@ export class Run {
       ...(digest === undefined ? {} : { digest }),
       ...(backup === undefined ? {} : { backup }),
       ...(mark === undefined ? {} : { mark }),
+      ...(downTo === undefined ? {} : { downTo }),
     }
     const title = tag === undefined ? `plan ${environment}` : `plan ${environment} to ${tag}`
     // A cancel waits for its answer: only a run whose name is known can be ended in the journal.
@@ -146,12 +147,17 @@ export class Run {
 
   /** Whether the present stage changes the schema. */
   get migrates(): boolean {
-    return this.#stage?.phase === 'expand' || this.#stage?.phase === 'contract'
+    return isMigrating(this.#stage?.phase)
   }
 
   /** Whether the present stage puts a backup in place. */
   get restores(): boolean {
     return this.#stage?.phase === 'restore'
+  }
+
+  /** Whether the run takes applied migrations back. */
+  get #goesDown(): boolean {
+    return this.#summary?.stages.some(({ phase }) => isUndo(phase)) ?? false
   }
 
   /** The stages that are left; a continued run starts where it waited. */
@@ -273,6 +279,7 @@ export class Run {
         outcome: 'succeeded',
         reason: nothing ? 'nothing to do' : 'every step is done',
         ...SUCCEEDED[this.#kind],
+        ...(this.#goesDown ? { database: `down to ${this.#summary?.stages.at(-1)?.target}, verified` } : {}),
         ...(this.#databaseText === undefined ? {} : { database: this.#databaseText }),
         ...(nothing
           ? {
@@ -336,6 +343,7 @@ export class Run {
         failure: outcome === 'needs-operator' ? needsOperatorAfter(known) : known,
         database: this.#databaseText,
         ...(this.#kind === 'migrate' && !needsOperator ? { services: SUCCEEDED.migrate.services } : {}),
+        ...(this.#goesDown && outcome === 'deferred' ? HALF_WAY_DOWN : {}),
         paused,
       }),
       error,
@@ -535,6 +543,8 @@ export class Run {
   }
 }
 
+/** Stages before the one that failed are done. */
+const HALF_WAY_DOWN = { database: 'as it was before the stage that failed', services: SUCCEEDED.rollback.services }
 const UNEXPECTED: KnownFailure = { code: 'Unexpected', message: '', detail: {} }
 /** What it failed of may know better what to do than that a person must look. */
 const needsOperatorAfter = ({ detail: { hint } }: KnownFailure): KnownFailure => ({

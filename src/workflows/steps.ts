@@ -1,4 +1,4 @@
-import type { StageSummary } from '../domain/plan.js'
+import { isUndo, type StageSummary } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
 import type { StepPromise } from './proxies.js'
 
@@ -23,10 +23,14 @@ interface StepRule {
   title: (stage: StageSummary | undefined) => string
 }
 
-const migrations = (stage: StageSummary | undefined): string =>
-  stage
-    ? `${stage.count} ${stage.phase} ${stage.count === 1 ? 'migration' : 'migrations'} to ${stage.target}`
-    : 'migrations'
+function migrate(stage: StageSummary | undefined): string {
+  if (!stage) return 'migrate migrations'
+  const { count, phase, target } = stage
+  const what = (phase: string): string => `${count} ${phase} ${count === 1 ? 'migration' : 'migrations'}`
+  return isUndo(phase)
+    ? `take back ${what(phase.replace('undo-', ''))}, down to ${target}`
+    : `migrate ${what(phase)} to ${target}`
+}
 
 export const RULES = {
   preflight: { activity: 'preflight', promise: 'long', title: () => 'look at rights, tools, consumers and services' },
@@ -37,7 +41,7 @@ export const RULES = {
   },
   'quiesce-writers': { activity: 'quiesceWriters', promise: 'long', title: () => 'stop writers and close the gate' },
   backup: { activity: 'takeBackup', promise: 'long', title: () => 'take a backup and verify it' },
-  migrate: { activity: 'migrateStage', promise: 'long', title: (stage) => `migrate ${migrations(stage)}` },
+  migrate: { activity: 'migrateStage', promise: 'long', title: migrate },
   verify: { activity: 'verify', promise: 'long', title: () => 'verify ledger, indexes and checks' },
   'restart-services': {
     activity: 'restartServices',

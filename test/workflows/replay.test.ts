@@ -76,6 +76,29 @@ replays(
   [...opening(summaryOf([IMAGE])), ['restartServices'], ['smoke'], concludes('succeeded')],
   'completed',
 )
+const UNDO_CONTRACT = { ...EXPAND, phase: 'undo-contract', target: '0002' } as const
+const UNDO_EXPAND = { ...EXPAND, number: 2, phase: 'undo-expand', target: '0001', deploysImage: false } as const
+const goDown: Start = { kind: 'rollback', input: { ...input, downTo: '0001' } }
+replays(
+  'down to a version: a stage to take contract migrations back, with the image, and one for expand migrations',
+  goDown,
+  [...opening(summaryOf([UNDO_CONTRACT, UNDO_EXPAND])), ...STAGE, ...STAGE, concludes('succeeded')],
+  'completed',
+)
+replays(
+  'down to a version: a second stage that fails is put back, and the run is deferred',
+  goDown,
+  [
+    ...opening(summaryOf([UNDO_CONTRACT, UNDO_EXPAND])),
+    ...STAGE,
+    ...CLOSED.slice(0, 3),
+    ['migrateStage', fails('MigrationFailed')],
+    back('restored'),
+    ...RELEASED,
+    concludes('deferred'),
+  ],
+  'completed',
+)
 replays('nothing to do: nobody is touched', deploy, [...opening(summaryOf([])), concludes('succeeded')], 'completed')
 replays(
   'the search attributes are written where the server knows them',

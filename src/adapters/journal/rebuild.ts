@@ -72,7 +72,9 @@ export async function rebuildRun(journal: Journal, lost: LostRun): Promise<void>
         ...[JSON.stringify({ by: 'unknown', verified: false }), startedAtOf(run).toISOString()],
         // Before a later stage there was a backup of it.
         plan.stages.some(
-          ({ number, phase }) => phase === 'contract' && (number === stage || (lost.isUnsure && number > stage)),
+          ({ number, phase }) =>
+            (phase === 'contract' || phase === 'undo-expand') &&
+            (number === stage || (lost.isUnsure && number > stage)),
         ),
       ],
     )

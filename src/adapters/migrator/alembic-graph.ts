@@ -15,6 +15,7 @@ const Revision = z.object({
   checksum: z.string(),
   hasDown: z.boolean(),
   leavesTransaction: z.boolean(),
+  downLeavesTransaction: z.boolean(),
 })
 type Revision = z.infer<typeof Revision>
 const Line = z.union([
@@ -28,6 +29,8 @@ const Line = z.union([
 export interface AlembicGraph {
   version: string
   migrations: Migration[]
+  /** Revisions whose way down leaves its transaction. */
+  downsOutside: ReadonlySet<string>
   /** What a revision rests on, directly. */
   parents: ReadonlyMap<string, readonly string[]>
   /** Where the revisions' files are. */
@@ -69,6 +72,7 @@ export async function readGraph({ host, tag, command, config, at }: AlembicProje
   return {
     version,
     migrations: revisions.map(migrationOf),
+    downsOutside: new Set(revisions.filter((one) => one.downLeavesTransaction).map(({ revision }) => revision)),
     parents: new Map(revisions.map(({ revision, down, dependsOn }) => [revision, [...down, ...dependsOn]])),
     folders: [...new Set(revisions.map(({ path }) => dirname(path)))].sort(),
   }
@@ -132,6 +136,15 @@ export function appliedOf({ migrations, parents }: AlembicGraph, recorded: reado
   }
   const known = migrations.map(({ version }) => version).filter((version) => applied.has(version))
   return [...known, ...[...applied].filter((version) => !known.includes(version))]
+}
+
+/** The revision itself and everything that rests on it, oldest first; the whole graph of the empty string. */
+export function restingOn({ migrations, parents }: AlembicGraph, version: string): Migration[] {
+  if (version === '') return migrations
+  const found = new Set([version])
+  for (const migration of migrations)
+    if (parents.get(migration.version)?.some((one) => found.has(one))) found.add(migration.version)
+  return migrations.filter((migration) => found.has(migration.version))
 }
 
 /** What the ledger records of applied revisions: those that nothing else applied rests on. */

@@ -37,7 +37,8 @@ def describe(script):
          dependsOn=sorted(script._resolved_dependencies), name=(script.doc or '').strip(), path=script.path,
          comment='\\n'.join(leading(text) + [ast.get_docstring(tree) or '']),
          checksum=hashlib.sha256(data).hexdigest(), hasDown=does_something(function(tree, 'downgrade')),
-         leavesTransaction=leaves_transaction(function(tree, 'upgrade')))
+         leavesTransaction=leaves_transaction(function(tree, 'upgrade')),
+         downLeavesTransaction=leaves_transaction(function(tree, 'downgrade')))
 
 try:
     from alembic import __version__ as version

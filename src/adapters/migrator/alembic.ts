@@ -6,14 +6,15 @@ import type { Ledger, Migration } from '../../domain/migration.js'
 import { withOwnSession } from '../postgres/account.js'
 import type { Target } from '../postgres/target.js'
 import type { ToolHost } from '../process/tool-host.js'
-import { type AlembicGraph, type AlembicProject, appliedOf, headsOf } from './alembic-graph.js'
+import { type AlembicGraph, type AlembicProject, appliedOf, headsOf, restingOn } from './alembic-graph.js'
+import { previewSql } from './alembic-preview.js'
 import { readProject } from './alembic-memory.js'
 import { dropHalfBuilt } from './concurrent-index.js'
 import type { HostedContext } from './context.js'
 import { groupsOf } from './groups.js'
 import { qualified, quotedTable, tableExists } from './ledger-table.js'
 import { fileOf, inLedger } from './marking.js'
-import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
+import { pendingVersions, requireAsPlanned, versionsToUndo, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { lookingOnly, toolEnvironment } from './tool-environment.js'
 import { saidOf, toolRun } from './tool-failure.js'
@@ -90,9 +91,23 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
       }
       return last
     },
+    waysDown: async ({ tag, target }, ledger) => {
+      const graph = await graphOf(tag)
+      const ways = await waysDownOf(restingOn(graph, target), ledger, target, ({ sql: _, ...migration }) => ({
+        ...migration,
+        transactional: !graph.downsOutside.has(migration.version),
+      }))
+      const range = `${ways[0]?.version}:${target || 'base'}`
+      const sql =
+        ways.length === 0
+          ? new Map<string, string>()
+          : await previewSql(projectOf(configuration, host, tag), urlVariable, { way: 'downgrade', range })
+      return ways.map((migration) => withSql(migration, sql.get(migration.version)))
+    },
     down: async (request, target, fence) => {
       const graph = await graphOf(request.tag)
-      const undone = versionsToUndo(graph.migrations, await read(graph, target, fence), request.target)
+      const resting = restingOn(graph, request.target)
+      const undone = versionsToUndo(resting, await read(graph, target, fence), request.target)
       if (undone.length === 0) return { log: '', tail: 'nothing to do' }
       return act(['downgrade', request.target || 'base'], request, target, fence)
     },

@@ -4,12 +4,12 @@ import { createHash } from 'node:crypto'
 import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
-import type { Migration } from '../../domain/migration.js'
+import type { Ledger, Migration } from '../../domain/migration.js'
 import { STATUS_SESSION } from '../../domain/names.js'
 import { type Target, withDatabase } from '../postgres/target.js'
 import type { ToolHost } from '../process/tool-host.js'
 import type { HostedContext } from './context.js'
-import { pendingVersions, versionsToUndo } from './pending.js'
+import { pendingVersions, versionsToUndo, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { parseSqlxInfo } from './sqlx-info.js'
 import { filled, toolEnvironment } from './tool-environment.js'
@@ -89,6 +89,8 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
   }
   const stopsAtTarget = up.some((argument) => argument.includes('{target}'))
   const undo = down && {
+    waysDown: async ({ tag, target }: { tag: string; target: string }, ledger: Ledger): Promise<Migration[]> =>
+      waysDownOf(await told(tag, context.target), ledger, target, ({ sql: _, ...migration }) => migration),
     down: async (
       request: Timeouts & { tag: string; target: string },
       target: Target,

@@ -87,6 +87,25 @@ async function readMigration(version: string, path: string, downPath: string | u
   }
 }
 
+/** The migration as its way down. Throws `PlanInvalid` where the file cannot be read. */
+export async function wayDown({ path, downPath = path, ...migration }: MigrationFile): Promise<Migration> {
+  const { sql: _, ...known } = migration
+  const isSql = downPath.endsWith('.sql')
+  return { ...known, transactional: true, ...(await writtenIn(downPath, isSql)) }
+}
+
+/** Checksum and, where it is shown, text of what a migration's way is written in. */
+export async function writtenIn(path: string, isSql = true): Promise<Pick<Migration, 'checksum' | 'sql'>> {
+  const bytes = await readFile(path).catch((error: unknown) => {
+    throw failure('PlanInvalid', `${path} cannot be read`, error)
+  })
+  const text = textOf(bytes, path)
+  return {
+    checksum: createHash('sha256').update(bytes).digest('hex'),
+    ...(isSql && bytes.length <= SQL_SHOWN_BYTES ? { sql: text } : {}),
+  }
+}
+
 /** Without a byte order mark: the server would read it as part of the first word. */
 export function textOf(bytes: Uint8Array, path: string): string {
   try {

@@ -86,6 +86,19 @@ function outOfOrder(versions: string[], { applied }: Ledger): string[] {
     .map((version) => `${version} is older than ${versions[newest]}, which is applied`)
 }
 
+/** As `versionsToUndo`: the migrations themselves, each as `asDown` makes its way down of it. */
+export const waysDownOf = <M extends Migration>(
+  files: readonly M[],
+  ledger: Ledger,
+  target: string,
+  asDown: (file: M) => Promise<Migration> | Migration,
+): Promise<Migration[]> =>
+  Promise.all(
+    versionsToUndo(files, ledger, target).flatMap((version) =>
+      files.filter((file) => file.version === version).map(asDown),
+    ),
+  )
+
 /** The versions to undo, newest first, down to `target`, exclusive; the empty string undoes all. Throws `PlanInvalid`. */
 export function versionsToUndo(
   files: readonly Pick<Migration, 'version' | 'hasDown'>[],

@@ -54,6 +54,11 @@ export interface Migrator {
    * said no), `MigrationBlocked` (a lock was not to be had: SQLSTATE 55P03), `PlanStale`, `ToolMissing`.
    */
   up(request: UpRequest, target: Target, fence: Fence): Promise<ToolRun>
+  /**
+   * The ways down from what the ledger has to `target`, exclusive, in the order they are taken; checksum, SQL and transaction
+   * are those of the way down. Throws `PlanInvalid` where `target` is not applied, and where there is no way down. Absent where the tool cannot.
+   */
+  waysDown?(request: { tag: string; target: string }, ledger: Ledger): Promise<Migration[]>
   /** Undoes the newest applied migrations down to `target`, exclusive; all of them where it is empty. Absent where the tool cannot. */
   down?(
     request: { tag: string; target: string; lockTimeoutMs: number; statementTimeoutMs: number },

@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { failure } from '../../domain/failures.js'
 import { type Migration, phaseOf } from '../../domain/migration.js'
-import { textOf } from './migration-folder.js'
+import { textOf, writtenIn } from './migration-folder.js'
 import { leadingComment, splitStatements, type Statement } from '../postgres/sql-statements.js'
 import { isTransactionControl, mustRunAlone } from '../postgres/statement-kind.js'
 
@@ -13,6 +13,11 @@ const FILE = /^(?<version>[^_]*)_(?<description>.*?)(?<suffix>\.up\.sql|\.down\.
 const NO_TRANSACTION = '-- no-transaction'
 const LARGEST = 2n ** 63n - 1n
 const SHOWN_BYTES = 65_536
+
+/** A migration and the file that undoes it. */
+export interface SqlxMigration extends Migration {
+  downPath: string | undefined
+}
 
 interface Found {
   path: string
@@ -25,7 +30,7 @@ interface Found {
  * The migrations of a folder of sqlx's, in its order; what it would apply is read as it reads it. Checksums are its own:
  * SHA-384 of the text. Throws `PlanInvalid` naming the file and what to do.
  */
-export async function readSqlxFolder(folder: string): Promise<Migration[]> {
+export async function readSqlxFolder(folder: string): Promise<SqlxMigration[]> {
   const names = await readdir(folder).catch((error: unknown) => {
     throw failure('PlanInvalid', `the migrations folder ${folder} cannot be read`, error)
   })
@@ -35,7 +40,9 @@ export async function readSqlxFolder(folder: string): Promise<Migration[]> {
   if (ups.size === 0) throw failure('PlanInvalid', `there are no migrations in ${folder}`)
   for (const [version, { path }] of downs)
     if (!ups.has(version)) throw failure('PlanInvalid', `${path} undoes nothing: there is no migration ${version}`)
-  const migrations = await Promise.all([...ups.values()].map((file) => migrationOf(file, downs.has(file.version))))
+  const migrations = await Promise.all(
+    [...ups.values()].map((file) => migrationOf(file, downs.get(file.version)?.path)),
+  )
   return migrations.sort((a, b) => (BigInt(a.version) < BigInt(b.version) ? -1 : 1))
 }
 
@@ -64,7 +71,10 @@ function byVersion(files: readonly Found[]): Map<bigint, Found> {
   return found
 }
 
-async function migrationOf({ path, version, description }: Found, hasDown: boolean): Promise<Migration> {
+async function migrationOf(
+  { path, version, description }: Found,
+  downPath: string | undefined,
+): Promise<SqlxMigration> {
   const bytes = await readFile(path).catch((error: unknown) => {
     throw failure('PlanInvalid', `${path} cannot be read`, error)
   })
@@ -79,9 +89,16 @@ async function migrationOf({ path, version, description }: Found, hasDown: boole
     // With a `commit` of its own it is one no more, whatever sqlx opens around it.
     transactional,
     checksum: createHash('sha384').update(bytes).digest('hex'),
-    hasDown,
+    hasDown: downPath !== undefined,
+    downPath,
     ...(bytes.length <= SHOWN_BYTES ? { sql: text } : {}),
   }
+}
+
+/** The migration as its way down. Throws `PlanInvalid` where the file cannot be read. */
+export async function sqlxWayDown({ downPath = '', sql: _, ...migration }: SqlxMigration): Promise<Migration> {
+  const written = await writtenIn(downPath)
+  return { ...migration, transactional: written.sql?.startsWith(NO_TRANSACTION) === false, ...written }
 }
 
 /** sqlx sends a file as one query, and of several statements in one the server makes a transaction of its own. */

@@ -3,7 +3,7 @@ import type { Client } from 'pg'
 import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence, OwnSession } from '../../domain/fence.js'
-import type { Ledger, Migration } from '../../domain/migration.js'
+import type { Ledger } from '../../domain/migration.js'
 import { withOwnSession } from '../postgres/account.js'
 import { sessionsNamed } from '../postgres/activity.js'
 import type { Target } from '../postgres/target.js'
@@ -13,9 +13,9 @@ import type { HostedContext } from './context.js'
 import { groupsOf } from './groups.js'
 import { dropIfEmpty, qualified, quotedTable, tableExists } from './ledger-table.js'
 import { fileOf, inLedger } from './marking.js'
-import { pendingVersions, requireAsPlanned, versionsToUndo } from './pending.js'
+import { pendingVersions, requireAsPlanned, versionsToUndo, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
-import { readSqlxFolder } from './sqlx-folder.js'
+import { readSqlxFolder, type SqlxMigration, sqlxWayDown } from './sqlx-folder.js'
 import { lookingOnly, toolEnvironment } from './tool-environment.js'
 import { saidOf, toolRun } from './tool-failure.js'
 
@@ -44,7 +44,7 @@ const NOTHING: ToolRun = { log: '', tail: 'nothing to do' }
 export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedContext): Migrator {
   const { host, logDirectory } = context
   const quoted = quotedTable(table)
-  const files = async (tag: string): Promise<Migration[]> => readSqlxFolder(await host.folder(tag, dir))
+  const files = async (tag: string): Promise<SqlxMigration[]> => readSqlxFolder(await host.folder(tag, dir))
   const act = async (
     words: string[],
     request: Timeouts & { tag: string; target: string },
@@ -66,7 +66,7 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
   return {
     stopsAtTarget: true,
     ledgerTable: qualified(table),
-    migrations: files,
+    migrations: async (tag) => (await files(tag)).map(({ downPath: _, ...migration }) => migration),
     ledger: (session) => readLedger(session, quoted),
     up: async (request, target, fence) => {
       const found = await files(request.tag)
@@ -92,12 +92,15 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
       }
       return last
     },
+    waysDown: async ({ tag, target }, ledger) => waysDownOf(await files(tag), ledger, target, sqlxWayDown),
     down: async (request, target, fence) => {
       const ledger = await read(target, fence)
       const undone = versionsToUndo(await files(request.tag), ledger, request.target)
-      return undone.length === 0
-        ? NOTHING
-        : act(['revert'], { ...request, target: request.target || '0' }, target, fence)
+      if (undone.length === 0) return NOTHING
+      if (!host.isHere) await host.image(request.tag, 'present')
+      return heldBack(quoted, target, fence, () =>
+        act(['revert'], { ...request, target: request.target || '0' }, target, fence),
+      )
     },
     mark: ({ tag, version, as }, target, fence) =>
       inLedger(target, fence, async (session) => {

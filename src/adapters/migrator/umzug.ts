@@ -7,12 +7,13 @@ import type { Fence, OwnSession } from '../../domain/fence.js'
 import { plain, redact } from '../../domain/text.js'
 import type { Target } from '../postgres/target.js'
 import { type ProgramResult, runFenced } from '../process/run.js'
-import { type MigrationFile, readMigrations } from './migration-folder.js'
+import { type MigrationFile, readMigrations, wayDown } from './migration-folder.js'
 import type { HostedContext, MigratorContext } from './context.js'
 import type { Migrator, ToolRun } from './port.js'
 import { toolEnvironment } from './tool-environment.js'
 import { qualified } from './ledger-table.js'
 import { fileOf, inLedger } from './marking.js'
+import { waysDownOf } from './pending.js'
 import { readUmzugLedger, UmzugLedger } from './umzug-ledger.js'
 import { UmzugEvent, type UmzugRequest } from './umzug-protocol.js'
 
@@ -40,6 +41,7 @@ export function umzugMigrator(
         target,
         fence,
       ),
+    waysDown: async ({ tag, target }, ledger) => waysDownOf(await files(tag), ledger, target, wayDown),
     down: ({ tag, ...request }, target, fence) =>
       call({ direction: 'down', ...request, planned: [], lockBudgetMs: DOWN_BUDGET_MS }, tag, target, fence),
     mark: ({ tag, version, as }, target, fence) =>

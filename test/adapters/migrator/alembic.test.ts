@@ -91,6 +91,24 @@ describe('alembic scripts', () => {
     expect((await applied()).sort()).toEqual(['aa', 'bb', 'cc', 'mm'])
   })
 
+  it('of a branch are taken back with what rests on them, and the other branch stays', async () => {
+    const { migrator, folder, up, applied, ledger, target } = await project(alembic, [A])
+    const made = (version: string, down: string): string =>
+      script({ version, up: ['select 1'], down: 'select 2' }, 'aa').replace(
+        `down_revision = 'aa'`,
+        `down_revision = ${down}`,
+      )
+    writeFileSync(versions(folder, 'b.py'), made('bb', `'aa'`))
+    writeFileSync(versions(folder, 'c.py'), made('cc', `'aa'`))
+    writeFileSync(versions(folder, 'm.py'), made('mm', `('bb', 'cc')`))
+    await up((await migrator.migrations('v1')).map(({ version }) => version))
+    const ways = await migrator.waysDown?.({ tag: 'v1', target: 'bb' }, await ledger())
+    expect(ways?.map(({ version }) => version)).toEqual(['mm'])
+    const limits = { lockTimeoutMs: 100, statementTimeoutMs: 60_000 }
+    await migrator.down?.({ tag: 'v1', target: 'bb', ...limits }, target, new OpenFence())
+    expect((await applied()).sort()).toEqual(['aa', 'bb', 'cc'])
+  })
+
   it('that leave their transaction are told, and wait for indexes without a lock timeout', async () => {
     const index: FixtureMigration = {
       version: 'ii',

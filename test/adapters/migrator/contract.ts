@@ -333,6 +333,36 @@ export function migratorContract(fixture: Fixture): void {
       await migrator.down?.({ tag: 'v1', target: '', ...LIMITS }, target, new OpenFence())
       expect(await applied()).toEqual([])
     })
+
+    it('tells the ways down in the order they are taken, and what they are written in', async () => {
+      const { migrator, up, ledger, rewrite } = await project(fixture, [A, B, C])
+      const ways = async (target: string) => (await migrator.waysDown?.({ tag: 'v1', target }, await ledger())) ?? []
+      expect(await ways('')).toEqual([])
+      await up(['101', '102', '103'])
+      const found = await ways('101')
+      expect(found.map(({ version, phase, transactional }) => [version, phase, transactional])).toEqual([
+        ['103', 'contract', true],
+        ['102', 'expand', true],
+      ])
+      expect(await ways('103')).toEqual([])
+      expect((await ways('')).map(({ version }) => version)).toEqual(['103', '102', '101'])
+      expect(knownFailure(await failureOf(ways('109')))?.code).toBe('PlanInvalid')
+      if (!fixture.knowsFiles) return
+      expect(found[0]?.sql?.toLowerCase()).toContain('alter table a drop column c')
+      rewrite([A, { ...B, down: 'drop table b cascade' }, C])
+      const [third, second] = await ways('101')
+      expect(third?.checksum).toBe(found[0]?.checksum)
+      expect(second?.checksum).not.toBe(found[1]?.checksum)
+    })
+
+    it('has no way down from a migration that has none', async () => {
+      const { migrator, up, ledger } = await project(fixture, [A, { version: '102', up: B.up }])
+      await up(['101', '102'])
+      if (!fixture.knowsFiles) return
+      const { waysDown } = migrator
+      const told = await failureOf(waysDown?.({ tag: 'v1', target: '101' }, await ledger()) ?? Promise.resolve())
+      expect(knownFailure(told)).toMatchObject({ code: 'PlanInvalid', message: 'there is no way down from 102' })
+    })
   })
 }
 
