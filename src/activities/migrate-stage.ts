@@ -5,6 +5,7 @@ import { listEvents, recordEvent } from '../adapters/journal/steps.js'
 import { requireAsPlanned } from '../adapters/migrator/pending.js'
 import type { ToolRun, UpRequest } from '../adapters/migrator/port.js'
 import type { Blocked } from '../adapters/postgres/activity.js'
+import { dropNewInvalidIndexes } from '../adapters/postgres/invalid-indexes.js'
 import { endSessionsNamed } from '../adapters/postgres/gate.js'
 import { FAILURES, failedWith, failure, messageOf } from '../domain/failures.js'
 import type { Migration } from '../domain/migration.js'
@@ -50,6 +51,7 @@ const migrating = (dependencies: Dependencies, cancelled: boolean): ChangingActi
       const { site, run, stage, fence } = step
       await requireApproved(site.journal, run, step.plan, step.stageNumber)
       await requireFilesAsPlanned(step)
+      await dropLeftInvalid(step)
       const narrows = stage?.phase === 'contract' || stage?.phase === 'undo-expand'
       if (narrows) await recordContractStarted(site.journal, run.name, true)
       try {
@@ -132,6 +134,17 @@ async function requireSameImage({ site, plan }: Step): Promise<void> {
     'PlanStale',
     `the image of the migrations is another one than the planned: ${image}, not ${plan.migratorImage}`,
   )
+}
+
+/**
+ * An earlier attempt may have been killed while an index was built: half-built it stands in its own way, or is taken for built
+ * where the statement says `if not exists`. Behind the gate nobody else builds any; in front of it the migrator drops only what
+ * its SQL names.
+ */
+async function dropLeftInvalid(step: Step): Promise<void> {
+  if (step.run.gate !== 'closed') return
+  const { invalidIndexes } = await captureBefore(step)
+  await step.onTarget((session) => dropNewInvalidIndexes(session, invalidIndexes, step.fence))
 }
 
 /** Runs the tool; a lock that was not to be had is tried again within the budget, as long as nothing changed. */

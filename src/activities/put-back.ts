@@ -1,6 +1,6 @@
 import { backupsOfStage, recordBackup } from '../adapters/journal/backups.js'
 import { recordContractStarted, recordGateOpen } from '../adapters/journal/runs.js'
-import { dropInvalidIndex, invalidIndexes } from '../adapters/postgres/invalid-indexes.js'
+import { dropNewInvalidIndexes } from '../adapters/postgres/invalid-indexes.js'
 import type { StateCapture, StateComparison } from '../adapters/postgres/unchanged.js'
 import { failedWith, failure } from '../domain/failures.js'
 import { type Rung, rungFor } from '../domain/ladder.js'
@@ -100,9 +100,7 @@ async function swapAny(step: Step, backups: readonly Manifest[]): Promise<PutBac
 /** Drops the indexes that the run left invalid. Whether schema, sequences and every row equal the backup then. */
 async function clean(step: Step, capture: StateCapture, backups: readonly Manifest[]): Promise<boolean> {
   return onClosedOrOpen(step, async (session) => {
-    for (const index of await invalidIndexes(session)) {
-      if (!capture.invalidIndexes.includes(index.index)) await dropInvalidIndex(session, index, step.fence)
-    }
+    await dropNewInvalidIndexes(session, capture.invalidIndexes, step.fence)
     return rowsEqual(step, session, backups)
   })
 }

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
 import { headgate } from '../support/command-line.js'
-import { SQLX } from '../support/sqlx-release.js'
+import { SQLX, SQLX_LEDGER } from '../support/sqlx-release.js'
 import { World } from '../support/world.js'
 
 const NOTE = { '0002_note.sql': 'alter table orders add column note text' }
@@ -14,9 +14,7 @@ async function sqlxWorld(migrations: Record<string, string>, writesLate = false)
   world = await World.create({
     migrations,
     writesLate,
-    schema: `create table _sqlx_migrations (version bigint primary key, description text not null,
-        installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null, execution_time bigint not null);
-      insert into _sqlx_migrations values (1, 'orders', now(), true, sha384(E'-- the schema of release 1\\nselect 1'), 1)`,
+    schema: SQLX_LEDGER,
     configuration: { migrator: { kind: 'sqlx', dir: 'releases/{tag}', command: [SQLX] } },
   })
   await world.startWorker()

@@ -23,6 +23,8 @@ export interface Revision {
   sql: string[]
   down?: string[]
   phase?: 'expand' | 'contract'
+  /** Outside of the transaction. */
+  isOutside?: boolean
 }
 
 /** The ledger of a database that has revision a1. */
@@ -72,10 +74,17 @@ export async function writeAlembic(folder: string, revisions: readonly Revision[
   for (const one of revisions) await writeFile(join(versions, `${one.revision}.py`), script(one))
 }
 
-const body = (sql: readonly string[]): string =>
-  ['pass', ...sql.map((one) => `op.execute(${JSON.stringify(one)})`)].map((line) => `    ${line}`).join('\n')
+const body = (sql: readonly string[], isOutside = false): string =>
+  [
+    ...(isOutside ? ['with op.get_context().autocommit_block():'] : []),
+    ...['pass', ...sql.map((one) => `op.execute(${JSON.stringify(one)})`)].map((one) =>
+      isOutside ? `    ${one}` : one,
+    ),
+  ]
+    .map((line) => `    ${line}`)
+    .join('\n')
 
-const script = ({ revision, after, sql, down = [], phase }: Revision): string => `"""${revision}
+const script = ({ revision, after, sql, down = [], phase, isOutside }: Revision): string => `"""${revision}
 
 headgate:phase=${phase ?? 'expand'}
 """
@@ -83,7 +92,7 @@ from alembic import op
 revision = '${revision}'
 down_revision = ${after === undefined ? 'None' : `'${after}'`}
 def upgrade():
-${body(sql)}
+${body(sql, isOutside)}
 def downgrade():
 ${body(down)}
 `

@@ -1,4 +1,4 @@
-// A migration tool that only knows head: migrations.json beside it, a ledger, one transaction for each migration.
+// A migration tool that only knows head: migrations.json beside it, a ledger, one transaction for each migration that does not say otherwise.
 import { readFileSync } from 'node:fs'
 import pg from 'pg'
 
@@ -10,14 +10,17 @@ try {
   const { rows } = await client.query('select version from tool_ledger')
   const applied = new Set(rows.map(({ version }) => version))
   if (verb === 'status') {
-    const told = migrations.map(({ version, sql, phase }) => ({
-      ...{ version, sql, phase },
+    const told = migrations.map(({ version, sql, phase, transactional }) => ({
+      ...{ version, sql, phase, transactional },
       state: applied.has(version) ? 'applied' : 'pending',
     }))
     console.log(JSON.stringify({ migrations: told }))
   } else {
-    for (const { version, sql } of migrations.filter((one) => !applied.has(one.version)))
-      await client.query(`begin; ${sql}; insert into tool_ledger values ('${version}'); commit`)
+    for (const { version, sql, transactional } of migrations.filter((one) => !applied.has(one.version))) {
+      const record = `insert into tool_ledger values ('${version}')`
+      if (transactional === false) await client.query(sql)
+      await client.query(transactional === false ? record : `begin; ${sql}; ${record}; commit`)
+    }
   }
 } finally {
   await client.end()

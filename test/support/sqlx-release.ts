@@ -7,6 +7,11 @@ export const SQLX = join(cacheFolder(), 'sqlx-0.8.6', 'bin', 'sqlx')
 /** Where there is no Rust to build it with, its tests are left out; the set-up says so. */
 export const HAS_SQLX = existsSync(SQLX)
 
+/** The ledger of a database that has version 1: `FIRST` of the world. */
+export const SQLX_LEDGER = `create table _sqlx_migrations (version bigint primary key, description text not null,
+    installed_on timestamptz not null default now(), success boolean not null, checksum bytea not null, execution_time bigint not null);
+  insert into _sqlx_migrations values (1, 'orders', now(), true, sha384(E'-- the schema of release 1\\nselect 1'), 1)`
+
 export interface SqlxMigration {
   version: string
   up: string[]

@@ -6,8 +6,10 @@ import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import type { Ledger, Migration } from '../../domain/migration.js'
 import { STATUS_SESSION } from '../../domain/names.js'
+import { withOwnSession } from '../postgres/account.js'
 import { type Target, withDatabase } from '../postgres/target.js'
 import type { ToolHost } from '../process/tool-host.js'
+import { dropHalfBuilt } from './concurrent-index.js'
 import type { HostedContext } from './context.js'
 import { pendingVersions, versionsToUndo, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
@@ -119,6 +121,9 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
         planned: request.planned,
       }
       const pending = pendingVersions({ ...question, isLinear: false, stopsAtTarget })
+      const outside = question.files.filter((one) => pending.includes(one.version) && !one.transactional)
+      const sql = outside.flatMap((one) => (one.sql === undefined ? [] : [one.sql]))
+      if (sql.length > 0) await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, sql, fence))
       return pending.length === 0 ? { log: '', tail: 'nothing to do' } : act('migrator up', up, request, target, fence)
     },
     ...undo,

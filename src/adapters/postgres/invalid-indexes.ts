@@ -30,6 +30,12 @@ export async function invalidIndexes(session: Client): Promise<InvalidIndex[]> {
   return rows
 }
 
+/** Drops every index that is invalid now and was not `before`. */
+export async function dropNewInvalidIndexes(session: Client, before: readonly string[], fence: Fence): Promise<void> {
+  for (const index of await invalidIndexes(session))
+    if (!before.includes(index.index)) await dropInvalidIndex(session, index, fence)
+}
+
 /** Drops an index that is still invalid, without blocking writers. A missing one is fine; a valid one throws `StateUnexpected`. */
 export async function dropInvalidIndex(
   session: Client,

@@ -1,0 +1,108 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterEach, expect, test } from 'vitest'
+import { ALEMBIC, ALEMBIC_LEDGER, FIRST, writeAlembic } from '../support/alembic-release.js'
+import { HAS_SQLX, SQLX, SQLX_LEDGER } from '../support/sqlx-release.js'
+import { withControl } from '../support/test-database.js'
+import { World } from '../support/world.js'
+
+/** Built in some seconds: each row takes its time. */
+const INDEX = 'create index concurrently if not exists orders_slowly on orders (slowly(item))'
+const SLOWLY = `create function slowly(item text) returns text language plpgsql immutable as
+  'begin perform pg_sleep(0.06); return item; end'`
+
+interface Team {
+  schema: string
+  migrator: Record<string, unknown>
+  /** What release 2 has beside release 1. */
+  migrations?: Record<string, string>
+  write?: (folder: string) => Promise<void>
+  /** Versions that the ledger has of release 2. */
+  recorded: string
+}
+
+const TOOL = [process.execPath, fileURLToPath(new URL('../support/head-tool.mjs', import.meta.url))]
+const TOOL_FILE = 'releases/{tag}/migrations.json'
+
+const TEAMS: Record<string, Team> = {
+  umzug: {
+    schema: '',
+    migrator: { kind: 'umzug', dir: 'releases/{tag}' },
+    migrations: { '0002_index.sql': `-- headgate:no-transaction\n${INDEX}` },
+    recorded: `select version from headgate_migrations where version <> '0001_orders'`,
+  },
+  alembic: {
+    schema: ALEMBIC_LEDGER,
+    migrator: { kind: 'alembic', config: 'releases/{tag}/alembic.ini', command: [ALEMBIC] },
+    write: async (folder) => {
+      await writeAlembic(join(folder, 'releases', '1'), [FIRST])
+      const index = { revision: 'b2', after: 'a1', sql: [INDEX], isOutside: true }
+      await writeAlembic(join(folder, 'releases', '2'), [FIRST, index])
+    },
+    recorded: `select version_num from alembic_version where version_num = 'b2'`,
+  },
+  ...(HAS_SQLX
+    ? {
+        sqlx: {
+          schema: SQLX_LEDGER,
+          migrator: { kind: 'sqlx', dir: 'releases/{tag}', command: [SQLX] },
+          migrations: { '0002_index.sql': `-- no-transaction\n${INDEX}` },
+          recorded: 'select version from _sqlx_migrations where version = 2 and success',
+        },
+      }
+    : {}),
+  command: {
+    schema: `create table tool_ledger (version text primary key); insert into tool_ledger values ('1')`,
+    migrator: { kind: 'command', status: [...TOOL, 'status', TOOL_FILE], up: [...TOOL, 'up', TOOL_FILE] },
+    write: async (folder) => {
+      const first = { version: '1', sql: 'select 1' }
+      const index = { version: '2', sql: INDEX, transactional: false }
+      await writeFile(join(folder, 'releases', '1', 'migrations.json'), JSON.stringify([first]))
+      await writeFile(join(folder, 'releases', '2', 'migrations.json'), JSON.stringify([first, index]))
+    },
+    recorded: `select version from tool_ledger where version = '2'`,
+  },
+}
+
+let world: World
+afterEach(async () => {
+  const { left } = await world.leftOvers().finally(() => world.end())
+  expect(left).toEqual([])
+})
+
+test.each(Object.keys(TEAMS))(
+  '%s: an index whose building is killed half-way is valid in the end, in one run',
+  async (kind) => {
+    const { schema, migrator, migrations = {}, write, recorded } = TEAMS[kind] as Team
+    const configuration = { migrator }
+    world = await World.create({ migrations, schema: `${schema}; ${SLOWLY}`, configuration })
+    await write?.(world.folder)
+    await world.startWorker()
+    await world.start()
+    const isBuilding = (): Promise<boolean> =>
+      withControl(async (session) => {
+        const found = await session.query('select from pg_stat_progress_create_index where datname = $1', [
+          world.database.name,
+        ])
+        return found.rowCount === 1
+      })
+    while (!(await isBuilding())) await pause(20)
+    // The index is in the catalogue by now, and not valid.
+    await pause(500)
+    world.workers[0]?.kill('SIGKILL')
+    await world.startWorker()
+    const ending = await world.ending()
+    expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'succeeded', exit: 0 })
+    const index = `select indisvalid as valid from pg_index where indrelid = 'orders'::regclass
+    and indexrelid::regclass::text = 'orders_slowly'`
+    expect(await world.rows(index)).toEqual([{ valid: true }])
+    expect(await world.rows(recorded)).toHaveLength(1)
+    expect(await world.journal('select name from {s}.runs')).toHaveLength(1)
+    const attempts = await world.journal<{ attempt: number }>(`select attempt from {s}.steps where step = 'migrate'`)
+    expect(attempts.length, 'it was killed while it built').toBeGreaterThan(1)
+    await world.quiet()
+    expect(await world.lost()).toEqual([])
+  },
+)
