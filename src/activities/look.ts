@@ -1,13 +1,14 @@
 import { listBackups, recordBackup } from '../adapters/journal/backups.js'
 import { listRuns } from '../adapters/journal/runs.js'
 import { failedWith, messageOf } from '../domain/failures.js'
+import type { LookAnswers } from '../domain/look.js'
 import { findBackup } from './find-backup.js'
 import { backupSummary, reportOf } from './journaled-report.js'
 import { lookDoctor } from './look-doctor.js'
 import { lookEvidence } from './look-evidence.js'
 import { lookInto } from './look-into.js'
 import { lookRehearse } from './look-rehearse.js'
-import { type Answer, looking } from './looking.js'
+import { type Answer, LARGEST_BYTES, looking } from './looking.js'
 import { mismatches, requireTag } from './make-plan.js'
 import { NOTHING_REVIEWED } from '../domain/review.js'
 import { digestOf } from './plan.js'
@@ -19,19 +20,42 @@ import type { Dependencies } from './site.js'
 /** Rows of one page: an answer stays far below the 2 MB that a payload may have. */
 const PAGE = 50
 
+/** The answer with the SQL of as many migrations as it can carry, in their order; of the others it says how much there is. */
+function fitting(answer: LookAnswers['plan']): LookAnswers['plan'] {
+  const sizeOf = (value: unknown): number => Buffer.byteLength(JSON.stringify(value))
+  const withSql = (of: (sql: string) => string): LookAnswers['plan'] => ({
+    ...answer,
+    plan: {
+      ...answer.plan,
+      stages: answer.plan.stages.map((stage) => ({
+        ...stage,
+        migrations: stage.migrations.map((one) => (one.sql === undefined ? one : { ...one, sql: of(one.sql) })),
+      })),
+    },
+  })
+  const left = (sql: string): string => `-- ${sql.length} characters: see the file`
+  let room = LARGEST_BYTES - sizeOf(withSql(left))
+  return withSql((sql) => {
+    const more = sizeOf(sql) - sizeOf(left(sql))
+    if (more > room) return left(sql)
+    room -= more
+    return sql
+  })
+}
+
 const lookPlan: Answer<'plan'> = async (site, { tag, downTo }, signal) => {
   const kind = downTo !== undefined ? 'rollback' : tag === undefined ? 'migrate' : 'deploy'
   const plan = await planFor(site, { kind, tag, downTo }, signal)
   const unread = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
   // It adds to the plan: where it cannot be had, the plan is shown without it.
   const found = await reviewOf(site, plan).catch(() => ({ ...NOTHING_REVIEWED, unread }))
-  return {
+  return fitting({
     digest: digestOf(plan),
     plan,
     review: found,
     blocks: blocking(site, found),
     rehearsed: await rehearsedOf(site, plan).catch(() => []),
-  }
+  })
 }
 
 const lookInfo: Answer<'info'> = async (site, { tag }) => {

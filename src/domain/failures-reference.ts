@@ -25,6 +25,8 @@ const MEANS: Record<FailureCode, string> = {
   EnvironmentUnknown: 'headgate.yaml names no such environment.',
   InputInvalid: 'A message does not have the form that this version knows, or is meant for another project.',
   RunUnknown: 'There is no such run, plan or backup, or no run is open.',
+  AnswerTooLarge:
+    'What a command asked of the worker comes back by Temporal, which carries 2 MB at once. The SQL that a plan shows is cut before that; thousands of findings or tables are not.',
   TemporalUnreachable: 'No Temporal server answers.',
   CodecKeyMissing: 'What Temporal keeps was encrypted with a key that this process does not have.',
   WorkerMissing: 'Temporal answers, but no worker takes up work for the environment.',

@@ -55,6 +55,12 @@ export const FAILURES = {
     cause: 'fault',
     hint: '`headgate status` says what is open, `headgate history` what ended, `headgate backups list` which backups there are',
   },
+  AnswerTooLarge: {
+    code: 'E106',
+    retryable: false,
+    cause: 'fault',
+    hint: 'ask for a part of it, or release in smaller steps; nothing but the answer is missing',
+  },
   TemporalUnreachable: {
     code: 'E110',
     retryable: false,
