@@ -11,7 +11,7 @@ import { describeTarget } from '../adapters/postgres/target.js'
 import { failure, knownFailure, messageOf } from '../domain/failures.js'
 import type { Fence } from '../domain/fence.js'
 import { BY_HAND, carrierOf, environmentOf } from '../domain/names.js'
-import type { Plan, Stage } from '../domain/plan.js'
+import { NO_DATABASE, type Plan, type Stage } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
 import { accountForEarlier } from './earlier-sessions.js'
 import { findUnended } from './find-unended.js'
@@ -208,7 +208,7 @@ async function requireBinding(run: RunRecord, control: Client): Promise<void> {
   const [seen] = rows
   if (seen?.system !== run.systemIdentifier)
     throw failure('DatabaseWrong', `this is another cluster than the one the plan was made for`)
-  if (seen.oid === null || !run.databaseOids.includes(seen.oid)) {
+  if (!run.databaseOids.includes(seen.oid ?? NO_DATABASE)) {
     throw failure(
       'DatabaseWrong',
       `database ${run.database} is not the one the plan was made for: its oid is ${seen.oid ?? 'none'}`,

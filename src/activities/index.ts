@@ -1,5 +1,6 @@
 import { checkApproval } from './check-approval.js'
 import { conclude, notify } from './conclude.js'
+import { initDatabase } from './init-database.js'
 import { lookActivities } from './look.js'
 import { lookStranded } from './look-stranded.js'
 import { migrateStage } from './migrate-stage.js'
@@ -47,6 +48,7 @@ export function createActivities(dependencies: Dependencies) {
     tidyBackups: tidyBackups(dependencies),
     restoreBackup: restoreBackup(dependencies),
     repairHistory: repairHistory(dependencies),
+    initDatabase: initDatabase(dependencies),
     openRecovery: openRecovery(dependencies),
     lookStranded: lookStranded(dependencies),
     observeRecovered: observeRecovered(dependencies),

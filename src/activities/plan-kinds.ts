@@ -3,6 +3,7 @@ import { failure } from '../domain/failures.js'
 import type { Mark, Plan, RunKind } from '../domain/plan.js'
 import { findValidBackup } from './find-backup.js'
 import { isPerRelease, makePlan, requireTag } from './make-plan.js'
+import { initPlan } from './plan-init.js'
 import { releaseToUndo } from './plan-down.js'
 import { historyOf } from './repair-history.js'
 import type { Site } from './site.js'
@@ -13,6 +14,7 @@ export interface KindRequest {
   backup?: string | undefined
   mark?: Mark | undefined
   downTo?: string | undefined
+  drop?: true | undefined
 }
 
 /** The plan of any kind of run: what `deploy` would plan, cut down to what the kind does. */
@@ -31,6 +33,8 @@ export async function planFor(site: Site, request: KindRequest, signal: AbortSig
       return restorePlan(site, await basePlan(site, request.kind, signal), request.backup ?? '')
     case 'repair':
       return repairPlan(site, await basePlan(site, request.kind, signal), request)
+    case 'init-db':
+      return initPlan(site, request.tag, request.drop === true)
     case 'recover':
       throw failure('InputInvalid', 'a recovery has the plan of the run it takes over')
   }

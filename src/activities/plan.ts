@@ -37,6 +37,8 @@ export const OpenRequest = z.strictObject({
   mark: Mark.optional(),
   /** The version that `rollback` takes the database down to. */
   downTo: Version.optional(),
+  /** Whether `init-db` drops the database that is there. */
+  drop: z.literal(true).optional(),
   requester: Requester,
   /** What the requester looked at. */
   digest: z.string().max(64).optional(),

@@ -2,7 +2,9 @@ import { z } from 'zod'
 import { proveCheck } from '../adapters/check/prove.js'
 import { findPlan, findRun, openRunOf, type RunRecord, takeOverRun } from '../adapters/journal/runs.js'
 import { listSteps, type StepRecord } from '../adapters/journal/steps.js'
-import { type AfterRecovery, outcomeOfRecovery } from '../domain/ending.js'
+import { withSession } from '../adapters/postgres/session.js'
+import { withDatabase } from '../adapters/postgres/target.js'
+import { type AfterRecovery, outcomeOfRecovery, SUCCEEDED } from '../domain/ending.js'
 import { failure } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
 import { environmentOf, Name, RunName } from '../domain/names.js'
@@ -10,6 +12,7 @@ import type { Outcome } from '../domain/outcome.js'
 import { stillToDo, type Plan, type PlanSummary, Requester } from '../domain/plan.js'
 import { RecoverChoice, type RecoverWay, type StepName } from '../domain/run.js'
 import { beating } from './heartbeat.js'
+import { isInPlace } from './init-database.js'
 import { lookInto } from './look-into.js'
 import { requireProject, summaryOf } from './plan.js'
 import { requireShape } from './require-shape.js'
@@ -121,6 +124,8 @@ export const observeRecovered =
       onSite(dependencies, environmentOf(runName), async (site) => {
         const run = await findRun(site.journal, runName)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
+        const made = plan.creates && (await madeBy(site, run, plan))
+        if (made) return { ...made, services: 'not touched', isOpen: false }
         const ledger = await lookInto(site, site.target, 'headgate recover', (session) =>
           site.migrator.ledger(session, plan.tag),
         )
@@ -149,6 +154,22 @@ export const observeRecovered =
         }
       }),
     )
+
+/** Of a run that makes a database: it has the name, or nothing has changed. */
+async function madeBy(
+  site: Site,
+  run: RunRecord,
+  plan: Plan,
+): Promise<Pick<Recovered, 'outcome' | 'reason' | 'database'>> {
+  const isThere = await withSession(
+    withDatabase(site.control, 'postgres'),
+    { applicationName: 'headgate recover', readOnly: true },
+    (control) => isInPlace({ control, run, plan }),
+  )
+  return isThere
+    ? { outcome: 'succeeded', reason: 'the fresh database was in place', database: SUCCEEDED['init-db'].database }
+    : { outcome: 'aborted', reason: 'the fresh database had not been put in place', database: 'as before the run' }
+}
 
 function ledgerFacts(plan: Plan, ledger: Ledger): Pick<AfterRecovery, 'expanded' | 'contracted' | 'ledgerIsClean'> {
   const applied = new Set(ledger.applied.map(({ version }) => version))

@@ -4,6 +4,7 @@ import type { PreviousUse } from '../adapters/check/previous.js'
 import type { Consumer } from '../adapters/consumer/port.js'
 import type { Journal } from '../adapters/journal/journal.js'
 import type { RunRecord } from '../adapters/journal/runs.js'
+import type { CreateAll } from '../adapters/migrator/create-all.js'
 import type { Migrator } from '../adapters/migrator/port.js'
 import type { Notifier } from '../adapters/notifier/port.js'
 import type { BackupStore } from '../adapters/store/index.js'
@@ -28,6 +29,8 @@ export interface Site {
   migrator: Migrator
   /** The same migrator for another database: a copy. */
   migratorAt: (target: Target) => Migrator
+  /** Makes the release's whole schema at once, where the team has a command for that. */
+  createAll: CreateAll | undefined
   /** In the order they are paused. */
   consumers: Consumer[]
   services: { service: Service; ready: Check | undefined; ignoreWhilePaused: readonly string[] }[]

@@ -19,7 +19,12 @@ export function addConfirmOptions(command: Command): void {
 }
 
 /** A protected environment's database is named by a person, who has to know which one it is. Throws `UsageInvalid` with what to type. */
-export async function confirmDatabase(context: Context, place: Place, options: ConfirmOptions): Promise<void> {
+export async function confirmDatabase(
+  context: Context,
+  place: Place,
+  options: ConfirmOptions,
+  drops = false,
+): Promise<void> {
   const { terminal } = context
   const { database, protected: isProtected } = await look(await context.engine(), place, { command: 'database' })
   const { yes = false, confirmDatabase: named } = options
@@ -28,13 +33,10 @@ export async function confirmDatabase(context: Context, place: Place, options: C
       'UsageInvalid',
       `--confirm-database ${JSON.stringify(named)} is not the database of ${place.environment}`,
     )
-  if (!isProtected || (yes && named !== undefined)) return
-  if (!terminal.interactive) {
-    throw failure('UsageInvalid', `${place.environment} is protected: add --yes --confirm-database ${database}`)
-  }
-  const typed = await terminal.ask(
-    `${place.environment} is protected. Type the name of its database (${database}) to go on: `,
-  )
+  if ((!isProtected && !drops) || (yes && named !== undefined)) return
+  const why = drops ? `everything in database ${database} is dropped` : `${place.environment} is protected`
+  if (!terminal.interactive) throw failure('UsageInvalid', `${why}: add --yes --confirm-database ${database}`)
+  const typed = await terminal.ask(`${why}. Type the name of its database (${database}) to go on: `)
   if (typed !== database) throw declined(`that is not ${database}: nothing was started`)
 }
 

@@ -16,6 +16,7 @@ const GROUPS: Record<string, readonly Entry[]> = {
     ['deploy', 'migrate, verify, put the new image into service', () => import('./deploy.js')],
     ['migrate', 'the run without image or restart', () => import('./migrate.js')],
     ['rollback', 'put the previous image back into service', () => import('./rollback.js')],
+    ['init-db', "a fresh database with the release's schema", () => import('./init-db.js')],
     ['repair', "mark a migration in the migrator's history", () => import('./repair.js')],
   ],
   'Look:': [

@@ -13,7 +13,7 @@ export interface RunOptions extends FollowOptions, ConfirmOptions {
   by?: string
 }
 
-export type RunDetails = Pick<RunInput, 'backup' | 'mark' | 'downTo' | 'recover'>
+export type RunDetails = Pick<RunInput, 'backup' | 'mark' | 'downTo' | 'drop' | 'recover'>
 
 /** Starts a run of any kind and follows it. Everything that can be wrong in what was typed is said before anybody is asked. */
 export async function startAndFollow(
@@ -29,7 +29,7 @@ export async function startAndFollow(
   const place = await context.place(environment)
   const engine = await context.engine()
   // A dump of the live database changes nothing in it.
-  if (kind !== 'backup') await confirmDatabase(context, place, options)
+  if (kind !== 'backup') await confirmDatabase(context, place, options, details.drop === true)
   const { project } = place
   const handle = await startRun(engine, kind, place, {
     project,

@@ -18,8 +18,11 @@ export const ContainerConfiguration = z.strictObject({
 })
 export type ContainerConfiguration = z.infer<typeof ContainerConfiguration>
 
-/** Where the release ships its migrations in an image: what stands in paths is a path in there then. */
-const contained = {
+/** Where the release ships its migrations in an image, what stands in paths is a path in there. */
+const everyKind = {
+  init: Command.optional().describe(
+    'Makes the whole schema of the release {tag} in an empty database, for `headgate init-db`, which marks every migration as applied then; without it all of them are applied',
+  ),
   image: Text.optional().describe('The migrations are in this image; holds {tag}'),
   service: Text.optional().describe('The migrations are in the image of this Compose service'),
   container: ContainerConfiguration.optional().describe('With image or service: how the container is made'),
@@ -34,7 +37,7 @@ export const MigratorConfiguration = z.discriminatedUnion('kind', [
     kind: z.literal('umzug').describe('SQL, TypeScript and JavaScript files, applied by Headgate itself'),
     dir: Text.prefault('migrations').describe('Folder of .sql and .ts/.js files; may hold {tag}'),
     table: Ledger('headgate_migrations'),
-    ...contained,
+    ...everyKind,
   }),
   z.strictObject({
     kind: z.literal('alembic').describe('Alembic, called as a program'),
@@ -43,14 +46,14 @@ export const MigratorConfiguration = z.discriminatedUnion('kind', [
     dir: Text.optional().describe('Folder to run in; may hold {tag}; without it the folder of config'),
     urlVariable: UrlVariable,
     table: Ledger('alembic_version'),
-    ...contained,
+    ...everyKind,
   }),
   z.strictObject({
     kind: z.literal('sqlx').describe('sqlx, called as a program'),
     dir: Text.prefault('migrations').describe("Folder of sqlx's .sql files; may hold {tag}"),
     command: Command.prefault(['sqlx']).describe('How to call it'),
     table: Ledger('_sqlx_migrations'),
-    ...contained,
+    ...everyKind,
   }),
   z.strictObject({
     kind: z.literal('command').describe('Any other tool, through argument arrays'),
@@ -65,7 +68,7 @@ export const MigratorConfiguration = z.discriminatedUnion('kind', [
     down: Command.optional().describe('Undoes down to {target}, exclusive'),
     dir: Text.optional().describe('Folder to run in; may hold {tag}; without it the folder of headgate.yaml'),
     urlVariable: UrlVariable,
-    ...contained,
+    ...everyKind,
   }),
 ])
 export type MigratorConfiguration = z.infer<typeof MigratorConfiguration>

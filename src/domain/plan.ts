@@ -3,7 +3,7 @@ import type { AppliedMigration, Ledger } from './migration.js'
 import { Name, RunName, Tag } from './names.js'
 
 /** Everything that changes anything is a run of one of these kinds. */
-export const RunKind = z.enum(['deploy', 'migrate', 'backup', 'restore', 'rollback', 'recover', 'repair'])
+export const RunKind = z.enum(['deploy', 'migrate', 'backup', 'restore', 'rollback', 'recover', 'repair', 'init-db'])
 export type RunKind = z.infer<typeof RunKind>
 
 /** Who asked: a name anybody can send, or the key that signed the request. */
@@ -63,6 +63,9 @@ export const Mark = z.strictObject({
 })
 export type Mark = z.infer<typeof Mark>
 
+/** Stands for the oid of a database that is not there. */
+export const NO_DATABASE = ''
+
 /** The resolved, immutable description of a run. Its digest is what is approved. */
 export const Plan = z.strictObject({
   format: z.literal(1),
@@ -88,6 +91,14 @@ export const Plan = z.strictObject({
   restores: z.string().optional(),
   /** What a `repair` run marks, and how the history has it now. */
   marks: z.strictObject({ ...Mark.shape, was: z.string() }).optional(),
+  /** What an `init-db` run makes: instead of which database, by what, and the migrations that its ledger has then. */
+  creates: z
+    .strictObject({
+      instead: z.enum(['nothing', 'empty', 'old']),
+      by: z.enum(['init', 'migrations']),
+      migrations: z.array(PlannedMigration.pick({ version: true, checksum: true })),
+    })
+    .optional(),
   /** Why no automatic restore is possible; undefined when it is. */
   noRestoreBecause: z.string().optional(),
   /** What the migrator's own contract cannot do, in words. */

@@ -116,6 +116,7 @@ export function buildReport({ run, plan, steps, decisions, events, backups }: Re
 /** What was typed behind the environment. */
 function argumentsOf(plan: Plan | undefined): string {
   if (plan?.marks) return ` mark-${plan.marks.as} ${typeable(plan.marks.version)}`
+  if (plan?.creates) return plan.creates.instead === 'old' ? ' --drop' : ''
   const target = plan && downTarget(plan)
   if (target !== undefined) return ` --down-to ${typeable(target)}`
   return plan?.restores === undefined ? '' : ` ${plan.restores}`

@@ -24,6 +24,7 @@ export const STEPS = [
   'accept',
   'tidy-backups',
   'repair',
+  'init-db',
   'report',
 ] as const
 export const StepName = z.enum(STEPS)
@@ -85,6 +86,8 @@ export const RunInput = z.strictObject({
   mark: Mark.optional(),
   /** The version that `rollback` takes the database down to. */
   downTo: Version.optional(),
+  /** Whether `init-db` drops the database that is there. */
+  drop: z.literal(true).optional(),
   /** What `recover` does with the open run. */
   recover: z
     .strictObject({

@@ -12,6 +12,7 @@ import {
   type Settings,
 } from '../adapters/configuration/index.js'
 import { createConsumer } from '../adapters/consumer/index.js'
+import { createAllOf } from '../adapters/migrator/create-all.js'
 import { createMigrator } from '../adapters/migrator/index.js'
 import { createNotifier } from '../adapters/notifier/index.js'
 import type { Migrator } from '../adapters/migrator/port.js'
@@ -74,6 +75,9 @@ export async function siteOf(settings: Settings, journals: Journals, environment
     journal: await journals.of(configuration),
     migrator: migratorAt(target),
     migratorAt,
+    createAll: createAllOf(configuration.migrator, directory, {
+      ...{ logDirectory, secrets, sources: sourcesOf(settings) },
+    }),
     consumers: (pause ?? Object.keys(consumers)).flatMap((name) => {
       const consumer = consumers[name]
       return consumer ? [createConsumer(name, consumer, context)] : []

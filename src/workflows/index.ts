@@ -1,5 +1,6 @@
 export { backup } from './backup.js'
 export { deploy, migrate } from './deploy.js'
+export { initDb as 'init-db' } from './init-db.js'
 export { look } from './look.js'
 export { recover } from './recover.js'
 export { repair } from './repair.js'

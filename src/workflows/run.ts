@@ -88,7 +88,7 @@ export class Run {
 
   /** Freezes what will be done and opens the run in the journal. */
   async plan(): Promise<void> {
-    const { project, environment, tag, requester, digest, backup, mark, downTo } = this.#input
+    const { project, environment, tag, requester, digest, backup, mark, downTo, drop } = this.#input
     const { workflowId, runId, firstExecutionRunId, startTime } = workflowInfo()
     const request = {
       kind: this.#kind,
@@ -104,6 +104,7 @@ export class Run {
       ...(backup === undefined ? {} : { backup }),
       ...(mark === undefined ? {} : { mark }),
       ...(downTo === undefined ? {} : { downTo }),
+      ...(drop === undefined ? {} : { drop }),
     }
     const title = tag === undefined ? `plan ${environment}` : `plan ${environment} to ${tag}`
     // A cancel waits for its answer: only a run whose name is known can be ended in the journal.
@@ -270,7 +271,7 @@ export class Run {
   /** Every stage is done. */
   async succeeded(): Promise<Ending> {
     if (this.#kind === 'recover') return this.#recovered()
-    const hasStages = this.#kind !== 'backup' && this.#kind !== 'repair'
+    const hasStages = !STAGELESS.has(this.#kind)
     const nothing = hasStages && this.#summary?.stages.length === 0
     return this.#end(
       endingOf({
@@ -545,6 +546,7 @@ export class Run {
 
 /** Stages before the one that failed are done. */
 const HALF_WAY_DOWN = { database: 'as it was before the stage that failed', services: SUCCEEDED.rollback.services }
+const STAGELESS: ReadonlySet<RunKind> = new Set(['backup', 'repair', 'init-db'])
 const UNEXPECTED: KnownFailure = { code: 'Unexpected', message: '', detail: {} }
 /** What it failed of may know better what to do than that a person must look. */
 const needsOperatorAfter = ({ detail: { hint } }: KnownFailure): KnownFailure => ({

@@ -19,6 +19,7 @@ interface StepRule {
     | 'redeployPrevious'
     | 'releaseWriters'
     | 'repairHistory'
+    | 'initDatabase'
   promise: StepPromise
   title: (stage: StageSummary | undefined) => string
 }
@@ -62,6 +63,11 @@ export const RULES = {
   },
   'tidy-backups': { activity: 'tidyBackups', promise: 'quick', title: () => 'drop the clone, the dump is kept' },
   repair: { activity: 'repairHistory', promise: 'long', title: () => "mark in the migrator's history" },
+  'init-db': {
+    activity: 'initDatabase',
+    promise: 'long',
+    title: () => 'make a fresh database beside, prove it, put it in place',
+  },
   'release-writers': { activity: 'releaseWriters', promise: 'certain', title: () => 'start what was stopped' },
 } as const satisfies Partial<Record<StepName, StepRule>>
 

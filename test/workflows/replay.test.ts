@@ -76,6 +76,12 @@ replays(
   [...opening(summaryOf([IMAGE])), ['restartServices'], ['smoke'], concludes('succeeded')],
   'completed',
 )
+replays(
+  'a fresh database is planned and made',
+  { kind: 'init-db', input },
+  [['plan', summaryOf([])], ['initDatabase'], concludes('succeeded')],
+  'completed',
+)
 const UNDO_CONTRACT = { ...EXPAND, phase: 'undo-contract', target: '0002' } as const
 const UNDO_EXPAND = { ...EXPAND, number: 2, phase: 'undo-expand', target: '0001', deploysImage: false } as const
 const goDown: Start = { kind: 'rollback', input: { ...input, downTo: '0001' } }

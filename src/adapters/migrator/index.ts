@@ -1,9 +1,8 @@
-import { ContainerConfiguration, type MigratorConfiguration } from '../../domain/configuration-migrator.js'
-import { containerHost } from '../process/container-host.js'
-import { THIS_MACHINE, type ToolHost } from '../process/tool-host.js'
+import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import { alembicMigrator } from './alembic.js'
 import { commandMigrator } from './command.js'
 import type { HostedContext, MigratorContext } from './context.js'
+import { hostOf } from './host.js'
 import type { Migrator } from './port.js'
 import { sqlxMigrator } from './sqlx.js'
 import { umzugMigrator } from './umzug.js'
@@ -36,10 +35,4 @@ function created(configuration: MigratorConfiguration, context: HostedContext): 
   if (kind === 'alembic') return migrators[kind](configuration, context)
   if (kind === 'sqlx') return migrators[kind](configuration, context)
   return migrators[kind](configuration, context)
-}
-
-function hostOf({ image, service, container: written }: MigratorConfiguration, sources: string): ToolHost {
-  const container = ContainerConfiguration.parse(written ?? {})
-  if (image !== undefined) return containerHost({ image, container }, sources)
-  return service === undefined ? THIS_MACHINE : containerHost({ service, container }, sources)
 }

@@ -1,0 +1,34 @@
+import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
+import type { Fence } from '../../domain/fence.js'
+import type { Target } from '../postgres/target.js'
+import type { MigratorContext } from './context.js'
+import { hostOf } from './host.js'
+import type { ToolRun } from './port.js'
+import { filled, toolEnvironment } from './tool-environment.js'
+import { toolRun } from './tool-failure.js'
+
+/** Makes the release's whole schema at once, in an empty database. Throws `MigrationFailed`, `ToolMissing`. */
+export type CreateAll = (tag: string, target: Target, fence: Fence) => Promise<ToolRun>
+
+/** Nobody else is in the database. */
+const LIMITS = { lockTimeoutMs: 0, statementTimeoutMs: 0 }
+
+/** The team's own create-all command, which runs where its migrator does; undefined where there is none. `directory`: where it runs on this machine. */
+export function createAllOf(
+  configuration: MigratorConfiguration,
+  directory: string,
+  { logDirectory, secrets: known, sources }: Omit<MigratorContext, 'target'>,
+): CreateAll | undefined {
+  const { init } = configuration
+  if (!init) return undefined
+  const host = hostOf(configuration, sources)
+  const urlVariable = 'urlVariable' in configuration ? configuration.urlVariable : 'DATABASE_URL'
+  const name = 'init'
+  return async (tag, target, fence) => {
+    const env = toolEnvironment(host.target(target), fence.applicationName, LIMITS, urlVariable)
+    const secrets = [...known, ...(target.password ? [target.password] : [])]
+    const place = host.isHere ? { cwd: directory } : {}
+    const request = { name, command: filled(init, { tag }), ...place, env, secrets, logDirectory }
+    return toolRun(name, await host.runFenced(tag, request, fence))
+  }
+}
