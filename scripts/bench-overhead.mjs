@@ -3,13 +3,13 @@
 import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { cacheFolder, findAlembic } from '../dist/adapters/process/provision.js'
+import { cacheFolder, findPythonTools } from '../dist/adapters/process/provision.js'
 import { HEADGATE, median, onGround, print, quiet, run, sql, timed } from './bench-ground.mjs'
 
 const ROUNDS = Number(process.env.HEADGATE_BENCH_ROUNDS ?? 5)
 
 await onGround(async ({ folder, postgres, env, configure, startWorker, migrate }) => {
-  const alembic = await findAlembic(cacheFolder(), quiet)
+  const alembic = await join(await findPythonTools(cacheFolder(), quiet), 'alembic')
   await alembicProject(folder)
   await configure({ migrator: { kind: 'alembic', config: 'project/alembic.ini', command: [alembic] } })
   const worker = await startWorker()

@@ -5,7 +5,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import pg from 'pg'
-import { cacheFolder, findAlembic } from '../dist/adapters/process/provision.js'
+import { cacheFolder, findPythonTools } from '../dist/adapters/process/provision.js'
 import { median, onGround, print, quiet, run, sql, timed } from './bench-ground.mjs'
 
 const ROUNDS = Number(process.env.HEADGATE_BENCH_ROUNDS ?? 3)
@@ -28,7 +28,7 @@ function reset(url) {
 
 await onGround(async ({ folder, postgres, env, configure, migrate, client, startWorker }) => {
   const url = postgres.url('bench')
-  const alembic = await findAlembic(cacheFolder(), quiet)
+  const alembic = await join(await findPythonTools(cacheFolder(), quiet), 'alembic')
   const sqlx = join(cacheFolder(), 'sqlx-0.8.6', 'bin', 'sqlx')
   await writeProjects(folder)
   const toolEnv = { ...env, DATABASE_URL: url.replace('postgres:', 'postgresql:') }

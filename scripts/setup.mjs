@@ -27,7 +27,7 @@ async function setUp(purpose) {
     return `${version} in ${directory}`
   })
   if (purpose !== 'test') return
-  await provide('alembic', (onProgress) => provision.findAlembic(cache, onProgress))
+  await provide('python tools', (onProgress) => provision.findPythonTools(cache, onProgress))
   // It takes Rust, which not everybody has.
   await provide('sqlx', (onProgress) => provision.findSqlx(cache, onProgress)).catch(({ message }) =>
     say('sqlx', `its tests are left out: ${message}`),

@@ -48,7 +48,7 @@ const lookPlan: Answer<'plan'> = async (site, { tag, downTo }, signal) => {
   const plan = await planFor(site, { kind, tag, downTo }, signal)
   const unread = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
   // It adds to the plan: where it cannot be had, the plan is shown without it.
-  const found = await reviewOf(site, plan).catch(() => ({ ...NOTHING_REVIEWED, unread }))
+  const found = await reviewOf(site, plan, signal).catch(() => ({ ...NOTHING_REVIEWED, unread }))
   return fitting({
     digest: digestOf(plan),
     plan,

@@ -72,7 +72,7 @@ export const plan =
         await requireNoneOpen(site, request)
         const made = await planFor(site, request, signal)
         await requireRehearsed(site, made)
-        const reviewed = await requireReviewed(site, made)
+        const reviewed = await requireReviewed(site, made, signal)
         const digest = digestOf(made)
         if (request.digest !== undefined && !digest.startsWith(request.digest)) {
           throw failure('PlanStale', `the plan is ${digest.slice(0, 12)} now, not ${request.digest.slice(0, 12)}`)
@@ -132,7 +132,7 @@ export const confirmPlan =
         // An earlier attempt of this very look may have replaced the plan already: what was approved decides, not what stands.
         if (differences.length === 0 && run.planDigest === approvedDigest) return { same: true }
         await requireRehearsed(site, now)
-        await requireReviewed(site, now)
+        await requireReviewed(site, now, signal)
         const left = leftOf(approved, now, waiting)
         const replaced = withDone(approved, left, waiting)
         const digest = digestOf(replaced)

@@ -1,5 +1,6 @@
 import type { Client } from 'pg'
 import { review } from '../adapters/lint/index.js'
+import { squawkFindings } from '../adapters/lint/squawk.js'
 import { failure, messageOf } from '../domain/failures.js'
 import { isUndo, type Plan, type PlannedMigration } from '../domain/plan.js'
 import { type Finding, NOTHING_REVIEWED, RULES, type Review } from '../domain/review.js'
@@ -8,7 +9,7 @@ import { lookInto } from './look-into.js'
 import type { Site } from './site.js'
 
 /** Looks at the plan's migrations before they run; changes nothing. */
-export async function reviewOf(site: Site, plan: Plan): Promise<Review> {
+export async function reviewOf(site: Site, plan: Plan, signal: AbortSignal): Promise<Review> {
   const { lint } = site.configuration
   // What is taken back is meant to drop what it drops.
   const planned = plan.stages.flatMap(({ phase, migrations }) => (isUndo(phase) ? [] : migrations))
@@ -18,15 +19,30 @@ export async function reviewOf(site: Site, plan: Plan): Promise<Review> {
     isGateClosed: plan.quiesces.length > 0,
     longestMs: lint.longest,
     waivers: lint.waive,
+    sharesTransaction: site.migrator.sharesTransaction ?? false,
+    waysDown: await waysDownOf(site, plan, planned),
   }
   const migrations = await asWritten(site, plan, planned)
   const path = await lookInto(site, site.target, 'headgate review', searchPath)
+  let serverMajor = 0
   const found = await lookInto(site, site.reader, 'headgate review', async (session) => {
+    serverMajor = await majorOf(session)
     // Names lead where they lead the migrator.
     await session.query(`select set_config('search_path', $1, false)`, [path])
     return review(migrations, options, session)
   })
-  const findings = found.findings.map((finding) => ({ ...finding, text: redact(finding.text, site.secrets) }))
+  const squawked =
+    lint.squawk === false
+      ? []
+      : await squawkFindings(
+          migrations,
+          { command: lint.squawk, directory: site.directory, serverMajor, waivers: lint.waive },
+          signal,
+        )
+  const findings = [...found.findings, ...squawked].map((finding) => ({
+    ...finding,
+    text: redact(finding.text, site.secrets),
+  }))
   return { ...found, findings }
 }
 
@@ -37,6 +53,27 @@ async function asWritten(site: Site, plan: Plan, planned: readonly PlannedMigrat
     const file = files.get(migration.version)
     return file?.sql !== undefined && file.checksum === migration.checksum ? { ...migration, sql: file.sql } : migration
   })
+}
+
+/** The SQL of the ways down of what is planned, as far back as there are any: it only adds to what is found. */
+async function waysDownOf(
+  { migrator }: Site,
+  { tag = '', from = '' }: Plan,
+  planned: readonly PlannedMigration[],
+): Promise<Map<string, string>> {
+  const oneWay = planned.findLast(({ hasDown }) => !hasDown)?.version
+  if (!migrator.waysDown || planned.at(-1)?.version === oneWay) return new Map()
+  // As if all of the release were applied.
+  const ledger = { exists: true, applied: await migrator.migrations(tag) }
+  const ways = await migrator.waysDown({ tag, target: oneWay ?? from }, ledger).catch(() => [])
+  return new Map(ways.flatMap(({ version, sql }) => (sql === undefined ? [] : [[version, sql] as const])))
+}
+
+async function majorOf(session: Client): Promise<number> {
+  const { rows } = await session.query<{ major: number }>(
+    `select current_setting('server_version_num')::int / 10000 as major`,
+  )
+  return rows[0]?.major ?? 0
 }
 
 async function searchPath(session: Client): Promise<string> {
@@ -58,11 +95,11 @@ const inOneLine = ({ version, line, rule, text }: Finding): string =>
  * Throws `LintFailed` where the review stops the run. Returns what it found otherwise, in words; undefined for nothing. Where
  * nothing may be stopped, a review that fails is told of, and stops nothing either.
  */
-export async function requireReviewed(site: Site, plan: Plan): Promise<string | undefined> {
+export async function requireReviewed(site: Site, plan: Plan, signal: AbortSignal): Promise<string | undefined> {
   const { level } = site.configuration.lint
   if (level === 'off') return undefined
   try {
-    return reviewed(site, await reviewOf(site, plan))
+    return reviewed(site, await reviewOf(site, plan, signal))
   } catch (error) {
     if (level === 'stop') throw error
     return `the migrations could not be reviewed: ${messageOf(error)}`

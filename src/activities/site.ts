@@ -25,6 +25,8 @@ export interface Site {
   reader: Target
   /** The role of the checks on the database. */
   verifier: Target
+  /** Of headgate.yaml. */
+  directory: string
   journal: Journal
   migrator: Migrator
   /** The same migrator for another database: a copy. */

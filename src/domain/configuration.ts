@@ -152,6 +152,10 @@ const Lint = z.strictObject({
   longest: Duration.prefault('1s').describe(
     'How long one statement may hold others up, or lengthen the pause, by the size of its table',
   ),
+  squawk: z
+    .union([z.literal(false), Command])
+    .prefault(['squawk'])
+    .describe('How to call squawk, whose findings are added where it is installed; false: it is not asked'),
   waive: z.array(Waiver).prefault([]).describe('Findings that are let through'),
 })
 

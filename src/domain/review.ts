@@ -49,7 +49,7 @@ export const RULES = {
   },
   'index-without-concurrently': {
     about: 'Writers wait until the index is built.',
-    instead: 'create index concurrently, out of its transaction',
+    instead: 'create, drop or reindex it concurrently, out of its transaction',
   },
   'explicit-lock': {
     about: 'A lock that is taken by hand is held to the end of the transaction.',
@@ -63,9 +63,19 @@ export const RULES = {
     about: 'The server chooses the name: another database may have another one, and a way down does not find it.',
     instead: 'add constraint NAME ...',
   },
+  'enum-left-by-way-down': {
+    about: 'The migration makes an enum that its way down leaves: it cannot be applied again.',
+    instead:
+      'drop the type at the end of the way down (Alembic: sa.Enum(name=...).drop(op.get_bind(), checkfirst=True))',
+  },
   'no-way-down': {
     about: 'The migration cannot be undone by the migrator.',
     instead: 'write its way down, or say that there is none',
+  },
+  squawk: {
+    about:
+      'What squawk finds, where it is installed beside the worker, and no rule above looks at; waived or excluded by its own name in `.squawk.toml`.',
+    instead: 'see squawkhq.com/docs/rules, or exclude it in .squawk.toml beside headgate.yaml',
   },
   'not-read': {
     about: 'What a block of code does cannot be told from outside.',

@@ -68,6 +68,7 @@ export async function siteOf(settings: Settings, journals: Journals, environment
   const { from, previous, within } = configuration.rehearsal
   return {
     configuration,
+    directory,
     target,
     control,
     reader,

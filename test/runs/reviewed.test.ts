@@ -1,5 +1,7 @@
+import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
+import { ALEMBIC, ALEMBIC_LEDGER, FIRST, OFFLINE_ENV_PY, writeAlembic } from '../support/alembic-release.js'
 import { headgate } from '../support/command-line.js'
 import { World } from '../support/world.js'
 
@@ -54,4 +56,27 @@ test('where findings only warn the run begins, and its report tells of them', as
   expect(await typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })
   const [run] = await world.journal<{ name: string }>('select name from {s}.runs')
   expect((await typed('report', run?.name ?? '')).text).toContain('column note of orders is dropped')
+})
+
+test('Alembic: a value that a later revision of the same transaction uses, and an enum that a way down leaves, are found in the plan', async () => {
+  const mood = { revision: 'b2', after: 'a1', sql: [`create type mood as enum ('good')`], down: ['select 1'] }
+  const added = { revision: 'c3', after: 'b2', sql: [`alter type color add value 'red'`], down: ['select 2'] }
+  const used = {
+    revision: 'd4',
+    after: 'c3',
+    sql: [`update orders set item = 'x' where 'red'::color is null`],
+    down: ['select 3'],
+  }
+  world = await World.create({
+    migrations: {},
+    schema: `create type color as enum ('blue'); ${ALEMBIC_LEDGER}`,
+    configuration: { migrator: { kind: 'alembic', config: 'releases/{tag}/alembic.ini', command: [ALEMBIC] } },
+    writesLate: true,
+  })
+  await writeAlembic(join(world.folder, 'releases', '2'), [FIRST, mood, added, used], OFFLINE_ENV_PY)
+  await world.startWorker()
+  const plan = await typed('plan', 'staging', '--tag', '2')
+  expect(plan, plan.text).toMatchObject({ exit: 0 })
+  expect(plan.text).toContain('type mood is not dropped on the way down')
+  expect(plan.text).toContain(`'red' was added to an enum in the same transaction`)
 })

@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import { cacheFolder } from '../../src/adapters/process/provision.js'
 
 /** The real one, where `npm test` installs it. */
-export const ALEMBIC = join(cacheFolder(), 'alembic-2', 'bin', 'alembic')
+export const ALEMBIC = join(cacheFolder(), 'python-tools-1', 'bin', 'alembic')
+export const SQUAWK = join(cacheFolder(), 'python-tools-1', 'bin', 'squawk')
 
 const ENV_PY = `
 import os
@@ -14,6 +15,19 @@ with create_engine(url, poolclass=pool.NullPool).connect() as connection:
     context.configure(connection=connection)
     with context.begin_transaction():
         context.run_migrations()
+`
+
+/** The same with the offline mode that Alembic's own templates have: the SQL of each revision can be had. */
+export const OFFLINE_ENV_PY = `${ENV_PY.replace(
+  'with create_engine',
+  'if not context.is_offline_mode():\n  with create_engine',
+)
+  .replace('    context.configure(connection', '      context.configure(connection')
+  .replace('    with context.begin', '      with context.begin')
+  .replace('        context.run', '          context.run')}else:
+  context.configure(url=url, literal_binds=True)
+  with context.begin_transaction():
+      context.run_migrations()
 `
 
 export interface Revision {

@@ -1,4 +1,7 @@
 import type {
+  AlterDomainStmt,
+  AlterEnumStmt,
+  AlterObjectSchemaStmt,
   DeleteStmt,
   DropStmt,
   IndexStmt,
@@ -26,7 +29,7 @@ import {
   tablesOf,
 } from './effect.js'
 import { keyOf, type Named } from './facts.js'
-import { findAll, isRecord } from './parse.js'
+import { findAll, isRecord, lastOf } from './parse.js'
 
 /** What one statement takes, does and breaks, by its kind. Kinds that are not here are not looked at. */
 export function effectsOf(node: Node, around: Surroundings): Effects {
@@ -49,6 +52,10 @@ function byKind(node: Node, around: Surroundings): Effects {
   if ('CreateStmt' in node || 'CreateTableAsStmt' in node) return ofNewTable(node, around)
   if ('RenameStmt' in node) return ofRename(node.RenameStmt, around)
   if ('DropStmt' in node) return ofDrop(node.DropStmt, around)
+  if ('AlterObjectSchemaStmt' in node) return ofMove(node.AlterObjectSchemaStmt, around)
+  if ('AlterEnumStmt' in node) return ofEnum(node.AlterEnumStmt, around)
+  if ('AlterDomainStmt' in node) return ofDomain(node.AlterDomainStmt)
+  if ('MergeStmt' in node) return onTable(node.MergeStmt.relation, 'ROW EXCLUSIVE', 'brief', 'rows are merged')
   if ('TruncateStmt' in node) return onTables(tablesOf(node.TruncateStmt.relations), 'is emptied')
   if ('LockStmt' in node) return ofLock(node.LockStmt)
   if ('VacuumStmt' in node) return ofVacuum(node.VacuumStmt)
@@ -78,7 +85,8 @@ function ofNewTable(node: Node, { facts }: Surroundings): Effects {
 }
 
 function ofDrop({ removeType, objects = [], concurrent }: DropStmt, around: Surroundings): Effects {
-  if (removeType === 'OBJECT_INDEX') return { ...NOTHING, faults: concurrent ? alone(around, 'drop index') : [] }
+  if (removeType === 'OBJECT_INDEX' && concurrent) return { ...NOTHING, faults: alone(around, 'drop index') }
+  if (removeType === 'OBJECT_INDEX') return all(objects.map((object) => ofDroppedIndex(nameOfObject(object), around)))
   const kind = BREAKING[removeType ?? '']
   if (kind === undefined) return NOTHING
   const names = objects.map(nameOfObject)
@@ -86,6 +94,47 @@ function ofDrop({ removeType, objects = [], concurrent }: DropStmt, around: Surr
     .filter(({ name }) => !around.remade.has(name))
     .flatMap((name) => breaking(around, `${kind} ${keyOf(name)} is dropped`, name))
   return { ...(kind === 'table' ? onTables(names, 'is dropped') : NOTHING), faults }
+}
+
+/** Its table is locked for a moment; who reads it for long keeps everybody waiting behind us. */
+function ofDroppedIndex(index: Named, { facts }: Surroundings): Effects {
+  const table = facts?.indexes.get(keyOf(index))
+  if (!table) return NOTHING
+  const text = `${keyOf(table)}: index ${keyOf(index)} is dropped, and nobody reads or writes it until we have the lock`
+  return {
+    ...onTables([table], `index ${keyOf(index)} is dropped`),
+    faults: [{ rule: 'index-without-concurrently', level: 'note', text, of: table }],
+  }
+}
+
+function ofMove({ objectType, relation, object, newschema }: AlterObjectSchemaStmt, around: Surroundings): Effects {
+  const kind = BREAKING[objectType ?? '']
+  const [table] = named(relation)
+  const name = table ?? (object && nameOfObject(object))
+  const effects = objectType === 'OBJECT_TABLE' ? onTable(relation, EXCLUSIVE, 'brief', 'gets another schema') : NOTHING
+  if (kind === undefined || name === undefined) return effects
+  return { ...effects, faults: breaking(around, `${kind} ${keyOf(name)} is moved to schema ${newschema}`, name) }
+}
+
+/** A new value is followed by whoever looks at the whole file. */
+function ofEnum({ typeName, oldVal, newVal }: AlterEnumStmt, around: Surroundings): Effects {
+  if (oldVal === undefined) return NOTHING
+  return { ...NOTHING, faults: breaking(around, `value '${oldVal}' of ${lastOf(typeName)} is renamed to '${newVal}'`) }
+}
+
+const DOMAIN_SCANS: Record<string, string> = {
+  C: 'gets a constraint',
+  O: 'is set not null',
+  V: 'is validated',
+}
+
+/** Which tables have columns of it, and how large they are, is not looked up. */
+function ofDomain({ subtype, typeName, def }: AlterDomainStmt): Effects {
+  const what = DOMAIN_SCANS[subtype ?? '']
+  const isChecked = findAll({ def }, 'Constraint').every(({ skip_validation: skips }) => skips !== true)
+  if (what === undefined || !isChecked) return NOTHING
+  const text = `domain ${lastOf(typeName)} ${what}: every table with a column of it is read through`
+  return { ...NOTHING, faults: [{ rule: 'constraint-scans', level: 'warn', text }] }
 }
 
 function ofLock({ relations, mode: number = 8 }: LockStmt): Effects {
@@ -115,9 +164,19 @@ function ofVacuum({ is_vacuumcmd: isVacuum, options, rels = [] }: VacuumStmt): E
 function ofReindex({ params, kind, relation }: ReindexStmt, around: Surroundings): Effects {
   const isConcurrent = findAll(params, 'DefElem').some(({ defname }) => defname === 'concurrently')
   if (isConcurrent) return { ...NOTHING, faults: alone(around, 'reindex') }
+  if (kind === 'REINDEX_OBJECT_INDEX') return ofReindexed(named(relation), around)
   if (kind !== 'REINDEX_OBJECT_TABLE') return NOTHING
   return onTable(relation, 'SHARE', 'index', 'gets its indexes anew', 'index-without-concurrently')
 }
+
+const ofReindexed = (indexes: readonly Named[], { facts }: Surroundings): Effects => ({
+  ...NOTHING,
+  effects: indexes.flatMap((index) => {
+    const table = facts?.indexes.get(keyOf(index))
+    const what = `index ${keyOf(index)} is built anew`
+    return table ? [{ table, mode: 'SHARE', work: 'index', what, rule: 'index-without-concurrently' }] : []
+  }),
+})
 
 /** Changes of the catalog alone. */
 const onTables = (tables: readonly Named[], what: string, mode = EXCLUSIVE): Effects => ({
@@ -177,7 +236,7 @@ function ofRows({ relation, whereClause }: UpdateStmt | DeleteStmt, what: string
 }
 
 /** Of a `DropStmt`: a list of names, or a type, or a function with its arguments. */
-function nameOfObject(object: Node): Named {
+export function nameOfObject(object: Node): Named {
   const strings =
     'List' in object
       ? object.List.items

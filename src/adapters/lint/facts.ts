@@ -24,6 +24,8 @@ export interface DatabaseFacts {
   serverMajor: number
   /** By the name that was asked for; what is not there has none. */
   tables: Map<string, TableFacts>
+  /** Where an index stands, by the name that was asked for. */
+  indexes: Map<string, Named>
   /** Domains with a check or `not null`, by name: a new column of one rewrites its table. */
   constrainedDomains: Set<string>
   /** Functions that are volatile, or that nobody knows. */
@@ -60,14 +62,19 @@ const ASKED_WITHIN = `set lock_timeout = '500ms'; set statement_timeout = '2s'`
 /** Reads what these names stand for. A table that somebody has locked is left out, as one that is not there. */
 export async function readFacts(
   session: Client,
-  { tables, functions }: { tables: readonly Named[]; functions: readonly Named[] },
+  { tables, functions, indexes }: { tables: readonly Named[]; functions: readonly Named[]; indexes: readonly Named[] },
 ): Promise<DatabaseFacts> {
   await session.query(ASKED_WITHIN)
   const { rows } = await session.query<{ major: number }>(
     `select current_setting('server_version_num')::int / 10000 as major`,
   )
+  const owners = new Map<string, Named>()
+  for (const index of indexes) {
+    const table = await tableOfIndex(session, index)
+    if (table) owners.set(keyOf(index), table)
+  }
   const found = new Map<string, TableFacts>()
-  for (const table of tables) {
+  for (const table of [...tables, ...owners.values()]) {
     const facts = await tableFacts(session, table).catch(() => undefined)
     if (facts) found.set(keyOf(table), facts)
   }
@@ -75,23 +82,35 @@ export async function readFacts(
   for (const named of functions) if (await isVolatile(session, named)) volatile.add(keyOf(named))
   const domains = await session.query<{ name: string }>(DOMAINS)
   const constrainedDomains = new Set(domains.rows.map(({ name }) => name))
-  return { serverMajor: rows[0]?.major ?? 0, tables: found, constrainedDomains, volatile }
+  return { serverMajor: rows[0]?.major ?? 0, tables: found, indexes: owners, constrainedDomains, volatile }
 }
 
-async function tableFacts(session: Client, { schema, name }: Named): Promise<TableFacts | undefined> {
-  const as = [schema, name].flatMap((part) => (part === undefined ? [] : quoteIdentifier(part))).join('.')
-  const [table] = (await session.query<{ oid: string; isPartitioned: boolean; bytes: string }>(TABLE, [as])).rows
-  if (!table) return undefined
+const inSql = ({ schema, name }: Named): string =>
+  [schema, name].flatMap((part) => (part === undefined ? [] : quoteIdentifier(part))).join('.')
+
+async function tableOfIndex(session: Client, index: Named): Promise<Named | undefined> {
+  const { rows } = await session.query<{ schema: string | null; name: string }>(
+    `select case when pg_table_is_visible(c.oid) then null else c.relnamespace::regnamespace::text end as schema, c.relname::text as name
+       from pg_index i join pg_class c on c.oid = i.indrelid where i.indexrelid = to_regclass($1)`,
+    [inSql(index)],
+  )
+  return rows[0] && { schema: rows[0].schema ?? undefined, name: rows[0].name }
+}
+
+async function tableFacts(session: Client, table: Named): Promise<TableFacts | undefined> {
+  const as = inSql(table)
+  const [found] = (await session.query<{ oid: string; isPartitioned: boolean; bytes: string }>(TABLE, [as])).rows
+  if (!found) return undefined
   const columns = await session.query<{
     name: string
     type: string
     modifiers: string | null
     isCheckedNotNull: boolean
-  }>(COLUMNS, [table.oid])
+  }>(COLUMNS, [found.oid])
   const { rowCount } = await session.query(`select from ${as} limit 1`)
   return {
-    bytes: Number(table.bytes),
-    isPartitioned: table.isPartitioned,
+    bytes: Number(found.bytes),
+    isPartitioned: found.isPartitioned,
     isEmpty: rowCount === 0,
     columns: new Map(
       columns.rows.map((column) => [

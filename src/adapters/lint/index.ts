@@ -3,10 +3,10 @@ import { size } from '../../domain/amounts.js'
 import type { PlannedMigration } from '../../domain/plan.js'
 import type { ExpectedLock, Finding, Review, RuleName, Waiver } from '../../domain/review.js'
 import { functionOf } from './alter-table.js'
-import { type Effect, type Fault, madeBy } from './effect.js'
-import { effectsOf } from './effects.js'
+import { type Effect, type Fault, madeBy, named } from './effect.js'
+import { effectsOf, nameOfObject } from './effects.js'
 import { type DatabaseFacts, keyOf, type Named, readFacts } from './facts.js'
-import { findAll, type NotParsed, parse, type Parsed } from './parse.js'
+import { findAll, lastOf, type NotParsed, parse, type Parsed } from './parse.js'
 import { namesMade, Release } from './release.js'
 import { waivedOr, waiversOf } from './waivers.js'
 
@@ -18,6 +18,10 @@ export interface ReviewOptions {
   /** What may be held, or how long the pause may get longer, by one statement. */
   longestMs: number
   waivers: readonly Waiver[]
+  /** Whether consecutive migrations may run in one transaction together. */
+  sharesTransaction?: boolean
+  /** The SQL of the ways down, by version, where it can be had. */
+  waysDown?: ReadonlyMap<string, string>
 }
 
 /** By the size alone: orders of magnitude, as docs/review.md says. */
@@ -44,7 +48,16 @@ export async function review(
   const read = await Promise.all(migrations.filter(({ sql }) => sql !== undefined).map(readOne))
   const facts = session && (await readFacts(session, namesIn(read)))
   const release = new Release()
-  const parts = read.map((one) => reviewOne(one, options, facts, release))
+  const downs = new Map<string, Parsed[]>()
+  for (const [version, sql] of options.waysDown ?? []) {
+    const answer = await parse(sql)
+    if (Array.isArray(answer)) downs.set(version, answer)
+  }
+  let addedValues = new Set<string>()
+  const parts = read.map((one) => {
+    if (!options.sharesTransaction || !one.migration.transactional) addedValues = new Set()
+    return reviewOne(one, options, facts, release, { addedValues, wayDown: downs.get(one.migration.version) })
+  })
   return {
     findings: parts.flatMap(({ findings }) => findings).slice(0, MOST),
     locks: parts.flatMap(({ locks }) => locks).slice(0, MOST),
@@ -59,7 +72,7 @@ async function readOne(migration: PlannedMigration): Promise<Read> {
 }
 
 /** Every table and function that is named anywhere. */
-function namesIn(read: readonly Read[]): { tables: Named[]; functions: Named[] } {
+function namesIn(read: readonly Read[]): { tables: Named[]; functions: Named[]; indexes: Named[] } {
   const nodes = read.flatMap(({ statements }) => statements.map(({ node }) => node))
   const parts = findAll(nodes, 'PartitionCmd').flatMap((part) => findAll({ part: part.name }, 'part'))
   const ranges = [...['RangeVar', 'relation', 'pktable'].flatMap((kind) => findAll(nodes, kind)), ...parts]
@@ -68,7 +81,16 @@ function namesIn(read: readonly Read[]): { tables: Named[]; functions: Named[] }
       ? [{ schema: typeof schemaname === 'string' ? schemaname : undefined, name: relname }]
       : [],
   )
-  return { tables: unique(tables), functions: unique(findAll(nodes, 'FuncCall').map(functionOf)) }
+  const indexes = nodes.flatMap((node) => [
+    ...('DropStmt' in node && node.DropStmt.removeType === 'OBJECT_INDEX'
+      ? (node.DropStmt.objects ?? []).map(nameOfObject)
+      : []),
+    ...('ReindexStmt' in node && node.ReindexStmt.kind === 'REINDEX_OBJECT_INDEX'
+      ? named(node.ReindexStmt.relation)
+      : []),
+  ])
+  const functions = unique(findAll(nodes, 'FuncCall').map(functionOf))
+  return { tables: unique(tables), functions, indexes: unique(indexes) }
 }
 
 const unique = (names: readonly Named[]): Named[] => [...new Map(names.map((name) => [keyOf(name), name])).values()]
@@ -78,6 +100,7 @@ function reviewOne(
   options: ReviewOptions,
   facts: DatabaseFacts | undefined,
   release: Release,
+  { addedValues, wayDown }: { addedValues: Set<string>; wayDown: Parsed[] | undefined },
 ): Pick<Review, 'findings' | 'locks'> {
   const { version, transactional, phase, hasDown } = migration
   const findings = new Map<string, Finding>()
@@ -92,7 +115,6 @@ function reviewOne(
     const level = broken.isCertain && !(facts && facts.serverMajor > GRAMMAR) ? 'stop' : 'warn'
     add(broken.line, { rule: 'syntax', level, text: `${broken.message}, column ${broken.column}` })
   }
-  const addedValues = new Set<string>()
   const remade = namesMade(statements)
   const temporary = new Set<string>()
   const isOwn = (table: Named | undefined): boolean => release.isOwn(table) || temporary.has(table?.name ?? '')
@@ -115,11 +137,37 @@ function reviewOne(
       else release.makes(table)
     }
     release.learn(node)
-    if (transactional && 'AlterEnumStmt' in node && node.AlterEnumStmt.newVal !== undefined)
-      addedValues.add(node.AlterEnumStmt.newVal)
+    if (transactional) for (const value of addedTo(node)) addedValues.add(value)
+    const left = wayDown && enumLeftBy(wayDown, node)
+    if (left !== undefined)
+      add(line, {
+        rule: 'enum-left-by-way-down',
+        level: 'warn',
+        text: `type ${left} is not dropped on the way down: the way up fails after it`,
+      })
   }
   if (!hasDown) add(1, { rule: 'no-way-down', level: 'note', text: 'it has no way down' })
   return { findings: [...findings.values()], locks: [...locks.values()] }
+}
+
+/** The value that is new in an enum. */
+const addedTo = (node: Parsed['node']): string[] =>
+  'AlterEnumStmt' in node && node.AlterEnumStmt.oldVal === undefined && node.AlterEnumStmt.newVal !== undefined
+    ? [node.AlterEnumStmt.newVal]
+    : []
+
+/** The name of the enum that the statement makes and the way down leaves; a schema that is dropped takes its types along. */
+function enumLeftBy(wayDown: readonly Parsed[], node: Parsed['node']): string | undefined {
+  const made = 'CreateEnumStmt' in node ? lastOf(node.CreateEnumStmt.typeName) : undefined
+  if (made === undefined) return undefined
+  const isDropped = wayDown.some(
+    ({ node: one }) =>
+      'DropStmt' in one &&
+      (one.DropStmt.removeType === 'OBJECT_SCHEMA' ||
+        (one.DropStmt.removeType === 'OBJECT_TYPE' &&
+          (one.DropStmt.objects ?? []).some((object) => nameOfObject(object).name === made))),
+  )
+  return isDropped || wayDown.some(({ node: one }) => 'DoStmt' in one) ? undefined : made
 }
 
 function expected(

@@ -58,6 +58,8 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
 
   return {
     stopsAtTarget: true,
+    // Unless env.py says transaction_per_migration.
+    sharesTransaction: true,
     ledgerTable: qualified(table),
     migrations: async (tag) => {
       const { graph, sql } = await readingOf(tag)

@@ -30,6 +30,8 @@ export interface UpRequest {
 export interface Migrator {
   /** False for a tool that can only go to head: then both phases become one stage. */
   readonly stopsAtTarget: boolean
+  /** Whether the tool may run consecutive transactional migrations in one transaction; without it each has its own. */
+  readonly sharesTransaction?: boolean
   /** The ledger's table as `schema.table`, where there is one. */
   readonly ledgerTable: string | undefined
   /**

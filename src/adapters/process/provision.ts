@@ -17,8 +17,10 @@ const TEMPORAL = 'v1.5.1'
 const TEMPORAL_MODULE = `github.com/temporalio/cli/cmd/temporal@${TEMPORAL}`
 const PGSERVER = '0.6.0'
 const SQLX = '0.8.6'
-/** With the two drivers that people use it with: one reads libpq's variables, one does not. */
-const ALEMBIC = ['alembic==1.20.1', 'psycopg2-binary==2.9.13', 'asyncpg==0.32.0', 'greenlet==3.5.6']
+/** Alembic with the two drivers that people use it with: one reads libpq's variables, one does not. And a linter. */
+const PYTHON_TOOLS = [
+  ...['alembic==1.20.1', 'psycopg2-binary==2.9.13', 'asyncpg==0.32.0', 'greenlet==3.5.6', 'squawk-cli==2.70.0'],
+]
 
 /**
  * The program `temporal`: of PATH, else of the cache, else downloaded as the SDK does it, else built with Go (2 to 6 minutes,
@@ -59,16 +61,16 @@ export async function postgresOfPackage(cache: string, onProgress: OnProgress): 
   throw failure('ToolMissing', `no PostgreSQL server programs: those of PyPI do not run here: ${POSTGRES_PACKAGES}`)
 }
 
-/** The program `alembic` in a Python environment of its own. Throws `ToolMissing` naming what to install. */
-export async function findAlembic(cache: string, onProgress: OnProgress): Promise<string> {
-  const folder = await installOnce(join(cache, 'alembic-2'), async (into) => {
-    onProgress(`installing ${ALEMBIC.join(' and ')}`)
+/** The programs `alembic` and `squawk` in a Python environment of their own: its folder. Throws `ToolMissing` naming what to install. */
+export async function findPythonTools(cache: string, onProgress: OnProgress): Promise<string> {
+  const folder = await installOnce(join(cache, 'python-tools-1'), async (into) => {
+    onProgress(`installing ${PYTHON_TOOLS.join(' and ')}`)
     await runInstaller(cache, ['python3', '-m', 'venv', into])
-    await runInstaller(cache, [join(into, 'bin', 'python'), '-m', 'pip', 'install', '--quiet', ...ALEMBIC])
+    await runInstaller(cache, [join(into, 'bin', 'python'), '-m', 'pip', 'install', '--quiet', ...PYTHON_TOOLS])
   }).catch((error) => {
-    throw failure('ToolMissing', `no Alembic: ${PYTHON_PACKAGES} (${messageOf(error)})`, error)
+    throw failure('ToolMissing', `no Alembic and no squawk: ${PYTHON_PACKAGES} (${messageOf(error)})`, error)
   })
-  return join(folder, 'bin', 'alembic')
+  return join(folder, 'bin')
 }
 
 /** The program `sqlx`, built with Cargo (2 to 6 minutes, once). Throws `ToolMissing` naming what to install. */

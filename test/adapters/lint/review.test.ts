@@ -113,6 +113,11 @@ describe('the review lets through', () => {
     ],
     ['comments alone', '-- nothing\n/* at all; */ ;'],
     ['a new value of an enum', `alter type mood add value 'bad'`],
+    [
+      'a domain`s constraint that is not valid yet',
+      'alter domain positive add constraint p check (value < 9) not valid',
+    ],
+    ['an index of nobody', 'drop index if exists no_such_index'],
     ['a foreign key of a new column', 'alter table orders add other int constraint other_fk references orders'],
   ])('%s', async (_, sql) => {
     expect(await found(sql)).toEqual([])
@@ -199,6 +204,17 @@ test.each([
     `alter type mood add value 'bad'; insert into empty select 1 where 'bad'::mood is not null`,
     'warn enum-value-in-same-transaction',
   ],
+  ['a table that gets another schema', 'alter table orders set schema sales', 'stop breaks-previous-image'],
+  ['a type that gets another schema', 'alter type mood set schema sales', 'stop breaks-previous-image'],
+  ['a value of an enum that is renamed', `alter type mood rename value 'good' to 'fine'`, 'stop breaks-previous-image'],
+  [
+    'a domain that gets a constraint',
+    'alter domain positive add constraint p check (value < 9)',
+    'warn constraint-scans',
+  ],
+  ['a domain that is validated', 'alter domain positive validate constraint p', 'warn constraint-scans'],
+  ['an index that is dropped in front of everybody', 'drop index orders_pkey', 'note index-without-concurrently'],
+  ['an index that is built anew', 'reindex index orders_pkey', 'stop index-without-concurrently'],
 ])('is found: %s', async (_, sql, what) => {
   expect(await found(sql)).toContain(what)
 })
@@ -300,6 +316,30 @@ test('a thousand migrations are looked at', async () => {
     migration(`alter table orders add c${n} int`, { version: String(n) }),
   )
   expect((await reviewed(many)).locks).toHaveLength(1_000)
+})
+
+describe('an enum', () => {
+  const ADDED = migration(`alter type mood add value 'bad'`, { version: '1' })
+  const USED = migration(`insert into empty select 1 where 'bad'::mood is not null`)
+  const rules = async (migrations: PlannedMigration[], options: Partial<ReviewOptions>): Promise<string[]> =>
+    (await reviewed(migrations, options)).findings.map(({ version, rule }) => `${version} ${rule}`)
+
+  test('whose new value a later migration of the same transaction uses is found', async () => {
+    const use = '2 enum-value-in-same-transaction'
+    expect(await rules([ADDED, USED], { sharesTransaction: true })).toEqual([use])
+    expect(await rules([ADDED, USED], { sharesTransaction: false })).toEqual([])
+    expect(await rules([ADDED, { ...USED, transactional: false }], { sharesTransaction: true })).toEqual([])
+  })
+
+  test('that its way down leaves is found', async () => {
+    const made = migration(`create type size as enum ('s', 'm'); create table shirts (size size)`)
+    const left = (down: string): Promise<string[]> => rules([made], { waysDown: new Map([['2', down]]) })
+    expect(await left('drop table shirts')).toEqual(['2 enum-left-by-way-down'])
+    expect(await left('drop table shirts; drop type public.size')).toEqual([])
+    expect(await left('drop schema shop cascade')).toEqual([])
+    expect(await left('do $$ begin drop type size; end $$')).toEqual([])
+    expect(await rules([made], {})).toEqual([])
+  })
 })
 
 test('what has no SQL is said not to be read', async () => {
