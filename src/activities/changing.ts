@@ -47,11 +47,12 @@ export interface Changing {
   onCancel?: (step: Step) => Promise<'stop' | 'go on'>
 }
 
-export type ChangingActivity<Result = string> = (run: string, stage: number) => Promise<Result>
+/** `after`: a cancel stopped the attempt before. Then it only says what that had done, or throws `Cancelled` where it had done nothing. */
+export type ChangingActivity = (run: string, stage: number, after?: 'a cancel') => Promise<string>
 
 /** Makes the activity of a changing step: the only way to come by a fence. */
 export function changing(dependencies: Dependencies, definition: Changing): ChangingActivity {
-  return async (runName, stageNumber) => {
+  return async (runName, stageNumber, after) => {
     const carrier = carrierOf(executionOf(Context.current()))
     const idle = definition.idle?.(await planned(dependencies, definition.step, runName, carrier))
     if (idle !== undefined) return idle
@@ -63,6 +64,7 @@ export function changing(dependencies: Dependencies, definition: Changing): Chan
       async (step) => {
         const seen = await definition.observe(step)
         if (seen !== undefined) return seen
+        if (after === 'a cancel') throw failure('Cancelled', 'stopped before anything had changed')
         return recorded(step, definition.step, () => definition.act(step))
       },
       definition.onCancel,

@@ -42,7 +42,7 @@ export async function makePlan(
   const { stages, services, remarks } =
     request.downTo === undefined
       ? await wayUp(site, request, pending, signal)
-      : await planDown(site, { ...request, downTo: request.downTo }, ledger, await currentServices(site, signal))
+      : await wayDown(site, { ...request, downTo: request.downTo }, ledger, signal)
   requireApprovable(site, stages)
   const migrates = stages.some(({ phase }) => phase !== 'image')
   const openBecause = whyNoRestore(site) ?? whyNoSwap(seen.identity)
@@ -103,6 +103,20 @@ async function wayUp(
   return { ...release, services }
 }
 
+async function wayDown(
+  site: Site,
+  request: { tag: string | undefined; downTo: string },
+  ledger: Ledger,
+  signal: AbortSignal,
+): Promise<WayDown> {
+  const down = await planDown(site, request, ledger, await currentServices(site, signal))
+  const stages = down.stages.map((stage) => ({
+    ...stage,
+    migrations: stage.migrations.map((migration) => withoutSecrets(migration, site.secrets)),
+  }))
+  return { ...down, stages }
+}
+
 const readLedger = (site: Site, tag: string | undefined): Promise<Ledger> =>
   lookInto(site, site.target, LOOKING, (session) => site.migrator.ledger(session, tag))
 
@@ -118,7 +132,7 @@ async function ledgerWithoutRelease(site: Site, signal: AbortSignal): Promise<Le
 }
 
 /** The plan is stored and shown, a migration's SQL in it; what is applied is read from its file again. */
-const withoutSecrets = (migration: Migration, secrets: readonly string[]): Migration =>
+const withoutSecrets = <M extends { sql?: string | undefined }>(migration: M, secrets: readonly string[]): M =>
   migration.sql === undefined ? migration : { ...migration, sql: redact(migration.sql, secrets) }
 
 function requirePrimary(identity: DatabaseIdentity): void {

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { recordContractStarted } from '../adapters/journal/runs.js'
-import { listEvents, recordEvent } from '../adapters/journal/steps.js'
+import { listEvents, listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { requireAsPlanned } from '../adapters/migrator/pending.js'
 import type { ToolRun, UpRequest } from '../adapters/migrator/port.js'
 import type { Blocked } from '../adapters/postgres/activity.js'
@@ -143,8 +143,16 @@ async function requireSameImage({ site, plan }: Step): Promise<void> {
  */
 async function dropLeftInvalid(step: Step): Promise<void> {
   if (step.run.gate !== 'closed') return
-  const { invalidIndexes } = await captureBefore(step)
-  await step.onTarget((session) => dropNewInvalidIndexes(session, invalidIndexes, step.fence))
+  const { site, run, stageNumber } = step
+  const begun = (await listSteps(site.journal, run.name)).filter(
+    (one) => one.step === 'migrate' && one.stage === stageNumber,
+  )
+  // This attempt's own intent is one of them.
+  if (begun.length < 2) return
+  const { invalidIndexes, fileNodes } = await captureBefore(step)
+  // One that was there is being dropped by the migration, and was not built by it.
+  const before = [...invalidIndexes, ...Object.keys(fileNodes)]
+  await step.onTarget((session) => dropNewInvalidIndexes(session, before, step.fence))
 }
 
 /** Runs the tool; a lock that was not to be had is tried again within the budget, as long as nothing changed. */
@@ -185,8 +193,7 @@ async function withinBudget(step: Step): Promise<void> {
 function calling({ site: { migrator, target }, stage, fence }: Step, request: UpRequest): Promise<ToolRun> {
   if (!isUndo(stage?.phase)) return migrator.up(request, target, fence)
   if (!migrator.down) throw failure('GuardFailed', 'the migrator has no way down any more')
-  const { planned: _, lockBudgetMs: __, asking: ___, ...asked } = request
-  return migrator.down(asked, target, fence)
+  return migrator.down(request, target, fence)
 }
 
 const inWords = (blocked: readonly Blocked[]): string =>

@@ -35,10 +35,35 @@ export async function planDown(
   const then = await servicesThen(site, undone, services)
   const deploysImage = then.services.some(({ next }) => next !== undefined)
   const approval = configuration.protected && configuration.approval !== 'none'
+  const stages = split(undone, { target: downTo, deploysImage, approval })
+  await requireLinear(site, tag ?? '', ledger, stages)
+  return { ...then, stages }
+}
+
+function split(...asked: Parameters<typeof stagesDownOf>): Plan['stages'] {
   try {
-    return { ...then, stages: stagesDownOf(undone, { target: downTo, deploysImage, approval }) }
+    return stagesDownOf(...asked)
   } catch (error) {
     throw failure('PlanInvalid', messageOf(error))
+  }
+}
+
+/** Of migrations on branches a stage may not be what the tool takes back down to the stage's end. */
+async function requireLinear({ migrator }: Site, tag: string, ledger: Ledger, stages: Plan['stages']): Promise<void> {
+  let applied = ledger.applied
+  for (const { migrations, target } of stages.filter(({ phase }) => isMigrating(phase))) {
+    const ways = (await migrator.waysDown?.({ tag, target: target ?? '' }, { ...ledger, applied })) ?? []
+    const versions = new Set(migrations.map(({ version }) => version))
+    if (ways.length !== versions.size || ways.some(({ version }) => !versions.has(version)))
+      throw failure(
+        'PlanInvalid',
+        `${[...versions].join(', ')} are on branches: they cannot be taken back in stages`,
+        undefined,
+        {
+          hint: 'take them back with the tool itself, or go forward by a new migration',
+        },
+      )
+    applied = applied.filter(({ version }) => !versions.has(version))
   }
 }
 

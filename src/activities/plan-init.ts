@@ -1,10 +1,11 @@
 import type { Client } from 'pg'
+import { readIdentity } from '../adapters/postgres/identity.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
 import { databaseOid } from '../adapters/postgres/swap.js'
 import { failure } from '../domain/failures.js'
 import { NO_DATABASE, type Plan } from '../domain/plan.js'
-import { requireTag } from './make-plan.js'
+import { requireTag, wouldNotFollow } from './make-plan.js'
 import type { Site } from './site.js'
 
 const LOOKING = 'headgate plan'
@@ -34,11 +35,12 @@ export async function initPlan(site: Site, tag: string | undefined, drop: boolea
       'RightsMissing',
       `role ${cluster.user} may not create databases (alter role ${cluster.user} createdb)`,
     )
-  const tables = cluster.oid === undefined ? 0 : await tablesOf(site)
-  if (tables > 0 && !drop)
+  const here = cluster.oid === undefined ? undefined : await lookAt(site)
+  const contents = here?.contents ?? 0
+  if (contents > 0 && !drop)
     throw failure(
       'GuardFailed',
-      `database ${database} has ${tables} ${tables === 1 ? 'table' : 'tables'}: it is not fresh`,
+      `database ${database} has ${contents} ${contents === 1 ? 'object' : 'objects'} of people: it is not fresh`,
       undefined,
       {
         hint: configuration.protected
@@ -46,6 +48,8 @@ export async function initPlan(site: Site, tag: string | undefined, drop: boolea
           : 'deploy the release, or say --drop, which drops the database with everything in it',
       },
     )
+  const [inTheWay] = here?.inTheWay ?? []
+  if (inTheWay !== undefined) throw failure('GuardFailed', `database ${database} cannot be replaced: ${inTheWay}`)
   if (cluster.others.length > 0)
     throw failure('GuardFailed', `somebody is in database ${database}: ${cluster.others.join(', ')}`, undefined, {
       hint: 'stop what is connected, then start it again',
@@ -65,7 +69,7 @@ export async function initPlan(site: Site, tag: string | undefined, drop: boolea
     quiesces: [],
     backups: [],
     creates: {
-      instead: cluster.oid === undefined ? 'nothing' : tables === 0 ? 'empty' : 'old',
+      instead: cluster.oid === undefined ? 'nothing' : contents === 0 ? 'empty' : 'old',
       by: configuration.migrator.init ? 'init' : 'migrations',
       migrations: migrations.map(({ version, checksum }) => ({ version, checksum })),
     },
@@ -101,13 +105,25 @@ async function readCluster(session: Client, database: string): Promise<Cluster> 
   return { ...found, oid: await databaseOid(session, database), others: others.rows.map(({ who }) => who) }
 }
 
-/** Tables of people, and not of an extension. */
-const tablesOf = (site: Site): Promise<number> =>
+/** What is in the database that is there, and why it cannot be replaced. */
+const lookAt = (site: Site): Promise<{ contents: number; inTheWay: string[] }> =>
   withSession(site.control, { applicationName: LOOKING, readOnly: true }, async (session) => {
-    const { rows } = await session.query<{ count: number }>(
-      `select count(*)::int as count from pg_class c join pg_namespace n on n.oid = c.relnamespace
-        where relkind in ('r', 'p', 'f') and nspname !~ '^pg_' and nspname <> 'information_schema'
-          and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e')`,
-    )
-    return rows[0]?.count ?? 0
+    const identity = await readIdentity(session)
+    const isOwn = identity.isSuperuser || identity.ownsDatabase
+    const inTheWay = [...(isOwn ? [] : [`role ${identity.user} does not own it`]), ...wouldNotFollow(identity)]
+    return { contents: await contentsOf(session), inTheWay }
   })
+
+/** What people made in it, and not an extension: relations, functions and large objects. */
+export async function contentsOf(session: Client): Promise<number> {
+  const { rows } = await session.query<{ count: number }>(
+    `select ((select count(*) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+               where relkind in ('r', 'p', 'f', 'v', 'm', 'S') and nspname !~ '^pg_' and nspname <> 'information_schema'
+                 and not exists (select from pg_depend where classid = 'pg_class'::regclass and objid = c.oid and deptype = 'e'))
+           + (select count(*) from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+               where nspname !~ '^pg_' and nspname <> 'information_schema'
+                 and not exists (select from pg_depend where classid = 'pg_proc'::regclass and objid = p.oid and deptype = 'e'))
+           + (select count(*) from pg_largeobject_metadata))::int as count`,
+  )
+  return rows[0]?.count ?? 0
+}

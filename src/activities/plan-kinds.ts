@@ -64,7 +64,7 @@ async function rollbackPlan(site: Site, plan: Plan): Promise<Plan> {
     if (run.contractStarted)
       throw failure(
         'GuardFailed',
-        `the previous image cannot run on the schema in place: run ${run.name} applied a contract stage`,
+        `the previous image cannot run on the schema in place: run ${run.name} took away what it needs`,
       )
     if (run.kind !== 'deploy' || (run.outcome !== 'succeeded' && run.outcome !== 'deferred')) continue
     const deployed = await findPlan(journal, run.planDigest ?? '')

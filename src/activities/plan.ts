@@ -21,7 +21,7 @@ import { findUnended } from './find-unended.js'
 import { beating } from './heartbeat.js'
 import { lostBecause } from './lost.js'
 import { planFor } from './plan-kinds.js'
-import { requireRehearsed } from './rehearsed.js'
+import { rehearsedTime, requireRehearsed } from './rehearsed.js'
 import { requireReviewed } from './review.js'
 import { requireShape } from './require-shape.js'
 import { type Dependencies, onSite, type Site } from './site.js'
@@ -141,7 +141,7 @@ export const confirmPlan =
         const searchAttributes = await dependencies.searchAttributes()
         return {
           same: false,
-          summary: summaryOf(runName, digest, { ...replaced, stages: left.stages }, site, searchAttributes),
+          summary: await summaryOf(runName, digest, { ...replaced, stages: left.stages }, site, searchAttributes),
         }
       }),
     )
@@ -266,19 +266,27 @@ function withDone(approved: Plan, now: Plan, waiting: number): Plan {
   }
 }
 
-export function summaryOf(run: string, digest: string, made: Plan, site: Site, searchAttributes: boolean): PlanSummary {
+export async function summaryOf(
+  run: string,
+  digest: string,
+  made: Plan,
+  site: Site,
+  searchAttributes: boolean,
+): Promise<PlanSummary> {
   const { heartbeat, onFailure } = site.configuration
+  const rehearsed = await Promise.all(made.stages.map((stage) => rehearsedTime(site, stage)))
   return {
     run,
     digest,
     database: made.bound.database,
-    stages: made.stages.map(({ number, phase, migrations, target, approval, deploysImage }) => ({
+    stages: made.stages.map(({ number, phase, migrations, target, approval, deploysImage }, index) => ({
       number,
       phase,
       count: migrations.length,
       ...(target === undefined ? {} : { target }),
       approval,
       deploysImage,
+      ...(rehearsed[index] === undefined ? {} : { rehearsedMs: rehearsed[index].ms }),
     })),
     pauses: made.consumers.length > 0,
     serves: made.services.length > 0,

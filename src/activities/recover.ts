@@ -9,7 +9,7 @@ import { failure } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
 import { environmentOf, Name, RunName } from '../domain/names.js'
 import type { Outcome } from '../domain/outcome.js'
-import { stillToDo, type Plan, type PlanSummary, Requester } from '../domain/plan.js'
+import { downTarget, stillToDo, type Plan, type PlanSummary, Requester } from '../domain/plan.js'
 import { RecoverChoice, type RecoverWay, type StepName } from '../domain/run.js'
 import { beating } from './heartbeat.js'
 import { isInPlace } from './init-database.js'
@@ -133,7 +133,13 @@ export const observeRecovered =
         const services = await servicesNow(site, plan, signal)
         const { contractStarted } = run
         const outcome = outcomeOfRecovery({
-          ...{ way, isSwapped, stage, contractStarted, ...ledgerFacts(plan, ledger) },
+          ...{
+            way,
+            isSwapped,
+            stage,
+            contractStarted,
+            ...ledgerFacts(plan, ledger, way === 'restore' ? stage - 1 : stage),
+          },
           mayBePartial: await mayBePartial(site, run.name, plan, ledger),
           verified: failing.length === 0,
           onNewImage: services.every(({ now, previous, next }) => now === (next ?? previous)),
@@ -171,12 +177,19 @@ async function madeBy(
     : { outcome: 'aborted', reason: 'the fresh database had not been put in place', database: 'as before the run' }
 }
 
-function ledgerFacts(plan: Plan, ledger: Ledger): Pick<AfterRecovery, 'expanded' | 'contracted' | 'ledgerIsClean'> {
+/** `through`: the last stage that should be done. */
+function ledgerFacts(
+  plan: Plan,
+  ledger: Ledger,
+  through: number,
+): Pick<AfterRecovery, 'expanded' | 'contracted' | 'ledgerIsClean'> {
   const applied = new Set(ledger.applied.map(({ version }) => version))
-  const isDone = (isContract: boolean): boolean =>
-    plan.stages
-      .filter(({ phase }) => (phase === 'contract') === isContract)
-      .every((stage) => stillToDo(stage, ledger).length === 0)
+  const goesDown = downTarget(plan) !== undefined
+  // On the way down the stages so far are what the image that runs by then needs, and the rest comes after it.
+  const isLater = ({ phase, number }: Plan['stages'][number]): boolean =>
+    goesDown ? number > through : phase === 'contract'
+  const isDone = (later: boolean): boolean =>
+    plan.stages.every((stage) => isLater(stage) !== later || stillToDo(stage, ledger).length === 0)
   const planned = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
   const known = new Set([...plan.applied.map(({ version }) => version), ...planned])
   return {

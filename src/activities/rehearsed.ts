@@ -33,13 +33,24 @@ export async function rehearsedOf({ journal, configuration }: Site, plan: Plan):
 }
 
 /** For the report, where the step's own time stands beside it: what the same migrations took on a copy. Empty where not all were rehearsed. */
-export async function asRehearsed({ journal, configuration }: Site, stage: Stage | undefined): Promise<string> {
-  if (!stage || isUndo(stage.phase)) return ''
-  const measured = await measuredOf(journal, configuration, stage.migrations).catch(() => new Map<string, Measured>())
-  if (measured.size < stage.migrations.length) return ''
-  const ms = [...measured.values()].reduce((sum, { migration }) => sum + migration.ms, 0)
-  const bytes = Math.max(...[...measured.values()].map((found) => found.bytes))
-  return `; ${(ms / 1_000).toFixed(1)} s in the rehearsal, on ${size(bytes)}`
+export async function asRehearsed(site: Site, stage: Stage | undefined): Promise<string> {
+  const found = stage && (await rehearsedTime(site, stage))
+  return found ? `; ${(found.ms / 1_000).toFixed(1)} s in the rehearsal, on ${size(found.bytes)}` : ''
+}
+
+/** What the stage's migrations took on a copy, and how large that was; undefined where not all were rehearsed. */
+export async function rehearsedTime(
+  { journal, configuration }: Site,
+  { phase, migrations }: Pick<Stage, 'phase' | 'migrations'>,
+): Promise<{ ms: number; bytes: number } | undefined> {
+  if (isUndo(phase) || migrations.length === 0) return undefined
+  const measured = await measuredOf(journal, configuration, migrations).catch(() => new Map<string, Measured>())
+  if (measured.size < migrations.length) return undefined
+  const all = [...measured.values()]
+  return {
+    ms: all.reduce((sum, { migration }) => sum + migration.ms, 0),
+    bytes: Math.max(...all.map((found) => found.bytes)),
+  }
 }
 
 /** Throws `RehearsalMissing` where the environment wants a rehearsal and a migration has none that went well. */

@@ -6,6 +6,7 @@ import { strangers, whyOpen } from './gate.js'
 
 /** A tool that has ended may have a session that is still on its way out. */
 const GONE_WITHIN_MS = 2_000
+const COUNTED_WITHIN_MS = 1_000
 const POLL_MS = 20
 
 /**
@@ -19,7 +20,7 @@ export async function vouched<T>(
   work: () => Promise<T>,
   settled: () => Promise<void> = async () => {},
 ): Promise<T> {
-  const before = await proven(step).catch(() => undefined)
+  const before = await provenSoon(step).catch(() => undefined)
   try {
     return await work()
   } finally {
@@ -34,6 +35,14 @@ export async function vouched<T>(
 interface Proven {
   writes: bigint
   since: string
+}
+
+/** A session of ours that has just ended may not be counted yet. */
+async function provenSoon(step: Step): Promise<Proven | undefined> {
+  for (const started = performance.now(); ; await pause(POLL_MS)) {
+    const found = await proven(step)
+    if (found || step.run.gate !== 'closed' || performance.now() - started > COUNTED_WITHIN_MS) return found
+  }
 }
 
 /** What has been written until now, where it is proven that all of it was ours. */

@@ -1,4 +1,5 @@
 import { type Command, Option } from 'commander'
+import { duration } from '../domain/amounts.js'
 import { EXIT } from '../domain/outcome.js'
 import type { Context } from './context.js'
 import { countOrders, untilOrdersCome } from './demo/counting.js'
@@ -8,7 +9,6 @@ import { endKept, tellKept } from './demo/keeping.js'
 import { playScene, SCENES, type SceneName } from './demo/scenes.js'
 import type { Occasion } from './demo/servers.js'
 import { whenToldToEnd } from './leaving.js'
-import { duration } from './output-words.js'
 import type { Terminal } from './terminal.js'
 
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const

@@ -1,7 +1,8 @@
 import type { RunEvent } from '../client/follow.js'
+import { duration } from '../domain/amounts.js'
 import type { StepLine } from '../domain/run.js'
 import { awayText, headline, progressText, summary, waitingText } from './output-run.js'
-import { duration, line } from './output-words.js'
+import { line } from './output-words.js'
 import type { Terminal } from './terminal.js'
 
 const MARKS: Record<StepLine['state'], string> = { running: ' ', done: '✓', failed: '✗', waiting: '○' }

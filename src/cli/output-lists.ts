@@ -1,6 +1,6 @@
-import { moment, size } from '../domain/amounts.js'
+import { duration, moment, size } from '../domain/amounts.js'
 import type { LookAnswers } from '../domain/look.js'
-import { duration, line, plural, table } from './output-words.js'
+import { line, plural, table } from './output-words.js'
 
 export function infoLines(
   environment: string,

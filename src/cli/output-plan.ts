@@ -1,10 +1,10 @@
 import { downTarget, isUndo, type Plan, type PlannedMigration, type Stage } from '../domain/plan.js'
-import { size } from '../domain/amounts.js'
+import { duration, size } from '../domain/amounts.js'
 import type { RehearsedMigration } from '../domain/look.js'
 import { NOTHING_REVIEWED, RULES, type Review } from '../domain/review.js'
 import { plain } from '../domain/text.js'
 import { rehearsedLines } from './output-rehearsal.js'
-import { duration, line, plural, shortDigest, titleOf } from './output-words.js'
+import { line, plural, shortDigest, titleOf } from './output-words.js'
 
 /** Lines of one migration's SQL that are shown. */
 const SQL_LINES = 40

@@ -1,7 +1,7 @@
-import { moment, size } from '../domain/amounts.js'
+import { duration, moment, size } from '../domain/amounts.js'
 import type { RehearsedMigration } from '../domain/look.js'
 import { type MeasuredLock, type MeasuredMigration, type Rehearsal, wentWell } from '../domain/rehearsal.js'
-import { duration, line, plural, titleOf } from './output-words.js'
+import { line, plural, titleOf } from './output-words.js'
 
 /** What was measured, statement by statement, and what to type next. */
 export function rehearsalLines(environment: string, rehearsal: Rehearsal): string[] {

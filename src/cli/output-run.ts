@@ -1,8 +1,8 @@
-import { moment } from '../domain/amounts.js'
+import { duration, moment } from '../domain/amounts.js'
 import type { RunEvent } from '../client/follow.js'
 import type { Progress } from '../client/progress.js'
 import type { Ending, StepLine } from '../domain/run.js'
-import { clock, duration, line, shortDigest } from './output-words.js'
+import { clock, line, shortDigest } from './output-words.js'
 
 type EventOf<E extends RunEvent['event']> = Extract<RunEvent, { event: E }>
 

@@ -1,11 +1,11 @@
-import { moment } from '../domain/amounts.js'
+import { duration, moment } from '../domain/amounts.js'
 import type { Progress } from '../client/progress.js'
 import type { Standing } from '../client/standing.js'
 import { isOpen } from '../domain/ending.js'
 import type { Report } from '../domain/report.js'
 import type { Ending } from '../domain/run.js'
 import { progressText, stepLine, summary } from './output-run.js'
-import { duration, line, shortDigest } from './output-words.js'
+import { line, shortDigest } from './output-words.js'
 
 /** One run in the words of `-o json`. */
 export interface StatusAnswer {

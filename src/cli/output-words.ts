@@ -1,18 +1,5 @@
 import { plain } from '../domain/text.js'
 
-/** `1.2 s`, `3 min 05 s`, `2 h 10 min`, `3 d 4 h`. */
-export function duration(ms: number): string {
-  const seconds = Math.max(0, ms) / 1_000
-  if (seconds < 60) return `${seconds.toFixed(1)} s`
-  const two = (n: number): string => String(n).padStart(2, '0')
-  const minutes = Math.floor(seconds / 60)
-  if (minutes < 60) return `${minutes} min ${two(Math.floor(seconds % 60))} s`
-  const hours = Math.floor(minutes / 60)
-  return hours < 48
-    ? `${hours} h ${two(minutes % 60)} min`
-    : `${Math.floor(hours / 24)} d${hours % 24 === 0 ? '' : ` ${hours % 24} h`}`
-}
-
 /** `12:03:04`, UTC: as in the names of runs. */
 export const clock = (at: number): string => new Date(at).toISOString().slice(11, 19)
 

@@ -1,6 +1,6 @@
-import { moment, size } from '../domain/amounts.js'
+import { duration, moment, size } from '../domain/amounts.js'
 import type { Report } from '../domain/report.js'
-import { duration, shortDigest } from './output-words.js'
+import { shortDigest } from './output-words.js'
 
 /** One part of a report: rows of cells, or text that is shown as it is. Whatever others wrote is in it unescaped. */
 export type Section = { title: string } & (

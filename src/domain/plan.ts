@@ -127,6 +127,8 @@ export const PlanSummary = z.strictObject({
       target: z.string().optional(),
       approval: z.boolean(),
       deploysImage: z.boolean(),
+      /** What its migrations took in a rehearsal, where all of them were rehearsed. */
+      rehearsedMs: z.number().optional(),
     }),
   ),
   pauses: z.boolean(),

@@ -161,6 +161,12 @@ export class Run {
     return this.#summary?.stages.some(({ phase }) => isUndo(phase)) ?? false
   }
 
+  /** Where the image that runs is another one than before the run only once a stage has brought it. */
+  get #servicesDown(): string {
+    const done = this.#summary?.stages.slice(0, this.#stageIndex) ?? []
+    return done.some(({ deploysImage }) => deploysImage) ? SUCCEEDED.rollback.services : SUCCEEDED.migrate.services
+  }
+
   /** The stages that are left; a continued run starts where it waited. */
   *stagesLeft(): Generator<StageSummary> {
     for (let stage = this.#stage; stage !== undefined; stage = this.#stage) yield stage
@@ -254,7 +260,7 @@ export class Run {
     const what =
       stage.phase === 'restore'
         ? 'the restore'
-        : `${stage.count} ${stage.phase} ${stage.count === 1 ? 'migration' : 'migrations'}`
+        : `${isUndo(stage.phase) ? 'taking back ' : ''}${stage.count} ${stage.phase.replace('undo-', '')} ${stage.count === 1 ? 'migration' : 'migrations'}`
     const notBy = this.#summary?.requesterMayApprove === false ? `, not by ${this.#input.requester.by}, who asked` : ''
     const title = `wait for approval of ${what}${notBy}`
     await this.#line('await-approval', title, async () => {
@@ -280,7 +286,9 @@ export class Run {
         outcome: 'succeeded',
         reason: nothing ? 'nothing to do' : 'every step is done',
         ...SUCCEEDED[this.#kind],
-        ...(this.#goesDown ? { database: `down to ${this.#summary?.stages.at(-1)?.target}, verified` } : {}),
+        ...(this.#goesDown
+          ? { database: `down to ${this.#summary?.stages.at(-1)?.target}, verified`, services: this.#servicesDown }
+          : {}),
         ...(this.#databaseText === undefined ? {} : { database: this.#databaseText }),
         ...(nothing
           ? {
@@ -344,7 +352,9 @@ export class Run {
         failure: outcome === 'needs-operator' ? needsOperatorAfter(known) : known,
         database: this.#databaseText,
         ...(this.#kind === 'migrate' && !needsOperator ? { services: SUCCEEDED.migrate.services } : {}),
-        ...(this.#goesDown && outcome === 'deferred' ? HALF_WAY_DOWN : {}),
+        ...(this.#goesDown && outcome === 'deferred'
+          ? { database: this.#databaseText ?? 'as the stages before left it', services: this.#servicesDown }
+          : {}),
         paused,
       }),
       error,
@@ -426,14 +436,22 @@ export class Run {
       return
     }
     this.#steering.allowCancel()
-    const settle = (): Promise<string> =>
-      this.#activities(rule.promise, title).migrateStage(this.name, this.#stageNumber, 'a cancel')
+    const settling = this.#settling(step)
     const note = await this.#line(step, title, () =>
-      step === 'migrate' && this.#stage?.phase === 'contract'
-        ? this.#steering.stoppableUntilCommitted(call, settle)
-        : this.#steering.stoppable(call),
+      settling === undefined
+        ? this.#steering.stoppable(call)
+        : this.#steering.stoppableUntilCommitted(call, () =>
+            this.#activities(rule.promise, title)[settling](this.name, this.#stageNumber, 'a cancel'),
+          ),
     )
     this.#table.note(step, note)
+  }
+
+  /** What tells, after a cancel, whether a step that nothing undoes had committed. */
+  #settling(step: RunbookStep): 'migrateStage' | 'repairHistory' | 'initDatabase' | undefined {
+    if (step === 'repair') return 'repairHistory'
+    if (step === 'init-db') return 'initDatabase'
+    return step === 'migrate' && this.#stage?.phase === 'contract' ? 'migrateStage' : undefined
   }
 
   /** Keeps one line of the table of steps. */
@@ -544,8 +562,6 @@ export class Run {
   }
 }
 
-/** Stages before the one that failed are done. */
-const HALF_WAY_DOWN = { database: 'as it was before the stage that failed', services: SUCCEEDED.rollback.services }
 const STAGELESS: ReadonlySet<RunKind> = new Set(['backup', 'repair', 'init-db'])
 const UNEXPECTED: KnownFailure = { code: 'Unexpected', message: '', detail: {} }
 /** What it failed of may know better what to do than that a person must look. */

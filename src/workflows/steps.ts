@@ -1,3 +1,4 @@
+import { duration } from '../domain/amounts.js'
 import { isUndo, type StageSummary } from '../domain/plan.js'
 import type { StepName } from '../domain/run.js'
 import type { StepPromise } from './proxies.js'
@@ -26,11 +27,11 @@ interface StepRule {
 
 function migrate(stage: StageSummary | undefined): string {
   if (!stage) return 'migrate migrations'
-  const { count, phase, target } = stage
+  const { count, phase, target, rehearsedMs } = stage
   const what = (phase: string): string => `${count} ${phase} ${count === 1 ? 'migration' : 'migrations'}`
   return isUndo(phase)
     ? `take back ${what(phase.replace('undo-', ''))}, down to ${target}`
-    : `migrate ${what(phase)} to ${target}`
+    : `migrate ${what(phase)} to ${target}${rehearsedMs === undefined ? '' : `, ${duration(rehearsedMs)} in the rehearsal`}`
 }
 
 export const RULES = {

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { duration, plural, table } from '../../src/cli/output-words.js'
+import { plural, table } from '../../src/cli/output-words.js'
+import { duration } from '../../src/domain/amounts.js'
 
 test.each([
   [0, '0.0 s'],

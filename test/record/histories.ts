@@ -3,6 +3,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { WorkflowHandle } from '@temporalio/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { failure } from '../../src/domain/failures.js'
+import type { PlanSummary } from '../../src/domain/plan.js'
 import type { StrandedRun } from '../../src/domain/recovery.js'
 import { knowsSearchAttributes, registerSearchAttributes } from '../../src/worker/search-attributes.js'
 import { NoopRuns, until, untilCancelled } from '../support/noop-runs.js'
@@ -116,7 +117,19 @@ const UNCHANGED: StrandedRun = {
   },
 }
 
+const DOWN: PlanSummary['stages'] = [
+  { number: 1, phase: 'undo-contract', count: 1, target: '0002', approval: false, deploysImage: true },
+  { number: 2, phase: 'undo-expand', count: 1, target: '0001', approval: false, deploysImage: false },
+]
+
 test.each([
+  [
+    'repair',
+    { kind: 'repair', input: { mark: { version: '0002', as: 'applied' } }, summary: { ...summary, stages: [] } },
+    'succeeded',
+  ],
+  ['init-db', { kind: 'init-db', input: { tag: '2' }, summary: { ...summary, stages: [] } }, 'succeeded'],
+  ['rolled-down', { kind: 'rollback', input: { downTo: '0001' }, summary: { ...summary, stages: DOWN } }, 'succeeded'],
   ['backup', { kind: 'backup', input: {}, summary: { ...summary, stages: [] } }, 'succeeded'],
   ['restore', { kind: 'restore', input: { backup: 'b' }, summary: { ...summary, stages: RESTORE } }, 'succeeded'],
   [

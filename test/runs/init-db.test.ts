@@ -88,7 +88,7 @@ test('the team`s own command makes the schema, and Alembic`s history is stamped;
     kind: 'alembic',
     config: 'releases/{tag}/alembic.ini',
     command: [ALEMBIC],
-    init: ['./bin/create-all', '{tag}'],
+    init: ['../../bin/create-all', '{tag}'],
   }
   await freshWorld(config)
   await writeAlembic(join(world.folder, 'releases', '2'), [FIRST, NOTE])
@@ -105,6 +105,47 @@ test('the team`s own command makes the schema, and Alembic`s history is stamped;
   ])
 })
 
+test('one that is replaced is shut meanwhile, its settings count from the first statement, and a cancel opens it again', async () => {
+  await freshWorld({ init: ['./bin/create-all'] })
+  await world.script('create-all', 'touch began; sleep 30')
+  await withControl((control) => control.query(`create database ${DATABASE}`))
+  await rows('create schema app')
+  await withControl((control) => control.query(`alter database ${DATABASE} set search_path = app`))
+  const before = await oid()
+  const made = init()
+  while (!existsSync(join(world.folder, 'began'))) await pause(20)
+  await expect(rows('create table of_somebody ()')).rejects.toThrow('not currently accepting connections')
+  const cancelled = await typed('cancel', 'fresh')
+  expect(cancelled, cancelled.text).toMatchObject({ exit: 0 })
+  expect(await made).toMatchObject({ exit: 7 })
+  expect(await oid()).toEqual(before)
+  expect(await rows('select 1 as one')).toEqual([{ one: 1 }])
+  expect(await beside()).toEqual([])
+
+  await world.script('create-all', sql('create table things (id int)'))
+  const again = await init()
+  expect(again, again.text).toMatchObject({ exit: 0 })
+  expect(await rows(`select to_regclass('app.things') is not null as there`)).toEqual([{ there: true }])
+})
+
+test('a cancel that comes once the fresh database is in place comes too late', async () => {
+  await freshWorld()
+  const made = init()
+  while (
+    (await withControl(
+      async (control) => (await control.query('select from pg_database where datname = $1', [DATABASE])).rowCount,
+    )) === 0
+  )
+    await pause(5)
+  await world.temporal.workflow
+    .getHandle(`headgate/${world.project}/fresh`)
+    .cancel()
+    .catch(() => {})
+  const { exit, text } = await made
+  expect({ exit, text }).toMatchObject({ exit: 0 })
+  expect(await rows('select from items')).toEqual([])
+})
+
 test('a command that fails leaves everything as it was: no database, and none beside', async () => {
   await freshWorld({ init: ['false'] })
   const failed = await init()
@@ -118,7 +159,7 @@ test('--drop drops what is there, once somebody has said its name; nobody may be
   await rows('create table old_things (id int)')
   const refused = await init()
   expect(refused, refused.text).toMatchObject({ exit: 4 })
-  expect(refused.text).toContain('has 1 table')
+  expect(refused.text).toContain('has 1 object')
   expect(await init('--drop')).toMatchObject({ exit: 1 })
   const said = ['--drop', '--yes', '--confirm-database', DATABASE]
   await withSession(withDatabase(world.database.target, DATABASE), { applicationName: 'their psql' }, async () => {

@@ -96,7 +96,7 @@ test('a way down that fails puts the database back; the image of then runs on it
   const back = await down('0001_orders')
   expect(back, back.text).toMatchObject({ exit: 7 })
   expect(back.text).toContain('nothing_like_it')
-  expect(back.text).toContain('as it was before the stage that failed')
+  expect(back.text).toContain('equal to before stage 2')
   expect(await versions()).toEqual(['0001_orders', '0002_note', '0003_price'])
   expect(await columns()).toEqual(['note', 'price'])
   expect(await world.serving()).toBe('1')
@@ -135,8 +135,27 @@ test('with writers at work what was taken back stays: the image of then runs on 
   await deployed({ ...RELEASE, '0002_note.down.sql': 'select 1 / 0' }, { configuration: { quiesce: 'none' } })
   const back = await down('0001_orders')
   expect(back, back.text).toMatchObject({ exit: 7 })
+  expect(back.text).toContain('the committed migrations are kept')
   expect(await versions()).toEqual(['0001_orders', '0002_note'])
   expect(await world.serving()).toBe('1')
+  await proven()
+})
+
+test('a workflow that is terminated between the two stages: the run ends as deferred, as both were proven', async () => {
+  await deployed()
+  const back = down('0001_orders', '--detach')
+  await back
+  await world.until(({ step, run }) => run !== '' && step !== 'plan' && step !== 'preflight')
+  await world.handle.executeUpdate('hold', { args: [{ by: 'ben' }] })
+  await world.until(({ state }) => state === 'held')
+  await world.handle.terminate('somebody did')
+  const ended = `select outcome from {s}.runs where kind = 'rollback' and state = 'ended'`
+  while ((await world.journal(ended)).length === 0) await pause(100)
+  expect(await world.journal(ended)).toEqual([{ outcome: 'deferred' }])
+  expect(await versions()).toEqual(['0001_orders', '0002_note', '0003_price'])
+  expect(await world.serving()).toBe('1')
+  const again = await down('0001_orders')
+  expect(again, again.text).toMatchObject({ exit: 0 })
   await proven()
 })
 

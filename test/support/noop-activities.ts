@@ -61,6 +61,8 @@ export function noopActivities(script: Script = {}): { activities: Partial<Activ
       return { state: 'restored', text: 'equal to before the run' }
     },
     restoreBackup: step('restoreBackup'),
+    repairHistory: step('repairHistory'),
+    initDatabase: step('initDatabase'),
     openRecovery: async () => {
       calls.push('openRecovery')
       return summary

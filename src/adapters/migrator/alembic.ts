@@ -11,10 +11,10 @@ import { previewSql } from './alembic-preview.js'
 import { readProject } from './alembic-memory.js'
 import { dropHalfBuilt } from './concurrent-index.js'
 import type { HostedContext } from './context.js'
-import { groupsOf } from './groups.js'
+import { groupsDownOf, groupsOf } from './groups.js'
 import { qualified, quotedTable, tableExists } from './ledger-table.js'
 import { fileOf, inLedger } from './marking.js'
-import { pendingVersions, requireAsPlanned, versionsToUndo, waysDownOf } from './pending.js'
+import { pendingVersions, requireAsPlanned, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { lookingOnly, toolEnvironment } from './tool-environment.js'
 import { saidOf, toolRun } from './tool-failure.js'
@@ -56,6 +56,19 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
   const read = (graph: AlembicGraph, target: Target, fence: Fence): Promise<Ledger> =>
     withOwnSession(target, fence, { readOnly: true }, (session) => readLedger(session, quoted, graph))
 
+  const waysDown: NonNullable<Migrator['waysDown']> = async ({ tag, target }, ledger) => {
+    const graph = await graphOf(tag)
+    const ways = await waysDownOf(restingOn(graph, target), ledger, target, ({ sql: _, ...migration }) => ({
+      ...migration,
+      transactional: !graph.downsOutside.has(migration.version),
+    }))
+    const [newest] = ways
+    if (!newest) return []
+    const range = `${newest.version}:${target || 'base'}`
+    const sql = await previewSql(projectOf(configuration, host, tag), urlVariable, { way: 'downgrade', range })
+    return ways.map((migration) => withSql(migration, sql.get(migration.version)))
+  }
+
   return {
     stopsAtTarget: true,
     // Unless env.py says transaction_per_migration.
@@ -93,25 +106,22 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
       }
       return last
     },
-    waysDown: async ({ tag, target }, ledger) => {
-      const graph = await graphOf(tag)
-      const ways = await waysDownOf(restingOn(graph, target), ledger, target, ({ sql: _, ...migration }) => ({
-        ...migration,
-        transactional: !graph.downsOutside.has(migration.version),
-      }))
-      const range = `${ways[0]?.version}:${target || 'base'}`
-      const sql =
-        ways.length === 0
-          ? new Map<string, string>()
-          : await previewSql(projectOf(configuration, host, tag), urlVariable, { way: 'downgrade', range })
-      return ways.map((migration) => withSql(migration, sql.get(migration.version)))
-    },
+    waysDown,
     down: async (request, target, fence) => {
       const graph = await graphOf(request.tag)
-      const resting = restingOn(graph, request.target)
-      const undone = versionsToUndo(resting, await read(graph, target, fence), request.target)
-      if (undone.length === 0) return { log: '', tail: 'nothing to do' }
-      return act(['downgrade', request.target || 'base'], request, target, fence)
+      const ways = await waysDown(request, await read(graph, target, fence))
+      let last: ToolRun = { log: '', tail: 'nothing to do' }
+      for (const group of groupsDownOf(ways, request.target)) {
+        if (!group.transactional)
+          await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
+        last = await act(
+          ['downgrade', group.target || 'base'],
+          { ...request, ...(group.transactional ? {} : { lockTimeoutMs: 0 }) },
+          target,
+          fence,
+        )
+      }
+      return last
     },
     mark: async ({ tag, version, as }, target, fence) => {
       const graph = await graphOf(tag)

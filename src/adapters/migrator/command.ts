@@ -94,11 +94,12 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
     waysDown: async ({ tag, target }: { tag: string; target: string }, ledger: Ledger): Promise<Migration[]> =>
       waysDownOf(await told(tag, context.target), ledger, target, ({ sql: _, ...migration }) => migration),
     down: async (
-      request: Timeouts & { tag: string; target: string },
+      request: Timeouts & { tag: string; target: string } & Pick<UpRequest, 'asking'>,
       target: Target,
       fence: Fence,
     ): Promise<ToolRun> => {
-      const now = await ask(request.tag, target, fence.signal)
+      const { asking = (work) => work() } = request
+      const now = await asking(() => ask(request.tag, target, fence.signal))
       const undone = versionsToUndo(migrationsOf(now, true, undefined), ledgerOf(now), request.target)
       return undone.length === 0
         ? { log: '', tail: 'nothing to do' }

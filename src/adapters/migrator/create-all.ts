@@ -1,3 +1,4 @@
+import { dirname } from 'node:path'
 import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import type { Fence } from '../../domain/fence.js'
 import type { Target } from '../postgres/target.js'
@@ -13,7 +14,13 @@ export type CreateAll = (tag: string, target: Target, fence: Fence) => Promise<T
 /** Nobody else is in the database. */
 const LIMITS = { lockTimeoutMs: 0, statementTimeoutMs: 0 }
 
-/** The team's own create-all command, which runs where its migrator does; undefined where there is none. `directory`: where it runs on this machine. */
+/** Where the tool itself runs on this machine, where it has a folder of its own. */
+function folderOf(configuration: MigratorConfiguration): string | undefined {
+  if (configuration.kind === 'alembic') return configuration.dir ?? dirname(configuration.config)
+  return configuration.kind === 'command' ? configuration.dir : undefined
+}
+
+/** The team's own create-all command, which runs where its migrator does; undefined where there is none. `directory`: of headgate.yaml. */
 export function createAllOf(
   configuration: MigratorConfiguration,
   directory: string,
@@ -27,7 +34,7 @@ export function createAllOf(
   return async (tag, target, fence) => {
     const env = toolEnvironment(host.target(target), fence.applicationName, LIMITS, urlVariable)
     const secrets = [...known, ...(target.password ? [target.password] : [])]
-    const place = host.isHere ? { cwd: directory } : {}
+    const place = host.isHere ? { cwd: (folderOf(configuration) ?? directory).replaceAll('{tag}', tag) } : {}
     const request = { name, command: filled(init, { tag }), ...place, env, secrets, logDirectory }
     return toolRun(name, await host.runFenced(tag, request, fence))
   }

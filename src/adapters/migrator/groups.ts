@@ -8,6 +8,20 @@ export interface Group {
   sql: string[]
 }
 
+/** What one call of a tool takes back: down to `target`, exclusive. */
+export interface GroupDown extends Group {
+  target: string
+}
+
+/** The ways down as `groupsOf` has the ways up; the last one ends at `target`. */
+export function groupsDownOf(ways: readonly Migration[], target: string): GroupDown[] {
+  const groups = groupsOf(
+    ways,
+    ways.map(({ version }) => version),
+  )
+  return groups.map((group, index) => ({ ...group, target: groups[index + 1]?.versions[0] ?? target }))
+}
+
 /**
  * The pending ones, in order. What leaves its transaction runs apart: it builds indexes concurrently, which a lock timeout
  * would only leave invalid.

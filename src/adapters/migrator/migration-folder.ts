@@ -91,16 +91,34 @@ async function readMigration(version: string, path: string, downPath: string | u
 export async function wayDown({ path, downPath = path, ...migration }: MigrationFile): Promise<Migration> {
   const { sql: _, ...known } = migration
   const isSql = downPath.endsWith('.sql')
-  return { ...known, transactional: true, ...(await writtenIn(downPath, isSql)) }
+  const { text, ...written } = await writtenIn(downPath, isSql)
+  if (isSql) requireInside(text, downPath)
+  return { ...known, transactional: true, ...written }
 }
 
-/** Checksum and, where it is shown, text of what a migration's way is written in. */
-export async function writtenIn(path: string, isSql = true): Promise<Pick<Migration, 'checksum' | 'sql'>> {
+/** A way down is one transaction. Throws `PlanInvalid`. */
+export function requireInside(text: string, path: string): void {
+  if (!isTransactional(leadingComment(text)))
+    throw failure('PlanInvalid', `${path} cannot be undone in one transaction: undo it by a new migration`)
+  const control = splitStatements(text).find(isTransactionControl)
+  if (control)
+    throw failure(
+      'PlanInvalid',
+      `${path}, line ${control.line}: "${control.words}" would break the transaction around it`,
+    )
+}
+
+/** What a migration's way is written in; as `sql` where that is shown. */
+export async function writtenIn(
+  path: string,
+  isSql = true,
+): Promise<Pick<Migration, 'checksum' | 'sql'> & { text: string }> {
   const bytes = await readFile(path).catch((error: unknown) => {
     throw failure('PlanInvalid', `${path} cannot be read`, error)
   })
   const text = textOf(bytes, path)
   return {
+    text,
     checksum: createHash('sha256').update(bytes).digest('hex'),
     ...(isSql && bytes.length <= SQL_SHOWN_BYTES ? { sql: text } : {}),
   }

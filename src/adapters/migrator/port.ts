@@ -61,9 +61,13 @@ export interface Migrator {
    * are those of the way down. Throws `PlanInvalid` where `target` is not applied, and where there is no way down. Absent where the tool cannot.
    */
   waysDown?(request: { tag: string; target: string }, ledger: Ledger): Promise<Migration[]>
-  /** Undoes the newest applied migrations down to `target`, exclusive; all of them where it is empty. Absent where the tool cannot. */
+  /**
+   * Undoes the newest applied migrations down to `target`, exclusive; all of them where it is empty. `planned`: the ways down as
+   * `waysDown` told them; another one is `PlanStale`, where the tool is ours. Throws as `up`. Absent where the tool cannot.
+   */
   down?(
-    request: { tag: string; target: string; lockTimeoutMs: number; statementTimeoutMs: number },
+    request: Pick<UpRequest, 'tag' | 'target' | 'lockTimeoutMs' | 'statementTimeoutMs' | 'asking'> &
+      Partial<Pick<UpRequest, 'planned' | 'lockBudgetMs'>>,
     target: Target,
     fence: Fence,
   ): Promise<ToolRun>

@@ -97,8 +97,9 @@ async function migrationOf(
 
 /** The migration as its way down. Throws `PlanInvalid` where the file cannot be read. */
 export async function sqlxWayDown({ downPath = '', sql: _, ...migration }: SqlxMigration): Promise<Migration> {
-  const written = await writtenIn(downPath)
-  return { ...migration, transactional: written.sql?.startsWith(NO_TRANSACTION) === false, ...written }
+  const { text, ...written } = await writtenIn(downPath)
+  const transactional = !text.startsWith(NO_TRANSACTION) && !splitStatements(text).some(isTransactionControl)
+  return { ...migration, transactional, ...written }
 }
 
 /** sqlx sends a file as one query, and of several statements in one the server makes a transaction of its own. */

@@ -10,10 +10,10 @@ import type { Target } from '../postgres/target.js'
 import type { ToolHost } from '../process/tool-host.js'
 import { dropHalfBuilt } from './concurrent-index.js'
 import type { HostedContext } from './context.js'
-import { groupsOf } from './groups.js'
+import { groupsDownOf, groupsOf } from './groups.js'
 import { dropIfEmpty, qualified, quotedTable, tableExists } from './ledger-table.js'
 import { fileOf, inLedger } from './marking.js'
-import { pendingVersions, requireAsPlanned, versionsToUndo, waysDownOf } from './pending.js'
+import { pendingVersions, requireAsPlanned, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { readSqlxFolder, type SqlxMigration, sqlxWayDown } from './sqlx-folder.js'
 import { lookingOnly, toolEnvironment } from './tool-environment.js'
@@ -95,12 +95,17 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
     waysDown: async ({ tag, target }, ledger) => waysDownOf(await files(tag), ledger, target, sqlxWayDown),
     down: async (request, target, fence) => {
       const ledger = await read(target, fence)
-      const undone = versionsToUndo(await files(request.tag), ledger, request.target)
-      if (undone.length === 0) return NOTHING
-      if (!host.isHere) await host.image(request.tag, 'present')
-      return heldBack(quoted, target, fence, () =>
-        act(['revert'], { ...request, target: request.target || '0' }, target, fence),
-      )
+      const ways = await waysDownOf(await files(request.tag), ledger, request.target, sqlxWayDown)
+      let last = NOTHING
+      for (const group of groupsDownOf(ways, request.target)) {
+        if (!group.transactional)
+          await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
+        if (!host.isHere) await host.image(request.tag, 'present')
+        const limits = group.transactional ? {} : { lockTimeoutMs: 0 }
+        const downTo = { ...request, ...limits, target: group.target || '0' }
+        last = await heldBack(quoted, target, fence, () => act(['revert'], downTo, target, fence))
+      }
+      return last
     },
     mark: ({ tag, version, as }, target, fence) =>
       inLedger(target, fence, async (session) => {

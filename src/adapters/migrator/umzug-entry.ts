@@ -68,6 +68,7 @@ async function migrate(request: UmzugRequest, session: Client, openWatch: () => 
   if (versions.length === 0) return
   const umzug = await umzugOf(
     files,
+    planned,
     run,
     ledger.applied.map(({ version }) => version),
   )
@@ -88,7 +89,12 @@ async function migrate(request: UmzugRequest, session: Client, openWatch: () => 
 }
 
 /** Loaded only where something is to be done: it brings a command line of its own, which takes longer than looking. */
-async function umzugOf(files: RequestedFile[], run: UmzugSession, applied: string[]): Promise<Umzug<UmzugSession>> {
+async function umzugOf(
+  files: RequestedFile[],
+  planned: UmzugRequest['planned'],
+  run: UmzugSession,
+  applied: string[],
+): Promise<Umzug<UmzugSession>> {
   const { Umzug } = await import('umzug')
   return new Umzug({
     context: run,
@@ -97,7 +103,7 @@ async function umzugOf(files: RequestedFile[], run: UmzugSession, applied: strin
       name: file.version,
       path: file.path,
       up: () => (file.transactional ? applyInTransaction(run, file) : applyOutside(run, file)),
-      down: () => undoInTransaction(run, file),
+      down: () => undoInTransaction(run, file, planned.find(({ version }) => version === file.version)?.checksum),
     })),
     // Each migration writes the ledger itself: in its own transaction, which is over when umzug would log it.
     storage: { executed: async () => applied, logMigration: async () => {}, unlogMigration: async () => {} },

@@ -1,9 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { failure } from '../../domain/failures.js'
-import { isTransactional } from '../../domain/migration.js'
-import { textOf } from './migration-folder.js'
-import { leadingComment, splitStatements } from '../postgres/sql-statements.js'
-import { isTransactionControl, waitsQuietly } from '../postgres/statement-kind.js'
+import { requireInside, textOf } from './migration-folder.js'
+import { splitStatements } from '../postgres/sql-statements.js'
+import { waitsQuietly } from '../postgres/statement-kind.js'
 import type { RequestedFile } from './umzug-protocol.js'
 import { callExport, failed, guardedQuery, inTransaction, plannedText, type UmzugSession } from './umzug-session.js'
 
@@ -20,28 +19,24 @@ export async function applyInTransaction(run: UmzugSession, file: RequestedFile)
   run.ledgerExists = true
 }
 
-/** Undoes a migration and forgets it in one transaction. */
-export async function undoInTransaction(run: UmzugSession, { version, downPath }: RequestedFile): Promise<void> {
+/** Undoes a migration and forgets it in one transaction. `planned`: the checksum of its way down. */
+export async function undoInTransaction(
+  run: UmzugSession,
+  { version, downPath, ...file }: RequestedFile,
+  planned: string | undefined,
+): Promise<void> {
   if (downPath === undefined) throw failure('PlanInvalid', `there is no way down from ${version}`)
-  const text = textOf(await readFile(downPath), downPath)
+  const text =
+    planned === undefined
+      ? textOf(await readFile(downPath), downPath)
+      : await plannedText({ ...file, version, path: downPath, checksum: planned })
   const isSql = downPath.endsWith('.sql')
-  if (isSql) refuseOutside(text, downPath)
+  if (isSql) requireInside(text, downPath)
   await attempt(run, version, downPath, text, isSql, async () => {
     await run.ledger.remove(version)
     if (isSql) await run.session.query(text)
     else await callExport(downPath, 'down', guardedQuery(run.session))
   })
-}
-
-function refuseOutside(text: string, path: string): void {
-  if (!isTransactional(leadingComment(text)))
-    throw failure('PlanInvalid', `${path} cannot be undone in one transaction: undo it by a new migration`)
-  const control = splitStatements(text).find(isTransactionControl)
-  if (control)
-    throw failure(
-      'PlanInvalid',
-      `${path}, line ${control.line}: "${control.words}" would break the transaction around it`,
-    )
 }
 
 async function attempt(

@@ -42,8 +42,16 @@ export function umzugMigrator(
         fence,
       ),
     waysDown: async ({ tag, target }, ledger) => waysDownOf(await files(tag), ledger, target, wayDown),
-    down: ({ tag, ...request }, target, fence) =>
-      call({ direction: 'down', ...request, planned: [], lockBudgetMs: DOWN_BUDGET_MS }, tag, target, fence),
+    down: ({ tag, planned = [], lockBudgetMs = DOWN_BUDGET_MS, asking: _, ...request }, target, fence) =>
+      call(
+        {
+          ...{ direction: 'down', ...request, lockBudgetMs },
+          planned: planned.map(({ version, checksum }) => ({ version, checksum })),
+        },
+        tag,
+        target,
+        fence,
+      ),
     mark: ({ tag, version, as }, target, fence) =>
       inLedger(target, fence, async (session) => {
         const ledger = new UmzugLedger(session, table)
@@ -100,7 +108,7 @@ async function runChild(
     const event = eventOf(line)
     if (event?.event === 'failed') failed = event
     else if (event?.event === 'session') sessions.push(answer(event.session))
-    else if (event) fence.progress(inWords(event))
+    else if (event) fence.progress(inWords(event, request.direction))
   }
   const result = await runFenced(
     {
@@ -139,9 +147,10 @@ function eventOf(line: string): UmzugEvent | undefined {
   }
 }
 
-function inWords(event: Exclude<UmzugEvent, { event: 'failed' | 'session' }>): string {
-  if (event.event === 'started') return `applying ${event.version}`
-  if (event.event === 'finished') return `applied ${event.version}`
+function inWords(event: Exclude<UmzugEvent, { event: 'failed' | 'session' }>, direction: 'up' | 'down'): string {
+  const isUp = direction === 'up'
+  if (event.event === 'started') return `${isUp ? 'applying' : 'taking back'} ${event.version}`
+  if (event.event === 'finished') return `${isUp ? 'applied' : 'took back'} ${event.version}`
   return `${event.version} waits for a lock${event.blockers.length > 0 ? ` held by ${event.blockers.join('; ')}` : ''}`
 }
 
