@@ -6,7 +6,7 @@ import { otherSessions } from '../adapters/postgres/gate.js'
 import { invalidIndexes } from '../adapters/postgres/invalid-indexes.js'
 import { databaseOid } from '../adapters/postgres/swap.js'
 import { type Target, withDatabase } from '../adapters/postgres/target.js'
-import { failure } from '../domain/failures.js'
+import { advised, failure } from '../domain/failures.js'
 import type { Plan } from '../domain/plan.js'
 import { ScratchFence } from '../domain/scratch-fence.js'
 import { changing, type Step } from './changing.js'
@@ -35,7 +35,9 @@ export const initDatabase = (dependencies: Dependencies) =>
         const name = await makeFresh(control, fresh, fence)
         const target = withDatabase(site.target, name)
         if (fresh.instead === 'empty') await requireEmpty(step, target)
-        await fill(step, target)
+        await fill(step, target).catch((error) => {
+          throw advised(error, 'mend what makes the schema, then start it again: nothing was changed')
+        })
         const versions = await prove(step, target)
         await putFresh(control, fresh, (oid) => recordOid(site.journal, run.name, oid), fence)
         const how = creates(plan).by === 'init' ? 'made by init' : 'migrated from the first'
@@ -102,6 +104,11 @@ async function fill({ site, plan, fence }: Step, target: Target): Promise<void> 
   if (by === 'init') {
     if (!site.createAll) throw failure('PlanStale', 'init was taken out of the configuration since the plan was made')
     await site.createAll(tag, target, fence)
+    const contents = await withOwnSession(target, fence, { readOnly: true }, contentsOf)
+    if (contents === 0)
+      throw failure('VerifyFailed', 'init made nothing in the database that DATABASE_URL and PG* lead to', undefined, {
+        hint: 'see that it connects where they lead, and nowhere else',
+      })
     for (const { version } of migrations) await migrator.mark?.({ tag, version, as: 'applied' }, target, fence)
     return
   }

@@ -25,14 +25,16 @@ export const lookRehearse: Answer<'rehearse'> = async (site, { tag }, signal, pr
   requireTag(site, tag)
   await requireGateOpen(site)
   const fence = new ScratchFence(SESSION, progress, signal)
-  const { source, at } = await sourceOf(site)
+  const live = await lookInto(site, site.target, SESSION, (session) => site.migrator.ledger(session, tag))
+  const applied = new Set(live.applied.map(({ version }) => version))
+  const { source, at } = await sourceOf(site, applied)
   const request = { source: at.source, owner: OWNER, controlTarget: at.control, target: at.role }
   const { project, environment } = site.configuration
   return onCopy(request, fence, (copy) =>
     withSession(copy.target, { applicationName: SESSION, statementTimeoutMs: 0 }, async (watch) => {
       const proxy = await startStatementProxy(copy.target, watch, at.isApart ? undefined : refuseServerWide)
       try {
-        const run = new RehearsalRun(site, tag ?? '', { copy, proxy, watch }, fence)
+        const run = new RehearsalRun(site, tag ?? '', { copy, proxy, watch, live: applied }, fence)
         const rehearsal = {
           ...(await run.through()),
           at: new Date().toISOString(),
@@ -72,7 +74,7 @@ interface Where {
   isApart: boolean
 }
 
-async function sourceOf(site: Site): Promise<{ source: Rehearsal['source']; at: Where }> {
+async function sourceOf(site: Site, applied: ReadonlySet<string>): Promise<{ source: Rehearsal['source']; at: Where }> {
   const { rehearsalSource, journal, configuration, backups, control, target } = site
   if (rehearsalSource) {
     const { database } = rehearsalSource
@@ -94,11 +96,18 @@ async function sourceOf(site: Site): Promise<{ source: Rehearsal['source']; at: 
     }
   }
   const { project, environment } = configuration
-  const valid = (await listBackups(journal, project, environment)).find(({ state }) => state === 'valid')
+  const all = (await listBackups(journal, project, environment)).filter(({ state }) => state === 'valid')
+  // One from before a rollback has what is pending now: that could not be tried on it.
+  const valid = all.find(({ manifest }) => manifest.ledger.every((version) => applied.has(version)))
   if (!valid)
-    throw failure('GuardFailed', `there is no backup of ${environment} to rehearse on`, undefined, {
-      hint: `take one with headgate backup ${environment}, or name a copy in rehearsal.from`,
-    })
+    throw failure(
+      'GuardFailed',
+      all.length === 0
+        ? `there is no backup of ${environment} to rehearse on`
+        : `every backup of ${environment} has migrations that are pending now`,
+      undefined,
+      { hint: `take one with headgate backup ${environment}, or name a copy in rehearsal.from` },
+    )
   const { manifest } = valid
   const { kind, name, takenAt } = manifest
   return {

@@ -7,7 +7,7 @@ import type { ToolRun, UpRequest } from '../adapters/migrator/port.js'
 import type { Blocked } from '../adapters/postgres/activity.js'
 import { dropNewInvalidIndexes } from '../adapters/postgres/invalid-indexes.js'
 import { endSessionsNamed } from '../adapters/postgres/gate.js'
-import { FAILURES, failedWith, failure, messageOf } from '../domain/failures.js'
+import { advised, FAILURES, failedWith, failure, messageOf } from '../domain/failures.js'
 import type { Migration } from '../domain/migration.js'
 import { isUndo, stillToDo } from '../domain/plan.js'
 import { captureBefore, compareWithCapture } from './capture.js'
@@ -193,7 +193,9 @@ async function withinBudget(step: Step): Promise<void> {
 function calling({ site: { migrator, target }, stage, fence }: Step, request: UpRequest): Promise<ToolRun> {
   if (!isUndo(stage?.phase)) return migrator.up(request, target, fence)
   if (!migrator.down) throw failure('GuardFailed', 'the migrator has no way down any more')
-  return migrator.down(request, target, fence)
+  return migrator.down(request, target, fence).catch((error) => {
+    throw advised(error, 'mend the way down, then start the rollback again; or go forward by a new migration')
+  })
 }
 
 const inWords = (blocked: readonly Blocked[]): string =>

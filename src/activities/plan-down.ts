@@ -30,6 +30,10 @@ export async function planDown(
   requireAllowed(site)
   if (!migrator.waysDown || !migrator.down)
     throw failure('GuardFailed', `${configuration.migrator.kind} has no way down: no down is configured`)
+  if (!ledger.applied.some(({ version }) => version === downTo))
+    throw failure('PlanInvalid', `${downTo} is not applied`, undefined, {
+      hint: `name the version to stay at: headgate info ${configuration.environment} lists what is installed`,
+    })
   if (ledger.applied.at(-1)?.version === downTo) return { stages: [], services, remarks: [] }
   const undone = await migrator.waysDown({ tag: tag ?? '', target: downTo }, ledger)
   const then = await servicesThen(site, undone, services)
@@ -108,7 +112,10 @@ async function servicesThen(
     return then === undefined || then === service.previous ? service : { ...service, next: then }
   })
   const text = `the image of ${unknown.join(', ')} before ${first.version} is not known`
-  if (unknown.length > 0 && site.configuration.protected) throw failure('PreviousUnknown', text)
+  if (unknown.length > 0 && site.configuration.protected)
+    throw failure('PreviousUnknown', text, undefined, {
+      hint: 'no run of headgate applied it, so that nobody knows what ran then: go forward by a new migration, or restore a backup',
+    })
   return { services: found, remarks: unknown.length === 0 ? [] : [`${text}: the one that runs stays`] }
 }
 

@@ -99,7 +99,7 @@ async function readCluster(session: Client, database: string): Promise<Cluster> 
   if (!found) throw failure('StateUnexpected', 'the server does not say which cluster it is')
   const others = await session.query<{ who: string }>(
     `select format('pid %s (%s, %s)', pid, usename, coalesce(nullif(application_name, ''), 'unnamed')) as who
-       from pg_stat_activity where datname = $1 and backend_type = 'client backend' order by pid limit 5`,
+       from pg_stat_activity where datname = $1 and usename is not null and coalesce(backend_type, 'client backend') = 'client backend' order by pid limit 5`,
     [database],
   )
   return { ...found, oid: await databaseOid(session, database), others: others.rows.map(({ who }) => who) }

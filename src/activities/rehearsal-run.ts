@@ -25,6 +25,8 @@ interface At {
   proxy: StatementProxy
   /** A session of our own on the copy. */
   watch: Client
+  /** What the environment's own database has applied. */
+  live: ReadonlySet<string>
 }
 
 /** The migrations on their way through the copy. */
@@ -49,7 +51,17 @@ export class RehearsalRun {
     const ledger = await this.#migrator.ledger(this.#at.watch, this.#tag)
     await this.#requireComes()
     const applied = new Set(ledger.applied.map(({ version }) => version))
-    const pending = all.filter(({ version }) => !applied.has(version))
+    const notTried = all.filter(({ version }) => applied.has(version) && !this.#at.live.has(version))
+    if (notTried.length > 0)
+      throw failure(
+        'GuardFailed',
+        `the copy has ${notTried.map(({ version }) => version).join(', ')} already, which the database has not: on it they cannot be tried`,
+        undefined,
+        { hint: 'rehearse on a copy of the database as it is' },
+      )
+    // An older copy lacks what the database has: that comes first, and is measured with the rest.
+    const isNothingPending = all.every(({ version }) => this.#at.live.has(version))
+    const pending = isNothingPending ? [] : all.filter(({ version }) => !applied.has(version))
     const most = Math.max(LEAST_OF_EACH, Math.floor(MOST / pending.length))
     const migrations: MeasuredMigration[] = []
     const isExpanded = (): boolean =>

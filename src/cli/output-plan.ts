@@ -24,7 +24,9 @@ export function planPage(
     return [
       head,
       where,
-      `  nothing to do: nothing is pending${services.length === 0 ? '' : ', and the services run this release'}`,
+      plan.kind === 'rollback'
+        ? '  nothing to do: the database is at that version'
+        : `  nothing to do: nothing is pending${services.length === 0 ? '' : ', and the services run this release'}`,
       `  next       headgate info ${environment}`,
     ]
   return [

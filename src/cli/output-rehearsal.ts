@@ -9,7 +9,7 @@ export function rehearsalLines(environment: string, rehearsal: Rehearsal): strin
   const tagOption = tag === undefined ? '' : ` --tag ${tag}`
   const head = `rehearsal of ${environment}${tag === undefined ? '' : `, tag ${tag}`}, on a copy of ${sourceOf(source)}: ${size(bytes)}, PostgreSQL ${line(serverVersion)}`
   if (migrations.length === 0)
-    return [head, '  nothing is pending there', `  next       headgate info ${environment}${tagOption}`]
+    return [head, '  nothing is pending', `  next       headgate info ${environment}${tagOption}`]
   return [
     head,
     ...migrations.flatMap(migrationLines),

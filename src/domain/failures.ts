@@ -349,6 +349,13 @@ export function knownFailure(error: unknown): KnownFailure | undefined {
 export const hintOf = ({ code, detail }: Pick<KnownFailure, 'code' | 'detail'>): string =>
   detail.hint ?? FAILURES[code].hint
 
+/** A migration's failure with other advice than to deploy again; anything else as it is. */
+export function advised(error: unknown, hint: string): unknown {
+  const known = knownFailure(error)
+  if (known?.code !== 'MigrationFailed') return error
+  return failure(known.code, known.message, undefined, { ...known.detail, hint })
+}
+
 /** Whether `code` stands anywhere in the chain of causes. */
 export function failedWith(error: unknown, code: FailureCode): boolean {
   for (const at of failuresIn(error)) if (at.code === code) return true

@@ -362,7 +362,11 @@ export class Run {
   }
 
   #configured(): { serves: boolean; pauses: boolean } {
-    return { serves: this.#summary?.serves ?? true, pauses: this.#summary?.pauses ?? true }
+    // A plan that makes a database has no services in it, and touches none.
+    return {
+      serves: this.#kind === 'init-db' || (this.#summary?.serves ?? true),
+      pauses: this.#summary?.pauses ?? true,
+    }
   }
 
   /** Whether a person's cancel ended the run: its workflow closes as cancelled then. */

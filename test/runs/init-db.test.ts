@@ -153,6 +153,14 @@ test('a command that fails leaves everything as it was: no database, and none be
   expect(await oid()).toEqual([])
 })
 
+test('a command that makes nothing where it was told to has failed: its migrations are not marked', async () => {
+  await freshWorld({ init: ['true'] })
+  const failed = await init()
+  expect(failed, failed.text).toMatchObject({ exit: 5 })
+  expect(failed.text).toContain('init made nothing in the database')
+  expect(await oid()).toEqual([])
+})
+
 test('--drop drops what is there, once somebody has said its name; nobody may be in it, and a protected environment keeps its own', async () => {
   await freshWorld({}, {})
   await withControl((control) => control.query(`create database ${DATABASE}`))

@@ -55,6 +55,25 @@ describe('a rehearsal', () => {
     expect(await world.lost()).toEqual([])
   })
 
+  test('is not made on a backup that has what is pending now, and of nothing pending there is nothing to try', async () => {
+    await begun({ migrations: { '0002_note.sql': 'alter table orders add column note text' } })
+    const repair = (how: string): ReturnType<typeof headgate> =>
+      typed('repair', 'staging', how, '0002_note', '--tag', '2')
+    expect(await repair('mark-applied')).toMatchObject({ exit: 0 })
+    expect(await typed('backup', 'staging')).toMatchObject({ exit: 0 })
+    const nothing = await rehearse()
+    expect(nothing, nothing.text).toMatchObject({ exit: 0 })
+    expect(nothing.text).toContain('nothing is pending')
+    expect(await repair('mark-pending')).toMatchObject({ exit: 0 })
+    const refused = await rehearse()
+    expect(refused, refused.text).toMatchObject({ exit: 4 })
+    expect(refused.text).toContain('every backup of staging has migrations that are pending now')
+    expect(await typed('backup', 'staging')).toMatchObject({ exit: 0 })
+    const rehearsed = await rehearse()
+    expect(rehearsed, rehearsed.text).toMatchObject({ exit: 0 })
+    expect(rehearsed.text).toContain('0002_note')
+  })
+
   test('of a migration that fails says what it fails of, and is remembered by the plan', async () => {
     await begun({ migrations: { '0002_note.sql': 'alter table orders add column note text; select 1 / 0' } })
     await typed('backup', 'staging')

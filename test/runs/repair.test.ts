@@ -51,6 +51,8 @@ test('what leaves a history with a hole, is no migration or no word of ours, is 
   expect(hole, hole.text).toMatchObject({ exit: 4 })
   expect(hole.text).toContain('0002_note comes before 0003_item: mark that as applied first')
   expect(await repair('mark-applied', '0009_none')).toMatchObject({ exit: 4 })
+  const unknown = await repair('mark-pending', '0009_none')
+  expect(unknown.text).toContain('has a migration 0009_none')
   expect(await repair('mark-done', '0002_note')).toMatchObject({ exit: 1 })
   expect(await world.journal('select name from {s}.runs')).toEqual([])
   expect(await versions()).toEqual(['0001_orders'])

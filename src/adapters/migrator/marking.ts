@@ -14,6 +14,8 @@ export function stateBefore(files: readonly Migration[], ledger: Ledger, { versi
   const file = files.find((one) => one.version === version)
   const applied = ledger.applied.find((one) => one.version === version)
   if (as === 'pending') {
+    if (!file && !applied && ledger.dirty !== version)
+      throw failure('PlanInvalid', `neither the release nor the history has a migration ${version}`)
     if (!applied && ledger.dirty !== version) return undefined
     const [later] = [...laterThan(files, ledger, version)]
     if (later !== undefined)
