@@ -1,9 +1,11 @@
 import type { Command } from 'commander'
+import { look } from '../client/look.js'
 import { failure } from '../domain/failures.js'
 import { Version } from '../domain/plan.js'
-import { addConfirmOptions } from './asking.js'
+import { addConfirmOptions, declined } from './asking.js'
 import type { Context } from './context.js'
 import { addWaitOption } from './following.js'
+import { planPage } from './output-plan.js'
 import { type RunOptions, startAndFollow } from './starting.js'
 
 export function define(command: Command): void {
@@ -24,12 +26,39 @@ export function define(command: Command): void {
   addWaitOption(command)
 }
 
-export const run = (context: Context, command: Command): Promise<number> => {
+export async function run(context: Context, command: Command): Promise<number> {
   const { downTo: asked, ...options } = command.opts<RunOptions & { downTo?: string }>()
+  const [environment = ''] = command.args
   const downTo = downToOf(asked)
   if (downTo === undefined && options.tag !== undefined)
     throw failure('UsageInvalid', '--tag goes with --down-to: without it the image that ran before comes back')
-  return startAndFollow(context, 'rollback', command.args[0] ?? '', options, downTo === undefined ? {} : { downTo })
+  if (downTo === undefined) return startAndFollow(context, 'rollback', environment, options)
+  const digest = options.digest ?? (options.yes ? undefined : await agreedTo(context, environment, downTo, options.tag))
+  return startAndFollow(context, 'rollback', environment, digest === undefined ? options : { ...options, digest }, {
+    downTo,
+  })
+}
+
+/** Shows the plan, and asks: what a way down drops is in the backup alone. Returns the digest of what was shown; nothing where there is nothing to do. */
+async function agreedTo(
+  context: Context,
+  environment: string,
+  downTo: string,
+  tag: string | undefined,
+): Promise<string | undefined> {
+  const { terminal } = context
+  const question = { command: 'plan', downTo, ...(tag === undefined ? {} : { tag }) } as const
+  const { plan, digest } = await look(await context.engine(), await context.place(environment), question)
+  if (plan.stages.length === 0) return undefined
+  for (const text of planPage(plan, digest).slice(0, -1)) terminal.say(text)
+  if (!terminal.interactive)
+    throw failure(
+      'UsageInvalid',
+      'what a way down drops is in the backup alone: add --yes, or the --digest of its plan',
+    )
+  const typed = await terminal.ask('Take these migrations back? [y/N] ')
+  if (!/^y(es)?$/i.test(typed)) throw declined('not taken back: nothing was started')
+  return digest
 }
 
 export function downToOf(version: string | undefined): string | undefined {

@@ -22,7 +22,8 @@ afterEach(async () => {
 })
 const typed = (...words: string[]): ReturnType<typeof headgate> =>
   headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
-const down = (...words: string[]): ReturnType<typeof headgate> => typed('rollback', 'staging', '--down-to', ...words)
+const down = (...words: string[]): ReturnType<typeof headgate> =>
+  typed('rollback', 'staging', '--yes', '--down-to', ...words)
 const versions = async (): Promise<string[]> =>
   (await world.rows<{ version: string }>('select version from headgate_migrations order by 1')).map(
     (row) => row.version,
@@ -59,7 +60,11 @@ test('the mirror image of a deploy: what contract migrations took, the image of 
   const digest = /digest {5}(\w+)/.exec(plan.text)?.[1] ?? ''
   expect(await versions()).toHaveLength(4)
 
-  const back = await down('0001_orders', '--digest', digest)
+  const unasked = await typed('rollback', 'staging', '--down-to', '0001_orders')
+  expect(unasked, unasked.text).toMatchObject({ exit: 1 })
+  expect(unasked.text).toContain('alter table orders drop column price')
+  expect(unasked.text).toContain('add --yes, or the --digest of its plan')
+  const back = await typed('rollback', 'staging', '--down-to', '0001_orders', '--digest', digest)
   expect(back, back.text).toMatchObject({ exit: 0 })
   expect(back.text).toContain('down to 0001_orders, verified')
   expect(await versions()).toEqual(['0001_orders'])

@@ -4,6 +4,7 @@ import type { MigratorConfiguration } from '../../domain/configuration-migrator.
 import type { Fence } from '../../domain/fence.js'
 import type { Ledger, Migration } from '../../domain/migration.js'
 import { withOwnSession } from '../postgres/account.js'
+import { quoteIdentifier } from '../postgres/session.js'
 import type { Target } from '../postgres/target.js'
 import type { ToolHost } from '../process/tool-host.js'
 import { type AlembicGraph, type AlembicProject, appliedOf, headsOf, restingOn } from './alembic-graph.js'
@@ -23,7 +24,8 @@ type Alembic = Extract<MigratorConfiguration, { kind: 'alembic' }>
 type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
 
 /** As Alembic makes it. */
-const LEDGER = '(version_num varchar(32) not null primary key)'
+const ledgerOf = (table: string): string =>
+  `(version_num varchar(32) not null, constraint ${quoteIdentifier(`${table.split('.').at(-1)}_pkc`)} primary key (version_num))`
 
 /** Alembic, called as a program; its scripts are read by its own interpreter, its ledger by our own SQL. */
 export function alembicMigrator(configuration: Alembic, context: HostedContext): Migrator {
@@ -127,7 +129,7 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
       const graph = await graphOf(tag)
       if (as === 'applied') fileOf(graph.migrations, version)
       return inLedger(target, fence, async (session) => {
-        if (as === 'applied') await session.query(`create table if not exists ${quoted} ${LEDGER}`)
+        if (as === 'applied') await session.query(`create table if not exists ${quoted} ${ledgerOf(table)}`)
         const { applied } = await readLedger(session, quoted, graph)
         const versions = applied.map((one) => one.version).filter((one) => one !== version)
         const heads = headsOf(graph, as === 'applied' ? [...versions, version] : versions)

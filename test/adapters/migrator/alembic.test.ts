@@ -38,6 +38,14 @@ const alembic: Fixture = {
 migratorContract(alembic)
 markContract(alembic)
 
+it('a ledger that we make has the key that Alembic gives its own', async () => {
+  const { migrator, target, look } = await project(alembic, [A])
+  await migrator.mark?.({ tag: 'v1', version: 'aa', as: 'applied' }, target, new OpenFence())
+  expect(
+    await look(`select conname from pg_constraint where conrelid = 'alembic_version'::regclass and contype = 'p'`),
+  ).toEqual([{ conname: 'alembic_version_pkc' }])
+})
+
 const A: FixtureMigration = { version: 'aa', up: ['create table a (id int)'] }
 const versions = (folder: string, name: string): string => join(folder, 'alembic', 'versions', name)
 
