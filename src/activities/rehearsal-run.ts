@@ -92,7 +92,7 @@ export class RehearsalRun {
     }
     // Where that alone knows its ledger, nobody knows a harmless word of it.
     if (connect === undefined && ledgerTable === undefined && !this.#site.configuration.rehearsal.connectsAsTold)
-      throw failure('GuardFailed', 'nobody knows where the migrator`s up connects', undefined, {
+      throw failure('GuardFailed', "nobody knows where the migrator's up connects", undefined, {
         hint: 'see to it that PG* and the URL in its environment alone decide that, then write rehearsal.connectsAsTold: true',
       })
     const said = connect && (await connect({ tag: this.#tag, env }, proxy.target, this.#fence.signal))

@@ -50,7 +50,7 @@ export async function toolFindings(site: Site, plan: Plan, signal: AbortSignal):
   const byOptions = await missing((name) => ({ PGOPTIONS: startupOptions({ ...READ_ONLY, application_name: name }) }))
   if (byOptions !== undefined)
     return [
-      'the migrator`s driver ignores PGOPTIONS, so that its sessions would have no lock timeout (see docs/migrators.md, *Drivers*)',
+      "the migrator's driver ignores PGOPTIONS, so that its sessions would have no lock timeout (see docs/migrators.md, *Drivers*)",
     ]
   return []
 }

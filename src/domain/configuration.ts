@@ -161,10 +161,10 @@ const Lint = z.strictObject({
 
 const RehearsalConfiguration = z.strictObject({
   from: Text.optional().describe(
-    'A database that nobody uses, by reference: it is copied on its own server. Without it the newest valid backup is restored, or copied, on the environment`s server',
+    "A database that nobody uses, by reference: it is copied on its own server. Without it the newest valid backup is restored, or copied, on the environment's server",
   ),
   previous: Command.optional().describe(
-    'Run once the expand migrations are applied: what the image that runs now, {previous}, must still do on the copy. DATABASE_URL and libpq`s variables lead to it; exit 0: it can',
+    "Run once the expand migrations are applied: what the image that runs now, {previous}, must still do on the copy. DATABASE_URL and libpq's variables lead to it; exit 0: it can",
   ),
   within: Duration.prefault('10m').describe('How long previous may take'),
   connectsAsTold: z

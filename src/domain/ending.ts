@@ -88,7 +88,7 @@ export const SUCCEEDED: Record<RunKind, { database: string; services: string }> 
   backup: { database: 'unchanged, backed up', services: 'as before' },
   restore: { database: 'equal to the backup; what was live is kept as quarantine', services: 'on the image of then' },
   rollback: { database: 'unchanged', services: 'on the previous image' },
-  repair: { database: 'its schema is unchanged; the migrator`s history was changed', services: 'as before' },
+  repair: { database: "its schema is unchanged; the migrator's history was changed", services: 'as before' },
   'init-db': { database: 'fresh, at the newest version', services: 'as before' },
   recover: { database: DATABASE.succeeded, services: SERVICES.succeeded },
 }

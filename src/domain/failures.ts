@@ -114,14 +114,14 @@ export const FAILURES = {
     code: 'E124',
     retryable: false,
     cause: 'guard',
-    hint: 'install the program on the machine that was to run it; for a run that is the worker`s',
+    hint: "install the program on the machine that was to run it; for a run that is the worker's",
   },
   EngineUnreachable: {
     code: 'E127',
     retryable: true,
     hiccup: true,
     cause: 'fault',
-    hint: 'see that the container engine runs on the worker`s host, and that the worker may use it: `docker info`',
+    hint: "see that the container engine runs on the worker's host, and that the worker may use it: `docker info`",
   },
   ToolTimedOut: {
     code: 'E125',
