@@ -113,7 +113,7 @@ async function strandedAt(
   const image = await imageFound(step, rows)
   const database = await databaseFound(step, isSwapped, image, around)
   // What a rebuilt run has captured is what a person's way out began with, not what the run did.
-  if (run.contractStarted && !isRebuilt && around && leftNothing(database, around)) {
+  if (run.contractStarted && !isRebuilt && (around ? leftNothing(database, around) : isSwapped)) {
     await recordContractStarted(site.journal, run.name, false)
     run.contractStarted = false
   }
