@@ -33,7 +33,7 @@ export const BAD_FILES: BadFile[] = [
     title: 'a key of another kind, where the known ones are few',
     yaml: shop('    migrator: { kind: umzug, up: [make, migrate] }'),
     says: [
-      '5:30: unknown key "up" in environments.production.migrator; known: kind, dir, table, image, service, container',
+      '5:30: unknown key "up" in environments.production.migrator; known: kind, dir, table, init, image, service, container',
     ],
   },
   {
@@ -63,7 +63,7 @@ export const BAD_FILES: BadFile[] = [
   {
     title: 'a typing mistake in a default that every environment overrides',
     yaml: `migrator: { kind: umzug, folder: db }\n${shop('    migrator: { kind: alembic }')}`,
-    says: ['1:26: unknown key "folder" in migrator; known: kind, dir, table, image, service, container'],
+    says: ['1:26: unknown key "folder" in migrator; known: kind, dir, table, init, image, service, container'],
   },
   {
     title: 'a key of an environment at the top',
