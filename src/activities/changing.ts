@@ -45,9 +45,11 @@ export interface Changing {
   act: (step: Step) => Promise<string>
   /** What a cancel means while it acts; without it the effect is stopped at once. */
   onCancel?: (step: Step) => Promise<'stop' | 'go on'>
+  /** After a cancel stopped the attempt before: throws `Cancelled`, or it is done to its end. Without it only what is observed to be done is. */
+  afterCancel?: (step: Step) => Promise<void>
 }
 
-/** `after`: a cancel stopped the attempt before. Then it only says what that had done, or throws `Cancelled` where it had done nothing. */
+/** `after`: a cancel stopped the attempt before, see `Changing.afterCancel`. */
 export type ChangingActivity = (run: string, stage: number, after?: 'a cancel') => Promise<string>
 
 /** Makes the activity of a changing step: the only way to come by a fence. */
@@ -62,9 +64,11 @@ export function changing(dependencies: Dependencies, definition: Changing): Chan
       runName,
       stageNumber,
       async (step) => {
+        if (after === 'a cancel') await definition.afterCancel?.(step)
         const seen = await definition.observe(step)
         if (seen !== undefined) return seen
-        if (after === 'a cancel') throw failure('Cancelled', 'stopped before anything had changed')
+        if (after === 'a cancel' && !definition.afterCancel)
+          throw failure('Cancelled', 'stopped before anything had changed')
         return recorded(step, definition.step, () => definition.act(step))
       },
       definition.onCancel,

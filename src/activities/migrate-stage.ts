@@ -9,9 +9,9 @@ import { dropNewInvalidIndexes } from '../adapters/postgres/invalid-indexes.js'
 import { endSessionsNamed } from '../adapters/postgres/gate.js'
 import { advised, FAILURES, failedWith, failure, messageOf } from '../domain/failures.js'
 import type { Migration } from '../domain/migration.js'
-import { isUndo, stillToDo } from '../domain/plan.js'
+import { isNarrowing, isUndo, stillToDo } from '../domain/plan.js'
 import { captureBefore, compareWithCapture } from './capture.js'
-import { type ChangingActivity, changing, type Step } from './changing.js'
+import { changing, type Step } from './changing.js'
 import { reopen } from './gate.js'
 import { asRehearsed } from './rehearsed.js'
 import { requireApproved } from './require-approved.js'
@@ -29,19 +29,14 @@ const TOO_LATE = 'cancel too late'
  * Applies the stage's migrations, as far as the ledger does not have them. `after`: a cancel was asked for, and reaches this
  * attempt no more. Then it throws `Cancelled` where nothing of the stage has committed, else goes on to the end.
  */
-export const migrateStage =
-  (dependencies: Dependencies) =>
-  (run: string, stage: number, after?: 'a cancel'): Promise<string> =>
-    migrating(dependencies, after === 'a cancel')(run, stage)
-
-const migrating = (dependencies: Dependencies, cancelled: boolean): ChangingActivity =>
+export const migrateStage = (dependencies: Dependencies) =>
   changing(dependencies, {
     step: 'migrate',
     onCancel: decideCancel,
+    afterCancel: requireTooLate,
     observe: async (step) => {
       // A run that a person recovers may have been left with its database closed.
       await reopen(step)
-      if (cancelled) await requireTooLate(step)
       await captureBefore(step)
       const missing = await missingVersions(step)
       if (missing.length > 0) return undefined
@@ -52,7 +47,7 @@ const migrating = (dependencies: Dependencies, cancelled: boolean): ChangingActi
       await requireApproved(site.journal, run, step.plan, step.stageNumber)
       await requireFilesAsPlanned(step)
       await dropLeftInvalid(step)
-      const narrows = stage?.phase === 'contract' || stage?.phase === 'undo-expand'
+      const narrows = isNarrowing(stage?.phase)
       if (narrows) await recordContractStarted(site.journal, run.name, true)
       try {
         await withinBudget(step)
@@ -75,6 +70,7 @@ async function decideCancel(step: Step): Promise<'stop' | 'go on'> {
 
 /** Older attempts have been ended by the fence: what has not committed by now never will. Throws `Cancelled`. */
 async function requireTooLate(step: Step): Promise<void> {
+  await reopen(step)
   if (await hasLeftSomething(step)) return noteTooLate(step)
   await recordContractStarted(step.site.journal, step.run.name, false)
   throw failure('Cancelled', 'stopped before anything of the stage had committed')

@@ -1,7 +1,7 @@
 import { findPlan, listRuns } from '../adapters/journal/runs.js'
 import { failure, messageOf } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
-import { isMigrating, type Plan, type PlannedMigration, stagesDownOf } from '../domain/plan.js'
+import { isMigrating, type Plan, type PlannedMigration, stagesDownOf, toApply } from '../domain/plan.js'
 import type { Site } from './site.js'
 
 /** Back to this one of the newest runs. */
@@ -85,13 +85,21 @@ function requireAllowed({ configuration: { environment, downgrades, backup } }: 
     throw failure('GuardFailed', 'a way down is taken behind a backup, and here none is taken (backup: false)')
 }
 
+/** The plans of runs that left something, the newest first. */
+async function* plansOfRuns({ journal, configuration }: Site): AsyncGenerator<Plan> {
+  for (const run of await listRuns(journal, configuration.project, configuration.environment, RUNS_LOOKED_AT))
+    if (run.planDigest !== undefined && !LEFT_NOTHING.includes(run.outcome)) yield findPlan(journal, run.planDigest)
+}
+
 /** The release whose files tell the way down: the newest that was migrated to, whatever image runs by now. */
-export async function releaseToUndo({ journal, configuration }: Site): Promise<string | undefined> {
-  for (const run of await listRuns(journal, configuration.project, configuration.environment, RUNS_LOOKED_AT)) {
-    if (run.tag === undefined || run.planDigest === undefined || LEFT_NOTHING.includes(run.outcome)) continue
-    const { kind, stages } = await findPlan(journal, run.planDigest)
-    if ((kind === 'deploy' || kind === 'migrate') && stages.some(({ phase }) => isMigrating(phase))) return run.tag
-  }
+export async function releaseToUndo(site: Site): Promise<string | undefined> {
+  for await (const { kind, tag, stages } of plansOfRuns(site))
+    if (
+      tag !== undefined &&
+      (kind === 'deploy' || kind === 'migrate') &&
+      stages.some(({ phase }) => isMigrating(phase))
+    )
+      return tag
   return undefined
 }
 
@@ -120,15 +128,7 @@ async function servicesThen(
 }
 
 /** The plan of the newest run that applied the version and did not take it back. */
-async function planThatApplied({ journal, configuration }: Site, version: string): Promise<Plan | undefined> {
-  for (const run of await listRuns(journal, configuration.project, configuration.environment, RUNS_LOOKED_AT)) {
-    if (run.planDigest === undefined || LEFT_NOTHING.includes(run.outcome)) continue
-    const plan = await findPlan(journal, run.planDigest)
-    const applies = plan.stages.some(
-      ({ phase, migrations }) =>
-        (phase === 'expand' || phase === 'contract') && migrations.some((one) => one.version === version),
-    )
-    if (applies) return plan
-  }
+async function planThatApplied(site: Site, version: string): Promise<Plan | undefined> {
+  for await (const plan of plansOfRuns(site)) if (toApply(plan).some((one) => one.version === version)) return plan
   return undefined
 }

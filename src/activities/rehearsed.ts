@@ -2,17 +2,13 @@ import { type Measured, measuredOf } from '../adapters/journal/rehearsals.js'
 import { size } from '../domain/amounts.js'
 import { failure } from '../domain/failures.js'
 import type { RehearsedMigration } from '../domain/look.js'
-import { isUndo, type Plan, type PlannedMigration, type Stage } from '../domain/plan.js'
+import { isUndo, type Plan, type Stage, toApply } from '../domain/plan.js'
 import { longestHolds } from '../domain/rehearsal.js'
 import type { Site } from './site.js'
 
-/** What goes up: nobody rehearses a way down. */
-const pendingOf = ({ stages }: Plan): PlannedMigration[] =>
-  stages.flatMap(({ phase, migrations }) => (isUndo(phase) ? [] : migrations))
-
 /** What is known of the plan's migrations from rehearsals of these very files, in the plan's order. */
 export async function rehearsedOf({ journal, configuration }: Site, plan: Plan): Promise<RehearsedMigration[]> {
-  const pending = pendingOf(plan)
+  const pending = toApply(plan)
   const measured =
     pending.length === 0 ? new Map<string, Measured>() : await measuredOf(journal, configuration, pending)
   return pending.flatMap(({ version }) => {
@@ -57,7 +53,7 @@ export async function rehearsedTime(
 export async function requireRehearsed(site: Site, plan: Plan): Promise<void> {
   if (!site.configuration.rehearsal.required) return
   const rehearsed = new Map((await rehearsedOf(site, plan)).map((found) => [found.version, found]))
-  const wrong = pendingOf(plan).flatMap(({ version }) => {
+  const wrong = toApply(plan).flatMap(({ version }) => {
     const found = rehearsed.get(version)
     if (found === undefined) return [`${version} was not rehearsed`]
     if (found.failed !== undefined) return [`the rehearsal of ${version} failed: ${found.failed}`]

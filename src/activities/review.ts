@@ -1,8 +1,10 @@
 import type { Client } from 'pg'
+import { serverMajorOf } from '../adapters/lint/facts.js'
 import { review } from '../adapters/lint/index.js'
 import { squawkFindings } from '../adapters/lint/squawk.js'
 import { failure, messageOf } from '../domain/failures.js'
-import { isUndo, type Plan, type PlannedMigration } from '../domain/plan.js'
+import type { Migration } from '../domain/migration.js'
+import { type Plan, type PlannedMigration, toApply } from '../domain/plan.js'
 import { type Finding, NOTHING_REVIEWED, RULES, type Review } from '../domain/review.js'
 import { redact } from '../domain/text.js'
 import { lookInto } from './look-into.js'
@@ -11,22 +13,22 @@ import type { Site } from './site.js'
 /** Looks at the plan's migrations before they run; changes nothing. */
 export async function reviewOf(site: Site, plan: Plan, signal: AbortSignal): Promise<Review> {
   const { lint } = site.configuration
-  // What is taken back is meant to drop what it drops.
-  const planned = plan.stages.flatMap(({ phase, migrations }) => (isUndo(phase) ? [] : migrations))
+  const planned = toApply(plan)
   if (planned.length === 0) return NOTHING_REVIEWED
+  const files = await site.migrator.migrations(plan.tag ?? '')
+  const migrations = asWritten(planned, files)
   const options = {
     hasPrevious: plan.services.some(({ previous }) => previous !== undefined),
     isGateClosed: plan.quiesces.length > 0,
     longestMs: lint.longest,
     waivers: lint.waive,
     sharesTransaction: site.migrator.sharesTransaction ?? false,
-    waysDown: await waysDownOf(site, plan, planned),
+    waysDown: await waysDownOf(site, plan, migrations, files),
   }
-  const migrations = await asWritten(site, plan, planned)
   const path = await lookInto(site, site.target, 'headgate review', searchPath)
   let serverMajor = 0
   const found = await lookInto(site, site.reader, 'headgate review', async (session) => {
-    serverMajor = await majorOf(session)
+    serverMajor = await serverMajorOf(session)
     // Names lead where they lead the migrator.
     await session.query(`select set_config('search_path', $1, false)`, [path])
     return review(migrations, options, session)
@@ -47,33 +49,32 @@ export async function reviewOf(site: Site, plan: Plan, signal: AbortSignal): Pro
 }
 
 /** The plan's SQL is without secrets, and may be none any more for that: what is read is what is applied. */
-async function asWritten(site: Site, plan: Plan, planned: readonly PlannedMigration[]): Promise<PlannedMigration[]> {
-  const files = new Map((await site.migrator.migrations(plan.tag ?? '')).map((file) => [file.version, file]))
+function asWritten(planned: readonly PlannedMigration[], found: readonly Migration[]): PlannedMigration[] {
+  const files = new Map(found.map((file) => [file.version, file]))
   return planned.map((migration) => {
     const file = files.get(migration.version)
     return file?.sql !== undefined && file.checksum === migration.checksum ? { ...migration, sql: file.sql } : migration
   })
 }
 
+/** What the review looks for in a way down is an enum that the way up makes. */
+const MAKES_ENUM = /\bas\s+enum\b/i
+
 /** The SQL of the ways down of what is planned, as far back as there are any: it only adds to what is found. */
 async function waysDownOf(
   { migrator }: Site,
   { tag = '', from = '' }: Plan,
   planned: readonly PlannedMigration[],
+  files: readonly Migration[],
 ): Promise<Map<string, string>> {
+  if (!planned.some(({ sql = '' }) => MAKES_ENUM.test(sql))) return new Map()
   const oneWay = planned.findLast(({ hasDown }) => !hasDown)?.version
   if (!migrator.waysDown || planned.at(-1)?.version === oneWay) return new Map()
   // As if all of the release were applied.
-  const ledger = { exists: true, applied: await migrator.migrations(tag) }
-  const ways = await migrator.waysDown({ tag, target: oneWay ?? from }, ledger).catch(() => [])
+  const ways = await migrator
+    .waysDown({ tag, target: oneWay ?? from }, { exists: true, applied: [...files] })
+    .catch(() => [])
   return new Map(ways.flatMap(({ version, sql }) => (sql === undefined ? [] : [[version, sql] as const])))
-}
-
-async function majorOf(session: Client): Promise<number> {
-  const { rows } = await session.query<{ major: number }>(
-    `select current_setting('server_version_num')::int / 10000 as major`,
-  )
-  return rows[0]?.major ?? 0
 }
 
 async function searchPath(session: Client): Promise<string> {

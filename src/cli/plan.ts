@@ -3,8 +3,7 @@ import { look } from '../client/look.js'
 import { EXIT } from '../domain/outcome.js'
 import type { Context } from './context.js'
 import { planPage } from './output-plan.js'
-import { downToOf } from './rollback.js'
-import { tagOf } from './starting.js'
+import { downToOf, tagOf } from './starting.js'
 
 export function define(command: Command): void {
   command

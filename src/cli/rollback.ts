@@ -1,12 +1,11 @@
 import type { Command } from 'commander'
 import { look } from '../client/look.js'
 import { failure } from '../domain/failures.js'
-import { Version } from '../domain/plan.js'
 import { addConfirmOptions, declined } from './asking.js'
 import type { Context } from './context.js'
 import { addWaitOption } from './following.js'
 import { planPage } from './output-plan.js'
-import { type RunOptions, startAndFollow } from './starting.js'
+import { downToOf, type RunOptions, startAndFollow } from './starting.js'
 
 export function define(command: Command): void {
   command
@@ -59,9 +58,4 @@ async function agreedTo(
   const typed = await terminal.ask('Take these migrations back? [y/N] ')
   if (!/^y(es)?$/i.test(typed)) throw declined('not taken back: nothing was started')
   return digest
-}
-
-export function downToOf(version: string | undefined): string | undefined {
-  if (version === undefined || Version.safeParse(version).success) return version
-  throw failure('UsageInvalid', '--down-to: a version is one line of text, at most 200 characters')
 }

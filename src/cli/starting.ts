@@ -1,7 +1,7 @@
 import { startRun } from '../client/runs.js'
 import { failure } from '../domain/failures.js'
 import { Tag } from '../domain/names.js'
-import type { RunKind } from '../domain/plan.js'
+import { type RunKind, Version } from '../domain/plan.js'
 import type { RunInput } from '../domain/run.js'
 import { type ConfirmOptions, confirmDatabase, requesterOf } from './asking.js'
 import type { Context } from './context.js'
@@ -53,4 +53,9 @@ export function tagOf(tag: string | undefined): string | undefined {
 export function digestOf(digest: string | undefined): string | undefined {
   if (digest === undefined || /^[0-9a-f]{12,64}$/.test(digest)) return digest
   throw failure('UsageInvalid', "--digest: the plan's digest is 12 to 64 hex digits")
+}
+
+export function downToOf(version: string | undefined): string | undefined {
+  if (version === undefined || Version.safeParse(version).success) return version
+  throw failure('UsageInvalid', '--down-to: a version is one line of text, at most 200 characters')
 }

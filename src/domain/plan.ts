@@ -31,6 +31,9 @@ export type StagePhase = z.infer<typeof StagePhase>
 /** Whether the stage takes applied migrations back. */
 export const isUndo = (phase: StagePhase | undefined): boolean => phase === 'undo-contract' || phase === 'undo-expand'
 
+/** Whether the stage takes away what the image of before needs: once something of it has committed, there is no way back to that. */
+export const isNarrowing = (phase: StagePhase | undefined): boolean => phase === 'contract' || phase === 'undo-expand'
+
 /** Whether the stage calls the migrator. */
 export const isMigrating = (phase: StagePhase | undefined): boolean =>
   phase === 'expand' || phase === 'contract' || isUndo(phase)
@@ -158,6 +161,10 @@ export function stillToDo(
   const applied = new Set(ledger.applied.map(({ version }) => version))
   return migrations.filter(({ version }) => version === ledger.dirty || applied.has(version) === isUndo(phase))
 }
+
+/** Migrations that the plan applies: what is taken back is neither reviewed nor rehearsed. */
+export const toApply = ({ stages }: Pick<Plan, 'stages'>): PlannedMigration[] =>
+  stages.flatMap(({ phase, migrations }) => (isUndo(phase) ? [] : migrations))
 
 /** The version that a plan takes the database down to; undefined where it does not. */
 export const downTarget = ({ stages }: Pick<Plan, 'stages'>): string | undefined =>

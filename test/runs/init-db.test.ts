@@ -7,7 +7,6 @@ import { afterEach, expect, test } from 'vitest'
 import { withSession } from '../../src/adapters/postgres/session.js'
 import { targetUrl, withDatabase } from '../../src/adapters/postgres/target.js'
 import { ALEMBIC, FIRST, NOTE, writeAlembic } from '../support/alembic-release.js'
-import { headgate } from '../support/command-line.js'
 import { withControl } from '../support/test-database.js'
 import { World } from '../support/world.js'
 
@@ -29,9 +28,7 @@ afterEach(async () => {
   const { left } = await world.leftOvers().finally(() => world.end())
   expect(left).toEqual([])
 })
-const typed = (...words: string[]): ReturnType<typeof headgate> =>
-  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
-const init = (...words: string[]): ReturnType<typeof headgate> => typed('init-db', 'fresh', '--tag', '2', ...words)
+const init = (...words: string[]): ReturnType<World['typed']> => world.typed('init-db', 'fresh', '--tag', '2', ...words)
 const rows = <T extends object>(sql: string): Promise<T[]> =>
   withSession(
     withDatabase(world.database.target, DATABASE),
@@ -74,12 +71,12 @@ test('where there is no database the release`s migrations make one, and a deploy
   expect(made, made.text).toMatchObject({ exit: 0 })
   expect(made.text).toContain('migrated from the first, 3 versions in the ledger')
   expect(await rows('select version from headgate_migrations')).toHaveLength(3)
-  const info = await typed('info', 'fresh', '--tag', '2')
+  const info = await world.typed('info', 'fresh', '--tag', '2')
   expect(info.text).not.toContain('/pending')
   const again = await init()
   expect(again, again.text).toMatchObject({ exit: 4 })
   expect(again.text).toContain('it is not fresh')
-  const { runs } = JSON.parse((await typed('history', 'fresh', '-o', 'json')).stdout)
+  const { runs } = JSON.parse((await world.typed('history', 'fresh', '-o', 'json')).stdout)
   expect(runs[0]).toMatchObject({ kind: 'init-db', outcome: 'succeeded' })
 })
 
@@ -115,7 +112,7 @@ test('one that is replaced is shut meanwhile, its settings count from the first 
   const made = init()
   while (!existsSync(join(world.folder, 'began'))) await pause(20)
   await expect(rows('create table of_somebody ()')).rejects.toThrow('not currently accepting connections')
-  const cancelled = await typed('cancel', 'fresh')
+  const cancelled = await world.typed('cancel', 'fresh')
   expect(cancelled, cancelled.text).toMatchObject({ exit: 0 })
   expect(await made).toMatchObject({ exit: 7 })
   expect(await oid()).toEqual(before)

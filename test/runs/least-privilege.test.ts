@@ -1,7 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, expect, test } from 'vitest'
-import { headgate } from '../support/command-line.js'
 import { serverTarget, withControl } from '../support/test-database.js'
 import { withSession } from '../../src/adapters/postgres/session.js'
 import { targetUrl } from '../../src/adapters/postgres/target.js'
@@ -63,9 +62,6 @@ async function found(migrations: Record<string, string>, backup: string): Promis
   await world.startWorker()
 }
 
-const typed = (...words: string[]): ReturnType<typeof headgate> =>
-  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
-
 /** Who owns and may do what. */
 const owned = (): Promise<unknown[]> =>
   world.rows(
@@ -87,10 +83,10 @@ const superusers = (): Promise<unknown[]> =>
 test('with no more than these grants a release is deployed, and doctor misses nothing', async () => {
   await found(EXPAND, 'auto')
   expect(await superusers()).toEqual([])
-  const doctor = await typed('doctor', 'staging', '--tag', '2')
+  const doctor = await world.typed('doctor', 'staging', '--tag', '2')
   expect(doctor, doctor.text).toMatchObject({ exit: 0 })
   expect(doctor.text).toMatch(/automatic restore +possible/)
-  const answer = await typed('deploy', 'staging', '--tag', '2')
+  const answer = await world.typed('deploy', 'staging', '--tag', '2')
   expect(answer, answer.text).toMatchObject({ exit: 0 })
   await world.quiet()
   expect(await world.lost()).toEqual([])
@@ -101,7 +97,7 @@ test.each(['clone', 'dump'])(
   async (kind) => {
     await found(HALF, kind)
     const before = await owned()
-    const answer = await typed('deploy', 'staging', '--tag', '2')
+    const answer = await world.typed('deploy', 'staging', '--tag', '2')
     expect(answer, answer.text).toMatchObject({ exit: 5 })
     expect(answer.text).toContain('restored')
     await world.quiet()
@@ -144,10 +140,12 @@ test.each([
     await found(EXPAND, 'dump')
     const named = (sql: string): string => sql.replaceAll(':n', world.database.name)
     await withControl((control) => control.query(named(take)))
-    const doctor = await typed('doctor', 'staging', '--tag', '2')
+    const doctor = await world.typed('doctor', 'staging', '--tag', '2')
     expect(doctor.text).toContain(`${named(grant)};`)
     expect(doctor.text).toMatch(/automatic restore +not possible here/)
-    expect((await typed('plan', 'staging', '--tag', '2')).text).toContain('no automatic restore here, because role')
+    expect((await world.typed('plan', 'staging', '--tag', '2')).text).toContain(
+      'no automatic restore here, because role',
+    )
   },
 )
 
@@ -160,14 +158,14 @@ test('what the role of the backup may not read is named by doctor, and stops the
     await session.query(`alter large object 4711 owner to ${name}_migrate`)
   })
   const grants = [`grant pg_read_all_data to ${name}_backup;`, `grant ${name}_migrate to ${name}_backup;`]
-  const doctor = await typed('doctor', 'staging', '--tag', '2')
+  const doctor = await world.typed('doctor', 'staging', '--tag', '2')
   for (const grant of grants) expect(doctor.text).toContain(grant)
-  const refused = await typed('deploy', 'staging', '--tag', '2')
+  const refused = await world.typed('deploy', 'staging', '--tag', '2')
   expect(refused, refused.text).toMatchObject({ exit: 4 })
   for (const grant of grants) expect(refused.text).toContain(grant)
   expect(refused.text).not.toContain('pause-consumers')
   await withControl(async (control) => {
     for (const grant of grants) await control.query(grant)
   })
-  expect(await typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })
+  expect(await world.typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })
 })

@@ -1,5 +1,4 @@
 import { afterEach, expect, test } from 'vitest'
-import { headgate } from '../support/command-line.js'
 import { HELD, untilHeld } from '../support/held-migration.js'
 import { World } from '../support/world.js'
 
@@ -15,9 +14,6 @@ const HALF = {
     update orders set item = 'half';
     ${HELD}`,
 }
-
-const typed = (...words: string[]): ReturnType<typeof headgate> =>
-  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
 
 /** The worker dies in the middle of a migration, and then the journal and the workflow are gone. */
 async function lostWhileMigrating(): Promise<string> {
@@ -36,27 +32,27 @@ async function lostWhileMigrating(): Promise<string> {
 test('a run that the journal has lost is opened again from its backup, shown, and put back by a person', async () => {
   const run = await lostWhileMigrating()
   expect(world.consumer.state).toBe('paused')
-  const nameless = await typed('recover', 'staging')
+  const nameless = await world.typed('recover', 'staging')
   expect(nameless.exit, nameless.text).toBe(1)
   expect(nameless.text).toContain(`headgate recover ${run} --from-backup`)
   // Whoever only looks opens nothing.
-  const named = await typed('recover', run)
+  const named = await world.typed('recover', run)
   expect(named.exit, named.text).toBe(1)
   expect(named.text).toContain(`headgate recover ${run} --from-backup`)
   expect(await world.journal('select name from {s}.runs')).toEqual([])
 
-  const evidence = await typed('recover', run, '--from-backup')
+  const evidence = await world.typed('recover', run, '--from-backup')
   expect(evidence.exit, evidence.text).toBe(6)
   expect(evidence.text).toContain('what is told of it is what backup pre_migration_')
   expect(evidence.text).toContain('others may have written')
   // Nothing was decided: another run is refused meanwhile, and nothing is held to be proven.
-  expect((await typed('deploy', 'staging', '--tag', '2')).exit).toBe(4)
-  const look = await typed('recover', run, '--look')
+  expect((await world.typed('deploy', 'staging', '--tag', '2')).exit).toBe(4)
+  const look = await world.typed('recover', run, '--look')
   expect(look.exit, look.text).toBe(6)
   expect(look.text).toContain('what it was like before is not known')
   expect(world.consumer.state).toBe('paused')
 
-  const restored = await typed('recover', run, '--restore', '--by', 'ana')
+  const restored = await world.typed('recover', run, '--restore', '--by', 'ana')
   expect(restored.exit, restored.text).toBe(0)
   expect(restored.text).toContain('restored')
   expect(await world.serving()).toBe('1')
@@ -86,9 +82,9 @@ test('a contract stage that was approved may be finished when the journal has lo
   await world.handle.terminate('as if it had never been')
   await world.journal('drop schema {s} cascade')
   await world.startWorker()
-  expect((await typed('recover', run, '--from-backup')).text).toContain('a contract migration may have committed')
-  expect((await typed('recover', run, '--redeploy', '--by', 'ana')).exit).not.toBe(0)
-  const finished = await typed('recover', run, '--finish', '--by', 'ana')
+  expect((await world.typed('recover', run, '--from-backup')).text).toContain('a contract migration may have committed')
+  expect((await world.typed('recover', run, '--redeploy', '--by', 'ana')).exit).not.toBe(0)
+  const finished = await world.typed('recover', run, '--finish', '--by', 'ana')
   expect(finished.exit, finished.text).toBe(0)
   expect(finished.text).toContain('succeeded')
   expect(await world.serving()).toBe('2')
@@ -100,7 +96,7 @@ test('a contract stage that was approved may be finished when the journal has lo
 test('a run that nobody has a backup of is not known', async () => {
   world = await World.create({ migrations: HALF })
   await world.startWorker()
-  const answer = await typed('recover', 'staging-20261120-103015')
+  const answer = await world.typed('recover', 'staging-20261120-103015')
   expect(answer.exit, answer.text).toBe(1)
   expect(answer.text).toContain('there is no run staging-20261120-103015 in the journal')
 })

@@ -1,5 +1,4 @@
 import { afterEach, expect, test } from 'vitest'
-import { headgate } from '../support/command-line.js'
 import { World } from '../support/world.js'
 
 const MANY = 5_000
@@ -9,8 +8,6 @@ afterEach(async () => {
   const { left } = await world.leftOvers().finally(() => world.end())
   expect(left).toEqual([])
 })
-const typed = (...words: string[]): ReturnType<typeof headgate> =>
-  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
 
 test('5,000 pending migrations are planned, listed, reviewed and applied as one stage', async () => {
   const migrations = Object.fromEntries(
@@ -21,18 +18,18 @@ test('5,000 pending migrations are planned, listed, reviewed and applied as one 
   )
   world = await World.create({ migrations })
   await world.startWorker()
-  const plan = await typed('plan', 'staging', '--tag', '2')
+  const plan = await world.typed('plan', 'staging', '--tag', '2')
   expect(plan, plan.text.slice(-2_000)).toMatchObject({ exit: 0 })
   expect(plan.text).toContain('5000 migrations to 05001_setting')
   expect(plan.text, 'the SQL of all would be more than Temporal carries').toMatch(/-- \d+ characters: see the file/)
-  const info = await typed('info', 'staging', '--tag', '2')
+  const info = await world.typed('info', 'staging', '--tag', '2')
   expect(info, info.text.slice(-2_000)).toMatchObject({ exit: 0 })
   expect(info.text.match(/\/pending: /g)).toHaveLength(MANY)
-  const deployed = await typed('deploy', 'staging', '--tag', '2')
+  const deployed = await world.typed('deploy', 'staging', '--tag', '2')
   expect(deployed, deployed.text.slice(-2_000)).toMatchObject({ exit: 0 })
   expect(await world.rows('select from headgate_migrations')).toHaveLength(MANY + 1)
-  const { runs } = JSON.parse((await typed('history', 'staging', '-o', 'json')).stdout)
-  const report = await typed('report', runs[0].run)
+  const { runs } = JSON.parse((await world.typed('history', 'staging', '-o', 'json')).stdout)
+  const report = await world.typed('report', runs[0].run)
   expect(report, report.text.slice(-2_000)).toMatchObject({ exit: 0 })
   await world.quiet()
   expect(await world.lost()).toEqual([])

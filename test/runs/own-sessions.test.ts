@@ -1,6 +1,5 @@
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
-import { headgate } from '../support/command-line.js'
 import { targetUrl } from '../../src/adapters/postgres/target.js'
 import { goOn, HELD, untilHeld } from '../support/held-migration.js'
 import { serverTarget, withControl } from '../support/test-database.js'
@@ -31,14 +30,11 @@ async function migrating(options: Partial<WorldOptions> = {}): Promise<void> {
 const theirs = (): Promise<unknown> =>
   world.rows(`insert into orders (key, item, written_by) values ('theirs', 'cake', 'somebody') returning key`)
 
-const typed = (...words: string[]): ReturnType<typeof headgate> =>
-  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
-
 test('whoever looks while the gate is closed does not cost the run its way back', async () => {
   await migrating()
-  const plan = typed('plan', 'staging', '--tag', '2')
-  expect((await typed('info', 'staging', '--tag', '2')).exit).toBe(0)
-  expect((await typed('doctor', 'staging')).exit).toBe(0)
+  const plan = world.typed('plan', 'staging', '--tag', '2')
+  expect((await world.typed('info', 'staging', '--tag', '2')).exit).toBe(0)
+  expect((await world.typed('doctor', 'staging')).exit).toBe(0)
   // The migration under way is in the ledger as begun.
   expect((await plan).text).toContain('0002_half as half done')
   await goOn(world.database.name)
@@ -53,7 +49,7 @@ test('where somebody came through the gate nothing is restored, and who decides 
   const ending = await world.ending()
   expect(ending).toMatchObject({ outcome: 'needs-operator', exit: 6 })
   expect(ending.reason).toContain('of others came through the closed gate')
-  const evidence = await typed('recover', 'staging')
+  const evidence = await world.typed('recover', 'staging')
   expect(evidence.text).toContain('open since the backup: others may have written')
   expect(evidence.text).toContain('writes since the backup leave the live database')
   const before = await world.snapshot()
@@ -88,7 +84,7 @@ test('a database that writes its dates day first is put back as any other', asyn
 test('checks on another database than the one that is migrated are refused when the run is planned', async () => {
   world = await World.create({ migrations: HALF, environment: { urls: { verify: targetUrl(serverTarget()) } } })
   await world.startWorker()
-  const answer = await typed('deploy', 'staging', '--tag', '2')
+  const answer = await world.typed('deploy', 'staging', '--tag', '2')
   expect(answer.exit).toBe(4)
   expect(answer.text).toContain('urls.verify and url are not the same database')
 })

@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { ALEMBIC, ALEMBIC_LEDGER, DROP, FIRST, NOTE, writeAlembic } from '../support/alembic-release.js'
-import { headgate } from '../support/command-line.js'
 import { HAS_SQLX, SQLX } from '../support/sqlx-release.js'
 import { createDatabase, withControl } from '../support/test-database.js'
 import { World, type WorldOptions } from '../support/world.js'
@@ -23,15 +22,13 @@ async function begun(options: Partial<WorldOptions>): Promise<void> {
   world = await World.create({ migrations: RELEASE, ...options })
   await world.startWorker()
 }
-const typed = (...words: string[]): ReturnType<typeof headgate> =>
-  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
-const rehearse = (): ReturnType<typeof headgate> => typed('rehearse', 'staging', '--tag', '2')
+const rehearse = (): ReturnType<World['typed']> => world.typed('rehearse', 'staging', '--tag', '2')
 const scratch = async (): Promise<string[]> => (await world.siblings()).filter((name) => name.includes('__r_'))
 
 describe('a rehearsal', () => {
   test('applies the pending migrations to the newest backup, tells what each statement did, and leaves the database as it is', async () => {
     await begun({})
-    expect(await typed('backup', 'staging')).toMatchObject({ exit: 0 })
+    expect(await world.typed('backup', 'staging')).toMatchObject({ exit: 0 })
     const rehearsed = await rehearse()
     expect(rehearsed, rehearsed.text).toMatchObject({ exit: 0 })
     const { stdout } = rehearsed
@@ -44,12 +41,12 @@ describe('a rehearsal', () => {
     expect(await world.rows('select version from headgate_migrations')).toHaveLength(1)
     expect(await scratch()).toEqual([])
 
-    const plan = await typed('plan', 'staging', '--tag', '2')
+    const plan = await world.typed('plan', 'staging', '--tag', '2')
     expect(plan.text).toMatch(
       /rehearsed [\d.]+ s, \S+ \S+ UTC on a dump of [\d.]+ MB\n +held orders ACCESS EXCLUSIVE for/,
     )
     await world.release('2', { ...RELEASE, '0002_note.sql': 'alter table orders add column other text' })
-    const other = await typed('plan', 'staging', '--tag', '2')
+    const other = await world.typed('plan', 'staging', '--tag', '2')
     expect(other.text.match(/rehearsed/g), 'a file that is another one now was not rehearsed').toHaveLength(2)
     await world.quiet()
     expect(await world.lost()).toEqual([])
@@ -57,10 +54,10 @@ describe('a rehearsal', () => {
 
   test('is not made on a backup that has what is pending now, and of nothing pending there is nothing to try', async () => {
     await begun({ migrations: { '0002_note.sql': 'alter table orders add column note text' } })
-    const repair = (how: string): ReturnType<typeof headgate> =>
-      typed('repair', 'staging', how, '0002_note', '--tag', '2')
+    const repair = (how: string): ReturnType<World['typed']> =>
+      world.typed('repair', 'staging', how, '0002_note', '--tag', '2')
     expect(await repair('mark-applied')).toMatchObject({ exit: 0 })
-    expect(await typed('backup', 'staging')).toMatchObject({ exit: 0 })
+    expect(await world.typed('backup', 'staging')).toMatchObject({ exit: 0 })
     const nothing = await rehearse()
     expect(nothing, nothing.text).toMatchObject({ exit: 0 })
     expect(nothing.text).toContain('nothing is pending')
@@ -68,7 +65,7 @@ describe('a rehearsal', () => {
     const refused = await rehearse()
     expect(refused, refused.text).toMatchObject({ exit: 4 })
     expect(refused.text).toContain('every backup of staging has migrations that are pending now')
-    expect(await typed('backup', 'staging')).toMatchObject({ exit: 0 })
+    expect(await world.typed('backup', 'staging')).toMatchObject({ exit: 0 })
     const rehearsed = await rehearse()
     expect(rehearsed, rehearsed.text).toMatchObject({ exit: 0 })
     expect(rehearsed.text).toContain('0002_note')
@@ -76,11 +73,11 @@ describe('a rehearsal', () => {
 
   test('of a migration that fails says what it fails of, and is remembered by the plan', async () => {
     await begun({ migrations: { '0002_note.sql': 'alter table orders add column note text; select 1 / 0' } })
-    await typed('backup', 'staging')
+    await world.typed('backup', 'staging')
     const rehearsed = await rehearse()
     expect(rehearsed, rehearsed.text).toMatchObject({ exit: 4 })
     expect(rehearsed.stdout).toContain('failed   0002_note: division by zero (22012)')
-    expect((await typed('plan', 'staging', '--tag', '2')).text).toMatch(/rehearsed it failed, .*division by zero/)
+    expect((await world.typed('plan', 'staging', '--tag', '2')).text).toMatch(/rehearsed it failed, .*division by zero/)
     expect(await scratch()).toEqual([])
   })
 
@@ -112,7 +109,7 @@ describe('a rehearsal', () => {
       'previous',
       `[ "$1" = 1 ] || exit 3; psql -XAtc 'select note from orders' >/dev/null || exit 4; ${body}`,
     )
-    await typed('backup', 'staging')
+    await world.typed('backup', 'staging')
     const rehearsed = await rehearse()
     expect(rehearsed, rehearsed.text).toMatchObject({ exit })
     expect(rehearsed.stdout).toContain(
@@ -122,13 +119,13 @@ describe('a rehearsal', () => {
 
   test('where it is required no run begins without it', async () => {
     await begun({ configuration: { rehearsal: { required: true }, approval: 'none' } })
-    const refused = await typed('deploy', 'staging', '--tag', '2')
+    const refused = await world.typed('deploy', 'staging', '--tag', '2')
     expect(refused, refused.text).toMatchObject({ exit: 4 })
     expect(refused.text).toContain('E137')
     expect(refused.text).toContain('0002_note was not rehearsed, and 2 more')
-    await typed('backup', 'staging')
+    await world.typed('backup', 'staging')
     expect(await rehearse()).toMatchObject({ exit: 0 })
-    const deployed = await typed('deploy', 'staging', '--tag', '2')
+    const deployed = await world.typed('deploy', 'staging', '--tag', '2')
     expect(deployed, deployed.text).toMatchObject({ exit: 0 })
     expect(deployed.text).toMatch(/2 applied, now at 0003_index; [\d.]+ s in the rehearsal, on [\d.]+ MB/)
   })
@@ -136,9 +133,9 @@ describe('a rehearsal', () => {
   test('does not count where the previous image did not get on with the copy', async () => {
     const configuration = { rehearsal: { required: true, previous: ['/bin/false'] }, approval: 'none' }
     await begun({ writesLate: true, configuration })
-    await typed('backup', 'staging')
+    await world.typed('backup', 'staging')
     expect(await rehearse()).toMatchObject({ exit: 4 })
-    const refused = await typed('deploy', 'staging', '--tag', '2')
+    const refused = await world.typed('deploy', 'staging', '--tag', '2')
     expect(refused, refused.text).toMatchObject({ exit: 4 })
     expect(refused.text).toContain('the image of before does not get on with what 0002_note belongs to')
   })
@@ -146,7 +143,7 @@ describe('a rehearsal', () => {
   test('of contract migrations alone does not ask the previous image: it never meets them', async () => {
     const migrations = { '0002_a.contract.sql': 'select 1', '0003_b.contract.sql': 'select 1' }
     await begun({ migrations, configuration: { rehearsal: { previous: ['/bin/false'] } } })
-    await typed('backup', 'staging')
+    await world.typed('backup', 'staging')
     const rehearsed = await rehearse()
     expect(rehearsed, rehearsed.text).toMatchObject({ exit: 0 })
     expect(rehearsed.stdout).not.toContain('  previous ')
@@ -154,7 +151,7 @@ describe('a rehearsal', () => {
 
   test('changes nothing of the server but the copy', async () => {
     await begun({ migrations: { '0002_role.sql': 'alter table orders add column note text; create role rehearsed' } })
-    await typed('backup', 'staging')
+    await world.typed('backup', 'staging')
     const rehearsed = await rehearse()
     expect(rehearsed, rehearsed.text).toMatchObject({ exit: 4 })
     expect(rehearsed.stdout).toContain('create role rehearsed changes more than the copy')
@@ -171,7 +168,7 @@ describe('a rehearsal', () => {
 
   test('whose worker is killed is begun anew by the next one, and leaves nothing', async () => {
     await begun({ migrations: { '0002_slow.sql': 'select pg_sleep(5)' } })
-    await typed('backup', 'staging')
+    await world.typed('backup', 'staging')
     const rehearsing = rehearse()
     const asleep = `select from pg_stat_activity where query like '%pg_sleep(5)%' and datname like '%\\_\\_r\\_%'`
     while ((await withControl((control) => control.query(asleep))).rowCount === 0) await pause(20)
@@ -194,7 +191,7 @@ describe('the tools', () => {
       insert into _sqlx_migrations values (1, 'orders', now(), true, sha384(E'-- the schema of release 1\\nselect 1'), 1)`,
       configuration: { migrator: { kind: 'sqlx', dir: 'releases/{tag}', command: [SQLX] } },
     })
-    await typed('backup', 'staging')
+    await world.typed('backup', 'staging')
     const rehearsed = await rehearse()
     expect(rehearsed, rehearsed.text).toMatchObject({ exit: 0 })
     expect(rehearsed.stdout).toMatch(
@@ -213,7 +210,7 @@ describe('the tools', () => {
     await writeAlembic(join(world.folder, 'releases', '1'), [FIRST])
     await writeAlembic(join(world.folder, 'releases', '2'), [FIRST, NOTE, DROP])
     await world.startWorker()
-    await typed('backup', 'staging')
+    await world.typed('backup', 'staging')
     const rehearsed = await rehearse()
     expect(rehearsed, rehearsed.text).toMatchObject({ exit: 0 })
     expect(rehearsed.stdout).toMatch(
@@ -237,7 +234,7 @@ with create_engine('${world.database.url.replace('postgres:', 'postgresql+psycop
     await writeAlembic(join(world.folder, 'releases', '1'), [FIRST])
     await writeAlembic(join(world.folder, 'releases', '2'), [FIRST, NOTE], elsewhere)
     await world.startWorker()
-    await typed('backup', 'staging')
+    await world.typed('backup', 'staging')
     const rehearsed = await rehearse()
     expect(rehearsed, rehearsed.text).toMatchObject({ exit: 4 })
     expect(rehearsed.text).toContain('the migrator did not come to the copy')

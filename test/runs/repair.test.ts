@@ -1,5 +1,4 @@
 import { afterEach, expect, test } from 'vitest'
-import { headgate } from '../support/command-line.js'
 import { World } from '../support/world.js'
 
 const RELEASE = {
@@ -12,13 +11,8 @@ afterEach(async () => {
   const { left } = await world.leftOvers().finally(() => world.end())
   expect(left).toEqual([])
 })
-const typed = (...words: string[]): ReturnType<typeof headgate> =>
-  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
-const repair = (...words: string[]): ReturnType<typeof headgate> => typed('repair', 'staging', ...words, '--tag', '2')
-const versions = async (): Promise<string[]> =>
-  (await world.rows<{ version: string }>('select version from headgate_migrations order by 1')).map(
-    (row) => row.version,
-  )
+const repair = (...words: string[]): ReturnType<World['typed']> =>
+  world.typed('repair', 'staging', ...words, '--tag', '2')
 
 test('what somebody did by hand is marked as applied, what he undid as pending: each is a run of its own, with a report', async () => {
   world = await World.create({ migrations: RELEASE })
@@ -28,10 +22,10 @@ test('what somebody did by hand is marked as applied, what he undid as pending: 
   expect(marked, marked.text).toMatchObject({ exit: 0 })
   expect(marked.text).toContain('0002_note is applied; it was pending')
   expect(marked.text).toContain('its schema is unchanged')
-  expect(await versions()).toEqual(['0001_orders', '0002_note'])
+  expect(await world.versions()).toEqual(['0001_orders', '0002_note'])
   const [run] = await world.journal<{ name: string; kind: string; outcome: string }>('select * from {s}.runs')
   expect(run).toMatchObject({ kind: 'repair', outcome: 'succeeded' })
-  const report = await typed('report', run?.name ?? '')
+  const report = await world.typed('report', run?.name ?? '')
   expect(report.text).toContain('headgate repair staging mark-applied 0002_note --tag 2')
   const again = await repair('mark-applied', '0002_note')
   expect(again, again.text).toMatchObject({ exit: 4 })
@@ -39,7 +33,7 @@ test('what somebody did by hand is marked as applied, what he undid as pending: 
 
   await world.rows('alter table orders drop column note')
   expect(await repair('mark-pending', '0002_note')).toMatchObject({ exit: 0 })
-  expect(await versions()).toEqual(['0001_orders'])
+  expect(await world.versions()).toEqual(['0001_orders'])
   await world.quiet()
   expect(await world.lost()).toEqual([])
 })
@@ -55,7 +49,7 @@ test('what leaves a history with a hole, is no migration or no word of ours, is 
   expect(unknown.text).toContain('has a migration 0009_none')
   expect(await repair('mark-done', '0002_note')).toMatchObject({ exit: 1 })
   expect(await world.journal('select name from {s}.runs')).toEqual([])
-  expect(await versions()).toEqual(['0001_orders'])
+  expect(await world.versions()).toEqual(['0001_orders'])
 })
 
 test('while a run is open the history is the run`s', async () => {
@@ -74,13 +68,13 @@ test('a migration that failed half-way outside of a transaction is put right by 
   const half = '-- headgate:no-transaction\nalter table orders add column note text;\nselect 1 / 0'
   world = await World.create({ migrations: { '0002_note.sql': half }, configuration: { quiesce: 'none' } })
   await world.startWorker()
-  const deployed = await typed('deploy', 'staging', '--tag', '2')
+  const deployed = await world.typed('deploy', 'staging', '--tag', '2')
   expect(deployed, deployed.text).toMatchObject({ exit: 6 })
   expect(await repair('mark-applied', '0002_note'), 'it is for recover to end the run').toMatchObject({ exit: 4 })
-  const accepted = await typed('recover', 'staging', '--accept')
+  const accepted = await world.typed('recover', 'staging', '--accept')
   expect(accepted, accepted.text).toMatchObject({ exit: 0 })
   const marked = await repair('mark-applied', '0002_note')
   expect(marked, marked.text).toMatchObject({ exit: 0 })
   expect(marked.text).toContain('0002_note is applied; it was half done')
-  expect(await versions()).toEqual(['0001_orders', '0002_note'])
+  expect(await world.versions()).toEqual(['0001_orders', '0002_note'])
 })

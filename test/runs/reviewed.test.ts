@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
 import { ALEMBIC, ALEMBIC_LEDGER, FIRST, OFFLINE_ENV_PY, writeAlembic } from '../support/alembic-release.js'
-import { headgate } from '../support/command-line.js'
 import { World } from '../support/world.js'
 
 const DROP = 'alter table orders drop column note'
@@ -23,18 +22,16 @@ const begun = async (sql: string, level: string): Promise<void> => {
   })
   await world.startWorker()
 }
-const typed = (...words: string[]): ReturnType<typeof headgate> =>
-  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
 
 test('what breaks the image that runs is told by the plan, and keeps the run from beginning, until it is waived with a reason', async () => {
   await begun(DROP, 'stop')
   const before = await world.snapshot()
-  const plan = await typed('plan', 'staging', '--tag', '2')
+  const plan = await world.typed('plan', 'staging', '--tag', '2')
   expect(plan, plan.text).toMatchObject({ exit: 4 })
   expect(plan.text).toContain('lock     orders ACCESS EXCLUSIVE, for a moment')
   expect(plan.text).toContain('stop     line 1: column note of orders is dropped while the previous image runs')
   expect(plan.text).toContain('instead: mark the migration headgate:phase=contract')
-  const refused = await typed('deploy', 'staging', '--tag', '2')
+  const refused = await world.typed('deploy', 'staging', '--tag', '2')
   expect(refused, refused.text).toMatchObject({ exit: 4 })
   expect(refused.text).toContain('E136')
   expect(refused.text).toContain('0002_note, line 1: column note of orders is dropped')
@@ -42,20 +39,20 @@ test('what breaks the image that runs is told by the plan, and keeps the run fro
   expect(await world.journal('select name from {s}.runs')).toEqual([])
 
   await world.release('2', release(`-- headgate:waive breaks-previous-image: nobody reads it\n${DROP}`))
-  const waived = await typed('plan', 'staging', '--tag', '2')
+  const waived = await world.typed('plan', 'staging', '--tag', '2')
   expect(waived, waived.text).toMatchObject({ exit: 0 })
   expect(waived.text).toContain('(breaks-previous-image): nobody reads it')
-  expect(await typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })
+  expect(await world.typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })
   const [run] = await world.journal<{ name: string }>('select name from {s}.runs')
-  expect((await typed('report', run?.name ?? '')).text).toContain('waived: nobody reads it')
+  expect((await world.typed('report', run?.name ?? '')).text).toContain('waived: nobody reads it')
 })
 
 test('where findings only warn the run begins, and its report tells of them', async () => {
   await begun(DROP, 'warn')
-  expect(await typed('plan', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })
-  expect(await typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })
+  expect(await world.typed('plan', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })
+  expect(await world.typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })
   const [run] = await world.journal<{ name: string }>('select name from {s}.runs')
-  expect((await typed('report', run?.name ?? '')).text).toContain('column note of orders is dropped')
+  expect((await world.typed('report', run?.name ?? '')).text).toContain('column note of orders is dropped')
 })
 
 test('Alembic: a value that a later revision of the same transaction uses, and an enum that a way down leaves, are found in the plan', async () => {
@@ -75,7 +72,7 @@ test('Alembic: a value that a later revision of the same transaction uses, and a
   })
   await writeAlembic(join(world.folder, 'releases', '2'), [FIRST, mood, added, used], OFFLINE_ENV_PY)
   await world.startWorker()
-  const plan = await typed('plan', 'staging', '--tag', '2')
+  const plan = await world.typed('plan', 'staging', '--tag', '2')
   expect(plan, plan.text).toMatchObject({ exit: 0 })
   expect(plan.text).toContain('type mood is not dropped on the way down')
   expect(plan.text).toContain(`'red' was added to an enum in the same transaction`)

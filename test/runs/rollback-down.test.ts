@@ -2,7 +2,6 @@ import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
-import { headgate } from '../support/command-line.js'
 import { withControl } from '../support/test-database.js'
 import { World, type WorldOptions } from '../support/world.js'
 
@@ -20,14 +19,8 @@ afterEach(async () => {
   const { left } = await world.leftOvers().finally(() => world.end())
   expect(left).toEqual([])
 })
-const typed = (...words: string[]): ReturnType<typeof headgate> =>
-  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
-const down = (...words: string[]): ReturnType<typeof headgate> =>
-  typed('rollback', 'staging', '--yes', '--down-to', ...words)
-const versions = async (): Promise<string[]> =>
-  (await world.rows<{ version: string }>('select version from headgate_migrations order by 1')).map(
-    (row) => row.version,
-  )
+const down = (...words: string[]): ReturnType<World['typed']> =>
+  world.typed('rollback', 'staging', '--yes', '--down-to', ...words)
 const columns = async (): Promise<string[]> =>
   (
     await world.rows<{ name: string }>(
@@ -41,7 +34,7 @@ async function deployed(
 ): Promise<void> {
   world = await World.create({ migrations, ...options, configuration: { approval: 'none', ...options.configuration } })
   await world.startWorker()
-  const ended = await typed('deploy', 'staging', '--tag', '2')
+  const ended = await world.typed('deploy', 'staging', '--tag', '2')
   expect(ended, ended.text).toMatchObject({ exit: 0 })
 }
 
@@ -52,35 +45,35 @@ async function proven(): Promise<void> {
 
 test('the mirror image of a deploy: what contract migrations took, the image of then, what expand migrations brought; then up again', async () => {
   await deployed()
-  const plan = await typed('plan', 'staging', '--down-to', '0001_orders')
+  const plan = await world.typed('plan', 'staging', '--down-to', '0001_orders')
   expect(plan, plan.text).toMatchObject({ exit: 0 })
   expect(plan.text).toContain('stage 1    take back contract, 1 migration down to 0003_price, then the previous image')
   expect(plan.text).toContain('stage 2    take back expand, 2 migrations down to 0001_orders')
   expect(plan.text).toContain('alter table orders drop column price')
   const digest = /digest {5}(\w+)/.exec(plan.text)?.[1] ?? ''
-  expect(await versions()).toHaveLength(4)
+  expect(await world.versions()).toHaveLength(4)
 
-  const unasked = await typed('rollback', 'staging', '--down-to', '0001_orders')
+  const unasked = await world.typed('rollback', 'staging', '--down-to', '0001_orders')
   expect(unasked, unasked.text).toMatchObject({ exit: 1 })
   expect(unasked.text).toContain('alter table orders drop column price')
   expect(unasked.text).toContain('add --yes, or the --digest of its plan')
-  const back = await typed('rollback', 'staging', '--down-to', '0001_orders', '--digest', digest)
+  const back = await world.typed('rollback', 'staging', '--down-to', '0001_orders', '--digest', digest)
   expect(back, back.text).toMatchObject({ exit: 0 })
   expect(back.text).toContain('down to 0001_orders, verified')
-  expect(await versions()).toEqual(['0001_orders'])
+  expect(await world.versions()).toEqual(['0001_orders'])
   expect(await columns()).toEqual([])
   expect(await world.serving()).toBe('1')
   const [run] = await world.journal<{ name: string; kind: string; outcome: string }>(
     'select * from {s}.runs order by started_at desc limit 1',
   )
   expect(run).toMatchObject({ kind: 'rollback', outcome: 'succeeded' })
-  const report = await typed('report', run?.name ?? '')
+  const report = await world.typed('report', run?.name ?? '')
   expect(report.text).toContain('headgate rollback staging --down-to 0001_orders --tag 2')
 
   const again = await down('0001_orders')
   expect(again, again.text).toMatchObject({ exit: 0 })
   expect(again.text).toContain('nothing to do')
-  const up = await typed('deploy', 'staging', '--tag', '2')
+  const up = await world.typed('deploy', 'staging', '--tag', '2')
   expect(up, up.text).toMatchObject({ exit: 0 })
   expect(await columns()).toEqual(['note', 'price'])
   expect(await world.serving()).toBe('2')
@@ -91,7 +84,7 @@ test('where only contract migrations are taken back the image stays: it runs on 
   await deployed()
   const back = await down('0003_price')
   expect(back, back.text).toMatchObject({ exit: 0 })
-  expect(await versions()).toEqual(['0001_orders', '0002_note', '0003_price'])
+  expect(await world.versions()).toEqual(['0001_orders', '0002_note', '0003_price'])
   expect(await world.serving()).toBe('2')
   await proven()
 })
@@ -102,7 +95,7 @@ test('a way down that fails puts the database back; the image of then runs on it
   expect(back, back.text).toMatchObject({ exit: 7 })
   expect(back.text).toContain('nothing_like_it')
   expect(back.text).toContain('equal to before stage 2')
-  expect(await versions()).toEqual(['0001_orders', '0002_note', '0003_price'])
+  expect(await world.versions()).toEqual(['0001_orders', '0002_note', '0003_price'])
   expect(await columns()).toEqual(['note', 'price'])
   expect(await world.serving()).toBe('1')
   await world.release('2', { ...RELEASE, '0002_note.down.sql': 'alter table orders drop column note' })
@@ -128,7 +121,7 @@ test('a worker that dies while it takes migrations back: another one goes on, an
   await world.startWorker()
   const { exit, text } = await back
   expect({ exit, text }).toMatchObject({ exit: 0 })
-  expect(await versions()).toEqual(['0001_orders'])
+  expect(await world.versions()).toEqual(['0001_orders'])
   expect((await world.rows<{ what: string }>('select what from log order by 1')).map(({ what }) => what)).toEqual([
     'note',
     'price',
@@ -141,7 +134,7 @@ test('with writers at work what was taken back stays: the image of then runs on 
   const back = await down('0001_orders')
   expect(back, back.text).toMatchObject({ exit: 7 })
   expect(back.text).toContain('the committed migrations are kept')
-  expect(await versions()).toEqual(['0001_orders', '0002_note'])
+  expect(await world.versions()).toEqual(['0001_orders', '0002_note'])
   expect(await world.serving()).toBe('1')
   await proven()
 })
@@ -157,7 +150,7 @@ test('a workflow that is terminated between the two stages: the run ends as defe
   const ended = `select outcome from {s}.runs where kind = 'rollback' and state = 'ended'`
   while ((await world.journal(ended)).length === 0) await pause(100)
   expect(await world.journal(ended)).toEqual([{ outcome: 'deferred' }])
-  expect(await versions()).toEqual(['0001_orders', '0002_note', '0003_price'])
+  expect(await world.versions()).toEqual(['0001_orders', '0002_note', '0003_price'])
   expect(await world.serving()).toBe('1')
   const again = await down('0001_orders')
   expect(again, again.text).toMatchObject({ exit: 0 })
@@ -177,7 +170,7 @@ test('is refused where the team wants none, without a backup, without a way down
   const unknown = await down('0009_none')
   expect(unknown, unknown.text).toMatchObject({ exit: 4 })
   expect(unknown.text).toContain('0009_none is not applied')
-  expect(await typed('rollback', 'staging', '--tag', '2')).toMatchObject({ exit: 1 })
+  expect(await world.typed('rollback', 'staging', '--tag', '2')).toMatchObject({ exit: 1 })
   for (const [settings, said] of [
     [{ downgrades: 'refuse' }, 'downgrades: refuse'],
     [{ backup: false }, 'backup: false'],
@@ -191,9 +184,9 @@ test('is refused where the team wants none, without a backup, without a way down
   await world.configure({ approval: { allowedSigners: 'signers' } })
   const file = join(world.folder, 'headgate.yaml')
   await writeFile(file, (await readFile(file, 'utf8')).replace('    url:', '    protected: true\n    url:'))
-  const plan = await typed('plan', 'staging', '--down-to', '0003_one_way')
+  const plan = await world.typed('plan', 'staging', '--down-to', '0003_one_way')
   expect(plan, plan.text).toMatchObject({ exit: 0 })
   expect(plan.text).toContain('then the previous image; waits for approval')
-  expect(await versions()).toHaveLength(5)
+  expect(await world.versions()).toHaveLength(5)
   expect(await world.serving()).toBe('2')
 })

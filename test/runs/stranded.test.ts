@@ -4,7 +4,6 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
 import { restoreName } from '../../src/domain/names.js'
-import { headgate } from '../support/command-line.js'
 import { HELD, untilHeld } from '../support/held-migration.js'
 import { setOpen, withControl } from '../support/test-database.js'
 import { World, type WorldOptions } from '../support/world.js'
@@ -49,9 +48,6 @@ const recovered = async (name: string, choice: string): ReturnType<World['ending
 const takenByHand = (): Promise<unknown> =>
   world.journal(`update {s}.runs set carrier = 'by hand' where state = 'open' returning name`)
 
-const typed = (...words: string[]): ReturnType<typeof headgate> =>
-  headgate(words, world.folder, { TEMPORAL_ADDRESS: world.address })
-
 const HELD_UP = { '0002_held.sql': `alter table orders add column note text; ${HELD}` }
 const HALF = {
   '0002_half.sql': `-- headgate:no-transaction
@@ -85,18 +81,18 @@ test('one that had committed a part leads the status, whatever was refused after
   const { name, ...found } = await stranded()
   expect(found).toEqual({ state: 'open', outcome: 'needs-operator' })
   expect(world.consumer.state).toBe('paused')
-  expect(await typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 4 })
-  const status = await typed('status', 'staging', '--exit-status')
+  expect(await world.typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 4 })
+  const status = await world.typed('status', 'staging', '--exit-status')
   expect(status.exit).toBe(6)
   expect(status.text).toContain(`headgate recover ${name}`)
   expect(status.text).toContain('choose --restore')
-  expect((await typed('cancel', 'staging')).text).toContain(`headgate recover ${name}`)
-  expect((await typed('doctor', 'staging')).text).toMatch(new RegExp(`no  open run .*${name}`))
-  expect((await typed('recover', 'staging')).text).toContain('proposed   restore: a migration is half done')
+  expect((await world.typed('cancel', 'staging')).text).toContain(`headgate recover ${name}`)
+  expect((await world.typed('doctor', 'staging')).text).toMatch(new RegExp(`no  open run .*${name}`))
+  expect((await world.typed('recover', 'staging')).text).toContain('proposed   restore: a migration is half done')
   expect(await recovered(name, 'restore')).toMatchObject({ outcome: 'restored', exit: 0 })
   expect(differences(before, await world.snapshot())).toEqual([])
-  expect((await typed('rollback', 'staging')).exit).not.toBe(0)
-  const after = await typed('status', 'staging', '--exit-status')
+  expect((await world.typed('rollback', 'staging')).exit).not.toBe(0)
+  const after = await world.typed('status', 'staging', '--exit-status')
   expect(after.text).toContain(`${name}: ended`)
   expect(after.text).not.toContain('headgate recover')
 })

@@ -17,6 +17,7 @@ import { withDatabase } from '../../src/adapters/postgres/target.js'
 import type { Fingerprint } from '../../src/domain/manifest.js'
 import type { Ending, RunState } from '../../src/domain/run.js'
 import { type Snapshot, snapshotOf } from '../checker/snapshot.js'
+import { headgate } from './command-line.js'
 import { type HttpServer, json, startHttpServer } from './http-server.js'
 import { type LeftOvers, leftOvers } from '../checker/left-overs.js'
 import { temporalAddress } from './ground.js'
@@ -297,6 +298,17 @@ export class World {
       await pause(20)
     }
     return child
+  }
+
+  /** What somebody types in the world's folder. */
+  typed(...words: string[]): ReturnType<typeof headgate> {
+    return headgate(words, this.folder, { TEMPORAL_ADDRESS: this.address })
+  }
+
+  /** What the ledger has, in its order. */
+  async versions(): Promise<string[]> {
+    const rows = await this.rows<{ version: string }>('select version from headgate_migrations order by 1')
+    return rows.map(({ version }) => version)
   }
 
   async start(kind = 'deploy', input: Record<string, unknown> = { tag: '2' }): Promise<WorkflowHandle> {

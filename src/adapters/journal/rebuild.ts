@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { Manifest } from '../../domain/manifest.js'
 import { startedAtOf, workflowId } from '../../domain/names.js'
-import { Plan } from '../../domain/plan.js'
+import { isNarrowing, Plan } from '../../domain/plan.js'
 import { insertBackup } from './backups.js'
 import { insertDecision } from './decisions.js'
 import type { Journal } from './journal.js'
@@ -72,9 +72,7 @@ export async function rebuildRun(journal: Journal, lost: LostRun): Promise<void>
         ...[JSON.stringify({ by: 'unknown', verified: false }), startedAtOf(run).toISOString()],
         // Before a later stage there was a backup of it.
         plan.stages.some(
-          ({ number, phase }) =>
-            (phase === 'contract' || phase === 'undo-expand') &&
-            (number === stage || (lost.isUnsure && number > stage)),
+          ({ number, phase }) => isNarrowing(phase) && (number === stage || (lost.isUnsure && number > stage)),
         ),
       ],
     )

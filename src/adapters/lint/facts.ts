@@ -65,9 +65,6 @@ export async function readFacts(
   { tables, functions, indexes }: { tables: readonly Named[]; functions: readonly Named[]; indexes: readonly Named[] },
 ): Promise<DatabaseFacts> {
   await session.query(ASKED_WITHIN)
-  const { rows } = await session.query<{ major: number }>(
-    `select current_setting('server_version_num')::int / 10000 as major`,
-  )
   const owners = new Map<string, Named>()
   for (const index of indexes) {
     const table = await tableOfIndex(session, index)
@@ -82,7 +79,14 @@ export async function readFacts(
   for (const named of functions) if (await isVolatile(session, named)) volatile.add(keyOf(named))
   const domains = await session.query<{ name: string }>(DOMAINS)
   const constrainedDomains = new Set(domains.rows.map(({ name }) => name))
-  return { serverMajor: rows[0]?.major ?? 0, tables: found, indexes: owners, constrainedDomains, volatile }
+  return { serverMajor: await serverMajorOf(session), tables: found, indexes: owners, constrainedDomains, volatile }
+}
+
+export async function serverMajorOf(session: Client): Promise<number> {
+  const { rows } = await session.query<{ major: number }>(
+    `select current_setting('server_version_num')::int / 10000 as major`,
+  )
+  return rows[0]?.major ?? 0
 }
 
 const inSql = ({ schema, name }: Named): string =>
