@@ -3,7 +3,6 @@ import type { Copy } from '../adapters/backup/copy.js'
 import type { Migrator } from '../adapters/migrator/port.js'
 import { temporaryBytes } from '../adapters/postgres/activity.js'
 import type { StatementProxy } from '../adapters/postgres/statement-proxy.js'
-import { startupOptions } from '../adapters/postgres/target.js'
 import { failure, whyNotMigrated } from '../domain/failures.js'
 import type { Fence } from '../domain/fence.js'
 import type { Migration } from '../domain/migration.js'
@@ -86,16 +85,16 @@ export class RehearsalRun {
   async #requireComes(): Promise<void> {
     const { proxy } = this.#at
     const { connect, ledgerTable } = this.#migrator
-    const env = {
-      PGAPPNAME: this.#fence.applicationName,
-      PGOPTIONS: startupOptions({ default_transaction_read_only: 'on' }),
+    const session = {
+      applicationName: this.#fence.applicationName,
+      options: { default_transaction_read_only: 'on' },
     }
     // Where that alone knows its ledger, nobody knows a harmless word of it.
     if (connect === undefined && ledgerTable === undefined && !this.#site.configuration.rehearsal.connectsAsTold)
       throw failure('GuardFailed', "nobody knows where the migrator's up connects", undefined, {
         hint: 'see to it that PG* and the URL in its environment alone decide that, then write rehearsal.connectsAsTold: true',
       })
-    const said = connect && (await connect({ tag: this.#tag, env }, proxy.target, this.#fence.signal))
+    const said = connect && (await connect({ tag: this.#tag, session }, proxy.target, this.#fence.signal))
     // Without a tool to ask the sessions are our own; one that alone knows its ledger has just been asked for it.
     const isOurOwn = connect === undefined && ledgerTable !== undefined
     if (proxy.sessions() > 0 || isOurOwn) return

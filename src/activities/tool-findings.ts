@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import { sessionsNamed } from '../adapters/postgres/activity.js'
-import { describeTarget, startupOptions } from '../adapters/postgres/target.js'
+import { type ChildSettings, describeTarget } from '../adapters/postgres/target.js'
 import { isMigrating, type Plan } from '../domain/plan.js'
 import { lookInto } from './look-into.js'
 import type { Site } from './site.js'
@@ -21,16 +21,18 @@ export async function toolFindings(site: Site, plan: Plan, signal: AbortSignal):
   const { connect } = site.migrator
   if (!connect || !plan.stages.some(({ phase }) => isMigrating(phase))) return []
   /** Undefined: it does. Else what the tool said of itself. */
-  const missing = (envOf: (name: string) => Record<string, string>): Promise<string | undefined> =>
+  const missing = (sessionOf: (name: string) => ChildSettings): Promise<string | undefined> =>
     // The tool's own role: it sees its own sessions, whatever it may see of others'.
     lookInto(site, site.target, 'headgate preflight', async (session) => {
       const begun = performance.now()
       for (let tries = 1; ; tries++) {
         const name = `hg-probe-${randomBytes(4).toString('hex')}`
         let isOver = false
-        const connecting = connect({ tag: plan.tag ?? '', env: envOf(name) }, site.target, signal).finally(() => {
-          isOver = true
-        })
+        const connecting = connect({ tag: plan.tag ?? '', session: sessionOf(name) }, site.target, signal).finally(
+          () => {
+            isOver = true
+          },
+        )
         connecting.catch(() => {})
         let isSeen = false
         for (; !isOver && !isSeen; await pause(LOOK_MS))
@@ -40,17 +42,17 @@ export async function toolFindings(site: Site, plan: Plan, signal: AbortSignal):
         if (tries >= TRIES && performance.now() - begun > TRIED_MS) return said
       }
     })
-  const byName = await missing((name) => ({ PGAPPNAME: name, PGOPTIONS: startupOptions(READ_ONLY) }))
+  const byName = await missing((name) => ({ applicationName: name, options: READ_ONLY }))
   if (byName !== undefined)
     return [
       byName === ''
-        ? `no session of the migrator came to ${describeTarget(site.target)} under the name in PGAPPNAME: its driver ignores that (see docs/migrators.md, *Drivers*), or it connects to another database`
+        ? `no session of the migrator came to ${describeTarget(site.target)} under the name in PGAPPNAME: its driver ignores that (write migrator.driver: other; see docs/migrators.md, *Drivers*), or it connects to another database`
         : `the migrator did not connect to ${describeTarget(site.target)}: ${byName}`,
     ]
-  const byOptions = await missing((name) => ({ PGOPTIONS: startupOptions({ ...READ_ONLY, application_name: name }) }))
+  const byOptions = await missing((name) => ({ options: { ...READ_ONLY, application_name: name } }))
   if (byOptions !== undefined)
     return [
-      "the migrator's driver ignores PGOPTIONS, so that its sessions would have no lock timeout (see docs/migrators.md, *Drivers*)",
+      "the migrator's driver ignores PGOPTIONS, so that its sessions would have no lock timeout (write migrator.driver: other; see docs/migrators.md, *Drivers*)",
     ]
   return []
 }

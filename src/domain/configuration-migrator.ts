@@ -23,6 +23,12 @@ const everyKind = {
   init: Command.optional().describe(
     'Makes the whole schema of the release {tag} in an empty database, for `headgate init-db`, which marks every migration as applied then; without it all of them are applied',
   ),
+  driver: z
+    .enum(['libpq', 'other'])
+    .optional()
+    .describe(
+      "Of the release's own programs. libpq, and without it: reads PGAPPNAME and PGOPTIONS; other: ignores them (asyncpg, JDBC), and connects by way of a proxy on 127.0.0.1 which sets name and limits of its sessions",
+    ),
   image: Text.optional().describe('The migrations are in this image; holds {tag}'),
   service: Text.optional().describe('The migrations are in the image of this Compose service'),
   container: ContainerConfiguration.optional().describe('With image or service: how the container is made'),

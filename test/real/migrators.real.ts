@@ -16,6 +16,7 @@ const TAG = 'v1'
 
 interface Shipped {
   kind: string
+  label?: string
   knowsFiles: boolean
   write: (folder: string, migrations: FixtureMigration[]) => void
   configuration: object
@@ -30,12 +31,22 @@ function writeTool(folder: string, migrations: FixtureMigration[]): void {
 }
 
 const tool = (...words: string[]): string[] => ['python3', '/usr/local/bin/tool.py', ...words]
+/** It does not see what it ignores. */
+const alone = (...words: string[]): string[] => ['env', '-u', 'PGAPPNAME', '-u', 'PGOPTIONS', ...tool(...words)]
 const SHIPPED: Shipped[] = [
   { kind: 'umzug', knowsFiles: true, write: writeUmzug, configuration: { dir: '/app' } },
   { kind: 'alembic', knowsFiles: true, write: writeAlembicProject, configuration: {} },
   {
     ...{ kind: 'command', knowsFiles: false, write: writeTool, files: { '/usr/local/bin/tool.py': TOOL } },
     configuration: { status: tool('status'), up: tool('up', '{target}'), down: tool('down', '{target}') },
+  },
+  {
+    ...{ kind: 'command', label: 'command with a driver of its own', knowsFiles: false, write: writeTool },
+    files: { '/usr/local/bin/tool.py': TOOL },
+    configuration: {
+      driver: 'other',
+      ...{ status: alone('status'), up: alone('up', '{target}'), down: alone('down', '{target}') },
+    },
   },
 ]
 if (HAS_SQLX)
@@ -57,8 +68,11 @@ const WAYS = {
   },
 }
 
-const shippedBy = ({ kind, knowsFiles, write, configuration, files }: Shipped, way: keyof typeof WAYS): Fixture => ({
-  kind: `${kind} by ${way}`.replaceAll(' ', '-'),
+const shippedBy = (
+  { kind, label = kind, knowsFiles, write, configuration, files }: Shipped,
+  way: keyof typeof WAYS,
+): Fixture => ({
+  kind: `${label} by ${way}`.replaceAll(' ', '-'),
   knowsFiles,
   write: (folder, migrations) => {
     write(folder, migrations)

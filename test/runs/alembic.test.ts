@@ -22,12 +22,22 @@ afterEach(async () => {
 })
 
 /** A company that uses Alembic, with revision a1 applied. */
-async function alembicWorld(revisions: Revision[], writesLate = false, envPy?: string): Promise<void> {
+async function alembicWorld(
+  revisions: Revision[],
+  writesLate = false,
+  envPy?: string,
+  driver?: 'other',
+): Promise<void> {
   world = await World.create({
     migrations: {},
     writesLate,
     schema: ALEMBIC_LEDGER,
-    configuration: { migrator: { kind: 'alembic', config: 'releases/{tag}/alembic.ini', command: [ALEMBIC] } },
+    configuration: {
+      migrator: {
+        ...{ kind: 'alembic', config: 'releases/{tag}/alembic.ini', command: [ALEMBIC] },
+        ...(driver && { driver }),
+      },
+    },
   })
   await writeAlembic(join(world.folder, 'releases', '1'), [FIRST])
   await writeAlembic(join(world.folder, 'releases', '2'), [FIRST, ...revisions], envPy)
@@ -110,6 +120,22 @@ test('the same driver does when env.py hands on what libpq would have read: half
   expect(differences(before, await world.snapshot())).toEqual([])
 })
 
+test('the same driver does as it is where the configuration tells of it', async () => {
+  await alembicWorld([{ ...NOTE, sql: [...NOTE.sql, 'commit', 'select 1 / 0'] }], true, ASYNC_ENV_PY, 'other')
+  const before = await world.snapshot()
+  await world.start()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'restored', exit: 5 })
+  expect(ending.reason).toContain('division by zero')
+  expect(differences(before, await world.snapshot())).toEqual([])
+  await writeAlembic(join(world.folder, 'releases', '2'), [FIRST, NOTE, DROP], ASYNC_ENV_PY)
+  await world.start()
+  const { digest } = await world.until(({ state }) => state === 'waiting')
+  await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+  expect(await world.ending()).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect(await version()).toEqual([{ version_num: 'c3' }])
+})
+
 test('a tool that keeps the name and drops the limits is found, too', async () => {
   const half = HANDING_ENV_PY.replace("os.environ.get('PGOPTIONS', '')", "''")
   await alembicWorld([NOTE], true, half)
@@ -125,6 +151,16 @@ test('a tool that connects to another database than the target is found before i
   await alembicWorld([NOTE], true, elsewhere)
   await world.start()
   expect((await world.ending()).reason).toContain('or it connects to another database')
+})
+
+test('so it is where its driver needs the proxy: that is the way to the target alone', async () => {
+  const url = "os.environ['DATABASE_URL']"
+  const elsewhere = ASYNC_ENV_PY.replace(url, `(${url}.rsplit('/', 1)[0] + '/postgres')`)
+  await alembicWorld([NOTE], true, elsewhere, 'other')
+  const before = await world.snapshot()
+  await world.start()
+  expect((await world.ending()).reason).toMatch(/did not connect to .*this is the way to database .* alone/)
+  expect(differences(before, await world.snapshot())).toEqual([])
 })
 
 test('a tool that cannot connect is found with what it says', async () => {

@@ -20,6 +20,24 @@ else:
         with context.begin_transaction():
             context.run_migrations()
 `
+/** As its template `async`: asyncpg reads neither PGAPPNAME nor PGOPTIONS. */
+export const ASYNCPG_ENV_PY = ENV_PY.replace('postgresql+psycopg2:', 'postgresql+asyncpg:')
+  .replace('import os\n', 'import asyncio, os\nfrom sqlalchemy.ext.asyncio import async_engine_from_config\n')
+  .replace(
+    /else:[\s\S]*$/,
+    `else:
+    def run(connection):
+        context.configure(connection=connection)
+        with context.begin_transaction():
+            context.run_migrations()
+    async def main():
+        engine = async_engine_from_config(config.get_section(config.config_ini_section), poolclass=pool.NullPool)
+        async with engine.connect() as connection:
+            await connection.run_sync(run)
+        await engine.dispose()
+    asyncio.run(main())
+`,
+  )
 const LOGGING = `
 [loggers]
 keys = root,alembic
@@ -69,13 +87,13 @@ export function script(
 }
 
 /** Writes what `alembic init` and `alembic revision` would, with exactly these revisions. */
-export function writeAlembicProject(folder: string, migrations: readonly FixtureMigration[]): void {
+export function writeAlembicProject(folder: string, migrations: readonly FixtureMigration[], envPy = ENV_PY): void {
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(join(folder, 'alembic', 'versions'), { recursive: true })
   writeFileSync(join(folder, 'alembic.ini'), `[alembic]\nscript_location = %(here)s/alembic\n${LOGGING}`)
   writeFileSync(
     join(folder, 'alembic', 'env.py'),
-    `from logging.config import fileConfig\n${ENV_PY.replace('config = context.config', 'config = context.config\nfileConfig(config.config_file_name)')}`,
+    `from logging.config import fileConfig\n${envPy.replace('config = context.config', 'config = context.config\nfileConfig(config.config_file_name)')}`,
   )
   for (const [index, migration] of migrations.entries())
     writeFileSync(

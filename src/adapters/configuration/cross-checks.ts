@@ -16,7 +16,12 @@ const namesIn = (list: Written | undefined): WrittenText[] =>
 
 /** Rules between keys, for one environment after the merge. What is of the wrong type was told already and is passed over. */
 export function crossChecks(environment: WrittenMap, isProtected: boolean): Problem[] {
-  return [...pausesOf(environment), ...approvalOf(environment, isProtected), ...containerOf(environment)]
+  return [
+    ...pausesOf(environment),
+    ...approvalOf(environment, isProtected),
+    ...containerOf(environment),
+    ...driverOf(environment),
+  ]
 }
 
 function pausesOf(environment: WrittenMap): Problem[] {
@@ -75,4 +80,20 @@ function containerOf(environment: WrittenMap): Problem[] {
       },
     ]
   return []
+}
+
+/** The proxy that names the sessions listens on this machine alone. */
+function driverOf(environment: WrittenMap): Problem[] {
+  const migrator = entryOf(environment, 'migrator')
+  if (!isWrittenMap(migrator)) return []
+  const driver = entryOf(migrator, 'driver')
+  if (driver?.value !== 'other') return []
+  const why = `${driver.path}: other needs a proxy on 127.0.0.1`
+  if (entryOf(migrator, 'service'))
+    return [{ at: driver.at, text: `${why}, which a container of Compose does not reach: write image, not service` }]
+  const container = entryOf(migrator, 'container')
+  if (!isWrittenMap(container)) return []
+  const elsewhere = [entryOf(container, 'network'), entryOf(container, 'host'), entryOf(container, 'port')]
+  const found = elsewhere.find((entry) => entry !== undefined && entry.value !== 'host')
+  return found ? [{ at: found.key, text: `${found.path}: ${why}, which the container does not reach then` }] : []
 }

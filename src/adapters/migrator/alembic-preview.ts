@@ -35,7 +35,7 @@ export async function previewSql(
     section = []
     sections.set(version, section)
   }
-  const env = toolEnvironment(NOWHERE, 'offline', { lockTimeoutMs: 0, statementTimeoutMs: 0 }, urlVariable)
+  const env = toolEnvironment(NOWHERE, { applicationName: 'offline', options: {} }, urlVariable)
   const command = [...project.command, '-c', project.config, way, range, '--sql']
   const request = { name: 'alembic offline', command, ...project.at, env, timeoutMs: PREVIEW_WITHIN_MS, onAnswer }
   const result = await project.host.run(project.tag, request, new AbortController().signal).catch(() => undefined)

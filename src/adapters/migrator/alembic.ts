@@ -17,7 +17,7 @@ import { qualified, quotedTable, tableExists } from './ledger-table.js'
 import { fileOf, inLedger } from './marking.js'
 import { pendingVersions, requireAsPlanned, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
-import { lookingOnly, toolEnvironment } from './tool-environment.js'
+import { CONNECTED_WITHIN_MS, toolSession } from './tool-environment.js'
 import { saidOf, toolRun } from './tool-failure.js'
 
 type Alembic = Extract<MigratorConfiguration, { kind: 'alembic' }>
@@ -30,7 +30,7 @@ const ledgerOf = (table: string): string =>
 /** Alembic, called as a program; its scripts are read by its own interpreter, its ledger by our own SQL. */
 export function alembicMigrator(configuration: Alembic, context: HostedContext): Migrator {
   const { table, urlVariable } = configuration
-  const { host, logDirectory } = context
+  const { host, withTarget, logDirectory } = context
   const quoted = quotedTable(table)
   let lastTag = ''
 
@@ -46,24 +46,26 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
     fence: Fence,
   ): Promise<ToolRun> => {
     const { command, config, at } = projectOf(configuration, host, request.tag)
-    const env = toolEnvironment(host.target(target), fence.applicationName, request, urlVariable)
     const secrets = [...context.secrets, ...(target.password ? [target.password] : [])]
     const name = `alembic ${words.join(' ')}`
-    const run = { name, command: [...command, '-c', config, ...words], ...at, env, secrets, logDirectory }
+    const run = { name, command: [...command, '-c', config, ...words], ...at, secrets, logDirectory }
     const onLine = (line: string): void => {
       if (isStep(line)) fence.progress(line)
     }
-    return toolRun(name, await host.runFenced(request.tag, { ...run, onLine }, fence))
+    const session = toolSession(fence.applicationName, request)
+    return withTarget(target, session, urlVariable, async (env) =>
+      toolRun(name, await host.runFenced(request.tag, { ...run, env, onLine }, fence)),
+    )
   }
   const read = (graph: AlembicGraph, target: Target, fence: Fence): Promise<Ledger> =>
     withOwnSession(target, fence, { readOnly: true }, (session) => readLedger(session, quoted, graph))
 
-  const waysDown: NonNullable<Migrator['waysDown']> = async ({ tag, target }, ledger) => {
-    const graph = await graphOf(tag)
-    const ways = await waysDownOf(restingOn(graph, target), ledger, target, ({ sql: _, ...migration }) => ({
+  const waysOf = (graph: AlembicGraph, target: string, ledger: Ledger): Promise<Migration[]> =>
+    waysDownOf(restingOn(graph, target), ledger, target, ({ sql: _, ...migration }) => ({
       ...migration,
       transactional: !graph.downsOutside.has(migration.version),
     }))
+  const withDownSql = async (ways: Migration[], tag: string, target: string): Promise<Migration[]> => {
     const [newest] = ways
     if (!newest) return []
     const range = `${newest.version}:${target || 'base'}`
@@ -108,12 +110,16 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
       }
       return last
     },
-    waysDown,
+    waysDown: async ({ tag, target }, ledger) =>
+      withDownSql(await waysOf(await graphOf(tag), target, ledger), tag, target),
     down: async (request, target, fence) => {
       const graph = await graphOf(request.tag)
-      const ways = await waysDown(request, await read(graph, target, fence))
+      const ways = await waysOf(graph, request.target, await read(graph, target, fence))
+      // It takes a program's start: only where an index may have been left half-built.
+      const isOutside = ways.some(({ transactional }) => !transactional)
+      const planned = isOutside ? await withDownSql(ways, request.tag, request.target) : ways
       let last: ToolRun = { log: '', tail: 'nothing to do' }
-      for (const group of groupsDownOf(ways, request.target)) {
+      for (const group of groupsDownOf(planned, request.target)) {
         if (!group.transactional)
           await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
         last = await act(
@@ -137,10 +143,13 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
         await session.query(`insert into ${quoted} (version_num) select unnest($1::text[])`, [heads])
       })
     },
-    connect: async ({ tag, env }, target, signal) => {
+    connect: async ({ tag, session }, target, signal) => {
       const { command, config, at } = projectOf(configuration, host, tag)
-      const request = { name: 'alembic current', command: [...command, '-c', config, 'current'], ...at }
-      return saidOf(await host.run(tag, { ...request, ...lookingOnly(host.target(target), env, urlVariable) }, signal))
+      const current = [...command, '-c', config, 'current']
+      const request = { name: 'alembic current', command: current, ...at, timeoutMs: CONNECTED_WITHIN_MS }
+      return withTarget(target, session, urlVariable, async (env) =>
+        saidOf(await host.run(tag, { ...request, env }, signal)),
+      )
     },
     describe: async (tag) => [`alembic ${(await graphOf(tag)).version}`],
   }

@@ -8,13 +8,14 @@ import type { Ledger, Migration } from '../../domain/migration.js'
 import { STATUS_SESSION } from '../../domain/names.js'
 import { withOwnSession } from '../postgres/account.js'
 import { type Target, withDatabase } from '../postgres/target.js'
+import type { ProgramResult } from '../process/run.js'
 import type { ToolHost } from '../process/tool-host.js'
 import { dropHalfBuilt } from './concurrent-index.js'
 import type { HostedContext } from './context.js'
 import { pendingVersions, versionsToUndo, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { parseSqlxInfo } from './sqlx-info.js'
-import { filled, toolEnvironment } from './tool-environment.js'
+import { filled, toolSession } from './tool-environment.js'
 import { toolRun } from './tool-failure.js'
 
 type CommandConfiguration = Extract<MigratorConfiguration, { kind: 'command' }>
@@ -43,15 +44,9 @@ const STATUS_LIMIT = 16_777_216
 /** Any tool that answers `status` in JSON. It alone knows its ledger, so it is asked, and its sessions can only read then. */
 export function commandMigrator(configuration: CommandConfiguration, context: HostedContext): Migrator {
   const { status, format, up, down, dir, urlVariable } = configuration
-  const { host, logDirectory } = context
+  const { host, withTarget, logDirectory } = context
   let lastTag = ''
 
-  const environment = (
-    target: Target | undefined,
-    applicationName: string,
-    timeouts: Timeouts,
-  ): Record<string, string> =>
-    target ? toolEnvironment(host.target(target), applicationName, timeouts, urlVariable) : {}
   const place = (tag: string): { cwd?: string } => (dir === undefined ? {} : { cwd: dir.replaceAll('{tag}', tag) })
   const secrets = (target: Target | undefined): string[] => [
     ...context.secrets,
@@ -61,13 +56,11 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
   const ask = async (tag: string, target: Target | undefined, signal?: AbortSignal): Promise<Status> => {
     lastTag = tag
     const answer = new Answer(format)
-    const asked = { command: filled(status, { tag }), ...place(tag), env: environment(target, STATUS_SESSION, LOOK) }
+    const asked = { command: filled(status, { tag }), ...place(tag), onAnswer: (line: string) => answer.add(line) }
     const run = { name: 'migrator status', ...asked, secrets: secrets(target), timeoutMs: STATUS_WITHIN_MS }
-    const result = await host.run(
-      tag,
-      { ...run, onAnswer: (line) => answer.add(line) },
-      signal ?? new AbortController().signal,
-    )
+    const call = (env: Record<string, string>): Promise<ProgramResult> =>
+      host.run(tag, { ...run, env }, signal ?? new AbortController().signal)
+    const result = await (target ? withTarget(target, toolSession(STATUS_SESSION, LOOK), urlVariable, call) : call({}))
     if (result.exitCode === 0) return answer.status()
     throw failure('PlanInvalid', `${status.join(' ')} failed (exit ${result.exitCode})`, undefined, {
       evidence: result.stderr || result.stdout,
@@ -83,10 +76,8 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
     fence: Fence,
   ): Promise<ToolRun> => {
     const run = { name, command: filled(command, { tag: request.tag, target: request.target }), ...place(request.tag) }
-    const env = environment(target, fence.applicationName, request)
-    return toolRun(
-      name,
-      await host.runFenced(request.tag, { ...run, env, secrets: secrets(target), logDirectory }, fence),
+    return withTarget(target, toolSession(fence.applicationName, request), urlVariable, async (env) =>
+      toolRun(name, await host.runFenced(request.tag, { ...run, env, secrets: secrets(target), logDirectory }, fence)),
     )
   }
   const stopsAtTarget = up.some((argument) => argument.includes('{target}'))

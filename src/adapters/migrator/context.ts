@@ -1,5 +1,6 @@
 import type { Target } from '../postgres/target.js'
 import type { ToolHost } from '../process/tool-host.js'
+import type { WithTarget } from './tool-environment.js'
 
 /** What a migrator needs beside its own configuration, whose paths are resolved already. */
 export interface MigratorContext {
@@ -15,4 +16,5 @@ export interface MigratorContext {
 /** What the factory of a kind is given. */
 export interface HostedContext extends MigratorContext {
   host: ToolHost
+  withTarget: WithTarget
 }

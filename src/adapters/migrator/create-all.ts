@@ -5,7 +5,7 @@ import type { Target } from '../postgres/target.js'
 import type { MigratorContext } from './context.js'
 import { hostOf } from './host.js'
 import type { ToolRun } from './port.js'
-import { filled, toolEnvironment } from './tool-environment.js'
+import { filled, toolSession, withTargetOf } from './tool-environment.js'
 import { toolRun } from './tool-failure.js'
 
 /** Makes the release's whole schema at once, in an empty database. Throws `MigrationFailed`, `ToolMissing`. */
@@ -29,13 +29,15 @@ export function createAllOf(
   const { init } = configuration
   if (!init) return undefined
   const host = hostOf(configuration, sources)
+  const withTarget = withTargetOf(configuration, host)
   const urlVariable = 'urlVariable' in configuration ? configuration.urlVariable : 'DATABASE_URL'
   const name = 'init'
   return async (tag, target, fence) => {
-    const env = toolEnvironment(host.target(target), fence.applicationName, LIMITS, urlVariable)
     const secrets = [...known, ...(target.password ? [target.password] : [])]
     const place = host.isHere ? { cwd: (folderOf(configuration) ?? directory).replaceAll('{tag}', tag) } : {}
-    const request = { name, command: filled(init, { tag }), ...place, env, secrets, logDirectory }
-    return toolRun(name, await host.runFenced(tag, request, fence))
+    const request = { name, command: filled(init, { tag }), ...place, secrets, logDirectory }
+    return withTarget(target, toolSession(fence.applicationName, LIMITS), urlVariable, async (env) =>
+      toolRun(name, await host.runFenced(tag, { ...request, env }, fence)),
+    )
   }
 }

@@ -5,6 +5,7 @@ import type { HostedContext, MigratorContext } from './context.js'
 import { hostOf } from './host.js'
 import type { Migrator } from './port.js'
 import { sqlxMigrator } from './sqlx.js'
+import { withTargetOf } from './tool-environment.js'
 import { umzugMigrator } from './umzug.js'
 
 type Factories = {
@@ -25,7 +26,7 @@ const migrators: Factories = {
 /** The migrator an environment names; the paths in its configuration are absolute, or paths in its image. */
 export function createMigrator(configuration: MigratorConfiguration, given: MigratorContext): Migrator {
   const host = hostOf(configuration, given.sources)
-  const migrator = created(configuration, { ...given, host })
+  const migrator = created(configuration, { ...given, host, withTarget: withTargetOf(configuration, host) })
   return host.isHere ? migrator : { ...migrator, image: (tag, which) => host.image(tag, which) }
 }
 

@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import type { Fence } from '../../domain/fence.js'
 import type { Ledger, Migration, Planned } from '../../domain/migration.js'
-import type { Target } from '../postgres/target.js'
+import type { ChildSettings, Target } from '../postgres/target.js'
 
 /** What one run of the tool did. `log` is the path of the whole output, `tail` its last 8 KiB, redacted. */
 export interface ToolRun {
@@ -81,11 +81,11 @@ export interface Migrator {
     fence: Fence,
   ): Promise<void>
   /**
-   * Has the tool open a session and change nothing, with exactly these libpq variables beside the target's: somebody else
-   * looks whether they arrive. Returns the end of what it said where it failed, else nothing. Absent where the sessions are our own, and for a
+   * Has the tool open a session of this name and with these settings, and change nothing: somebody else looks whether they
+   * arrive. Returns the end of what it said where it failed, else nothing. Absent where the sessions are our own, and for a
    * tool that nobody knows a harmless word of.
    */
-  connect?(request: { tag: string; env: Record<string, string> }, target: Target, signal: AbortSignal): Promise<string>
+  connect?(request: { tag: string; session: ChildSettings }, target: Target, signal: AbortSignal): Promise<string>
   /** Tools and versions for preflight and doctor, one line each; throws `ToolMissing`. `tag`: the release whose files say how the tool is called. */
   describe(tag: string): Promise<string[]>
 }

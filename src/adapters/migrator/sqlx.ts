@@ -16,12 +16,13 @@ import { fileOf, inLedger } from './marking.js'
 import { pendingVersions, requireAsPlanned, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { readSqlxFolder, type SqlxMigration, sqlxWayDown } from './sqlx-folder.js'
-import { lookingOnly, toolEnvironment } from './tool-environment.js'
+import { CONNECTED_WITHIN_MS, toolSession } from './tool-environment.js'
 import { saidOf, toolRun } from './tool-failure.js'
 
 type Sqlx = Extract<MigratorConfiguration, { kind: 'sqlx' }>
 type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
 
+const URL_VARIABLE = 'DATABASE_URL'
 const LOOK_MS = 2
 /** Who reads the ledger meanwhile waits behind us. */
 const HELD_WITHIN_MS = 100
@@ -42,7 +43,7 @@ const NOTHING: ToolRun = { log: '', tail: 'nothing to do' }
  * Files, checksums, ledger: github.com/launchbadge/sqlx, sqlx-core/src/migrate, sqlx-postgres/src/migrate.rs (0.8).
  */
 export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedContext): Migrator {
-  const { host, logDirectory } = context
+  const { host, withTarget, logDirectory } = context
   const quoted = quotedTable(table)
   const files = async (tag: string): Promise<SqlxMigration[]> => readSqlxFolder(await host.folder(tag, dir))
   const act = async (
@@ -52,13 +53,15 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
     fence: Fence,
   ): Promise<ToolRun> => {
     const source = dir.replaceAll('{tag}', request.tag)
-    const env = toolEnvironment(host.target(target), fence.applicationName, request, 'DATABASE_URL')
     const secrets = [...context.secrets, ...(target.password ? [target.password] : [])]
     const name = `sqlx migrate ${words.join(' ')}`
     const arguments_ = [...words, '--target-version', request.target, '--source', source]
     const at = host.isHere ? { cwd: source } : {}
-    const run = { name, command: [...command, 'migrate', ...arguments_], ...at, env, secrets, logDirectory }
-    return toolRun(name, await host.runFenced(request.tag, { ...run, onLine: (line) => fence.progress(line) }, fence))
+    const run = { name, command: [...command, 'migrate', ...arguments_], ...at, secrets, logDirectory }
+    const onLine = (line: string): void => fence.progress(line)
+    return withTarget(target, toolSession(fence.applicationName, request), URL_VARIABLE, async (env) =>
+      toolRun(name, await host.runFenced(request.tag, { ...run, env, onLine }, fence)),
+    )
   }
   const read = (target: Target, fence: Fence): Promise<Ledger> =>
     withOwnSession(target, fence, { readOnly: true }, (session) => readLedger(session, quoted))
@@ -118,11 +121,11 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
           [version, name, checksum],
         )
       }),
-    connect: async ({ tag, env }, target, signal) => {
-      const source = dir.replaceAll('{tag}', tag)
-      const request = { name: 'sqlx migrate info', command: [...command, 'migrate', 'info', '--source', source] }
-      return saidOf(
-        await host.run(tag, { ...request, ...lookingOnly(host.target(target), env, 'DATABASE_URL') }, signal),
+    connect: async ({ tag, session }, target, signal) => {
+      const info = [...command, 'migrate', 'info', '--source', dir.replaceAll('{tag}', tag)]
+      const request = { name: 'sqlx migrate info', command: info, timeoutMs: CONNECTED_WITHIN_MS }
+      return withTarget(target, session, URL_VARIABLE, async (env) =>
+        saidOf(await host.run(tag, { ...request, env }, signal)),
       )
     },
     describe: async (tag) => [await versionOf(host, tag, command)],

@@ -1,47 +1,63 @@
-import { libpqEnvironment, type Target } from '../postgres/target.js'
+import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
+import { startNamingProxy } from '../postgres/naming-proxy.js'
+import { type ChildSettings, libpqEnvironment, type Target } from '../postgres/target.js'
+import type { ToolHost } from '../process/tool-host.js'
 
-/**
- * What every session of a migrator gets, by PGOPTIONS: a dead client ends its work, waiting and idling have an end. Also as
- * the URL in `urlVariable`, for a tool that wants one.
- */
-export function toolEnvironment(
-  target: Target,
+/** For a tool that only shows that it can connect. */
+export const CONNECTED_WITHIN_MS = 60_000
+
+/** What each session of a tool is known by and limited to: a dead client ends its work, waiting and idling have an end. */
+export const toolSession = (
   applicationName: string,
   {
     lockTimeoutMs,
     statementTimeoutMs,
     readOnly,
   }: { lockTimeoutMs: number; statementTimeoutMs: number; readOnly?: boolean },
-  urlVariable?: string,
-): Record<string, string> {
-  const options = {
+): ChildSettings => ({
+  applicationName,
+  options: {
     client_connection_check_interval: '1000',
     lock_timeout: String(lockTimeoutMs),
     statement_timeout: String(statementTimeoutMs),
     idle_in_transaction_session_timeout: '60000',
     ...(readOnly ? { default_transaction_read_only: 'on' } : {}),
-  }
-  const environment = libpqEnvironment(target, { applicationName, options })
-  return urlVariable === undefined ? environment : { ...environment, [urlVariable]: plainUrl(target) }
-}
+  },
+})
 
-const LOOKED_WITHIN_MS = 60_000
-
-/** For a tool that only looks: exactly these libpq variables beside the target's, and an end. */
-export const lookingOnly = (
+/**
+ * Calls a tool with the variables by which it reaches the target, libpq's and the URL in `urlVariable`; they hold for as long
+ * as `call` goes on.
+ */
+export type WithTarget = <T>(
   target: Target,
-  variables: Record<string, string>,
+  session: ChildSettings,
   urlVariable: string,
-): { env: Record<string, string>; timeoutMs: number } => {
-  const {
-    PGAPPNAME: _name,
-    PGOPTIONS: _options,
-    ...env
-  } = libpqEnvironment(target, { applicationName: '', options: {} })
-  return { env: { ...env, [urlVariable]: plainUrl(target), ...variables }, timeoutMs: LOOKED_WITHIN_MS }
+  call: (env: Record<string, string>) => Promise<T>,
+) => Promise<T>
+
+/** Name and settings come by PGAPPNAME and PGOPTIONS, or for a driver that ignores them by a proxy that lasts as long as the call. */
+export function withTargetOf(configuration: MigratorConfiguration, host: ToolHost): WithTarget {
+  if (configuration.driver !== 'other')
+    return (target, session, urlVariable, call) => call(toolEnvironment(host.target(target), session, urlVariable))
+  return async (target, session, urlVariable, call) => {
+    const proxy = await startNamingProxy(target, session)
+    try {
+      return await call(toolEnvironment(host.target(proxy.target), session, urlVariable))
+    } finally {
+      await proxy.close()
+    }
+  }
 }
 
-/** The target for a tool that wants a URL. Without parameters: name and settings come by PGAPPNAME and PGOPTIONS, which libpq adds, and other drivers refuse them. */
+/** libpq's variables, and the URL in `urlVariable`. */
+export const toolEnvironment = (
+  target: Target,
+  session: ChildSettings,
+  urlVariable: string,
+): Record<string, string> => ({ ...libpqEnvironment(target, session), [urlVariable]: plainUrl(target) })
+
+/** The target for a tool that wants a URL. Without parameters: drivers refuse those of others. */
 export function plainUrl({ user, password, host, port, database }: Target): string {
   const login =
     password === undefined ? encodeURIComponent(user) : `${encodeURIComponent(user)}:${encodeURIComponent(password)}`

@@ -5,12 +5,12 @@ import type { MigratorConfiguration } from '../../domain/configuration-migrator.
 import { failure } from '../../domain/failures.js'
 import type { Fence, OwnSession } from '../../domain/fence.js'
 import { plain, redact } from '../../domain/text.js'
-import type { Target } from '../postgres/target.js'
+import { libpqEnvironment, type Target } from '../postgres/target.js'
 import { type ProgramResult, runFenced } from '../process/run.js'
 import { type MigrationFile, readMigrations, wayDown } from './migration-folder.js'
 import type { HostedContext, MigratorContext } from './context.js'
 import type { Migrator, ToolRun } from './port.js'
-import { toolEnvironment } from './tool-environment.js'
+import { toolSession } from './tool-environment.js'
 import { qualified } from './ledger-table.js'
 import { fileOf, inLedger } from './marking.js'
 import { waysDownOf } from './pending.js'
@@ -114,7 +114,7 @@ async function runChild(
     {
       name: `umzug ${request.direction}`,
       command: childCommand(request),
-      env: toolEnvironment(target, fence.applicationName, request),
+      env: libpqEnvironment(target, toolSession(fence.applicationName, request)),
       input: JSON.stringify(request),
       answers,
       logDirectory: context.logDirectory,

@@ -50,7 +50,8 @@ export function withDatabase(target: Target, database: string): Target {
 }
 
 export interface ChildSettings {
-  applicationName: string
+  /** Without it the child names itself. */
+  applicationName?: string
   /** Server settings for each session of the child, by name. */
   options: Record<string, string>
 }
@@ -65,7 +66,7 @@ export function libpqEnvironment(target: Target, settings: ChildSettings): Recor
     PGDATABASE: target.database,
     ...(target.sslmode === undefined ? {} : { PGSSLMODE: target.sslmode }),
     ...(target.sslrootcert === undefined ? {} : { PGSSLROOTCERT: target.sslrootcert }),
-    PGAPPNAME: settings.applicationName,
+    ...(settings.applicationName === undefined ? {} : { PGAPPNAME: settings.applicationName }),
     PGOPTIONS: startupOptions(settings.options),
     PGCONNECT_TIMEOUT: CONNECT_TIMEOUT_SECONDS,
   }

@@ -13,6 +13,8 @@ export const SSL_REQUEST = 80_877_103
 export const GSS_REQUEST = 80_877_104
 
 const HEAD_BYTES = 5
+/** As the server has it (MAX_STARTUP_PACKET_LENGTH in libpq/pqcomm.h). */
+const LONGEST_FIRST = 10_000
 
 /** Cuts what comes from one side into messages. The first of a client's has no letter: it is read with `first`. */
 export class MessageReader {
@@ -24,10 +26,12 @@ export class MessageReader {
     this.#length += bytes.length
   }
 
-  /** A message without a letter; undefined while it is not whole. Throws `DatabaseUnreachable` for what is no such message. */
+  /** A startup message; undefined while it is not whole. Throws `DatabaseUnreachable` for what is none. */
   first(): Buffer | undefined {
     if (this.#length < 4) return undefined
-    return this.#take(lengthIn(this.#joined(4), 0, 8))
+    const length = lengthIn(this.#joined(4), 0, 8)
+    if (length > LONGEST_FIRST) throw notTheProtocol()
+    return this.#take(length)
   }
 
   /** The next message; undefined while it is not whole. Throws as `first`. */
@@ -35,6 +39,14 @@ export class MessageReader {
     if (this.#length < HEAD_BYTES) return undefined
     const whole = this.#take(1 + lengthIn(this.#joined(HEAD_BYTES), 1, 4))
     return whole && { type: String.fromCharCode(whole[0] ?? 0), body: whole.subarray(HEAD_BYTES) }
+  }
+
+  /** What is there, as it came; nothing is left. */
+  rest(): Buffer {
+    const all = Buffer.concat(this.#chunks)
+    this.#chunks = []
+    this.#length = 0
+    return all
   }
 
   /** The first chunk, made as long as is wanted: a large message is put together once. */
@@ -57,9 +69,11 @@ export class MessageReader {
 
 function lengthIn(bytes: Buffer, at: number, least: number): number {
   const length = bytes.readInt32BE(at)
-  if (length < least) throw failure('DatabaseUnreachable', 'what came is not the protocol of PostgreSQL')
+  if (length < least) throw notTheProtocol()
   return length
 }
+
+const notTheProtocol = (): Error => failure('DatabaseUnreachable', 'what came is not the protocol of PostgreSQL')
 
 /** Sends it whole. False while the other side has to take what it has been sent already. */
 export function send(socket: Socket, { type, body }: Message): boolean {
@@ -112,14 +126,29 @@ export function columnsOf({ body }: Message): (string | null)[] {
   return columns
 }
 
+/** What a client's startup message asks for, by name, in its order; bytes stay what they are (latin1). */
+function startupParameters(first: Buffer): [string, string][] {
+  const words = first.toString('latin1', 8).split('\0')
+  const pairs: [string, string][] = []
+  for (let at = 0; words[at]; at += 2) pairs.push([words[at] ?? '', words[at + 1] ?? ''])
+  return pairs
+}
+
 /** The database that a client's first message asks for: its user's, where it names none. */
 export function databaseAsked(first: Buffer): string {
-  const words = first.toString('utf8', 8).split('\0')
-  const told = (name: string): string | undefined => {
-    const at = words.findIndex((word, index) => index % 2 === 0 && word === name)
-    return at < 0 ? undefined : words[at + 1]
-  }
-  return told('database') || (told('user') ?? '')
+  const asked = new Map(startupParameters(first))
+  return Buffer.from(asked.get('database') || (asked.get('user') ?? ''), 'latin1').toString('utf8')
+}
+
+/** A client's startup message with these settings, whatever it asked for itself: what stands there wins over its `options`. */
+export function withSettings(first: Buffer, settings: Record<string, string>): Buffer {
+  const names = new Set(Object.keys(settings).map((name) => name.toLowerCase()))
+  const kept = startupParameters(first).filter(([name]) => !names.has(name.toLowerCase()))
+  const words = kept.flat().map((word) => Buffer.from(`${word}\0`, 'latin1'))
+  const body = Buffer.concat([...words, zeroed(...Object.entries(settings).flat()), Buffer.alloc(1)])
+  const head = Buffer.from(first.subarray(0, 8))
+  head.writeInt32BE(head.length + body.length, 0)
+  return Buffer.concat([head, body])
 }
 
 /** An error as a server says it before it hangs up. */

@@ -33,7 +33,7 @@ export const BAD_FILES: BadFile[] = [
     title: 'a key of another kind, where the known ones are few',
     yaml: shop('    migrator: { kind: umzug, up: [make, migrate] }'),
     says: [
-      '5:30: unknown key "up" in environments.production.migrator; known: kind, dir, table, init, image, service, container',
+      '5:30: unknown key "up" in environments.production.migrator; known: kind, dir, table, init, driver, image, service, container',
     ],
   },
   {
@@ -56,6 +56,20 @@ export const BAD_FILES: BadFile[] = [
     ],
   },
   {
+    title: 'a driver that needs the proxy, where Compose makes the network',
+    yaml: shop('    migrator: { kind: alembic, service: admin, driver: other, container: { tagVariable: TAG } }'),
+    says: [
+      '5:56: environments.production.migrator.driver: other needs a proxy on 127.0.0.1, which a container of Compose does not reach: write image, not service',
+    ],
+  },
+  {
+    title: 'a driver that needs the proxy, in a network where it is not',
+    yaml: shop('    migrator: { kind: alembic, image: "shop:{tag}", driver: other, container: { network: shop } }'),
+    says: [
+      '5:81: environments.production.migrator.container.network: environments.production.migrator.driver: other needs a proxy on 127.0.0.1, which the container does not reach then',
+    ],
+  },
+  {
     title: 'a container of nothing',
     yaml: shop('    migrator: { kind: sqlx, container: { host: db } }'),
     says: ['5:29: environments.production.migrator.container is for a migrator with image or service'],
@@ -63,7 +77,7 @@ export const BAD_FILES: BadFile[] = [
   {
     title: 'a typing mistake in a default that every environment overrides',
     yaml: `migrator: { kind: umzug, folder: db }\n${shop('    migrator: { kind: alembic }')}`,
-    says: ['1:26: unknown key "folder" in migrator; known: kind, dir, table, init, image, service, container'],
+    says: ['1:26: unknown key "folder" in migrator; known: kind, dir, table, init, driver, image, service, container'],
   },
   {
     title: 'a key of an environment at the top',

@@ -3,9 +3,12 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { interpreterOf } from '../../../src/adapters/migrator/alembic-graph.js'
 import { createMigrator } from '../../../src/adapters/migrator/index.js'
+import type { Migrator } from '../../../src/adapters/migrator/port.js'
 import { openSession } from '../../../src/adapters/postgres/session.js'
+import type { Target } from '../../../src/adapters/postgres/target.js'
+import { MigratorConfiguration } from '../../../src/domain/configuration-migrator.js'
 import { knownFailure } from '../../../src/domain/failures.js'
-import { script, writeAlembicProject } from '../../support/alembic-project.js'
+import { ASYNCPG_ENV_PY, script, writeAlembicProject } from '../../support/alembic-project.js'
 import { ALEMBIC } from '../../support/alembic-release.js'
 import { OpenFence } from '../../support/open-fence.js'
 import {
@@ -18,24 +21,26 @@ import {
   project,
 } from './contract.js'
 
+const created = (folder: string, target: Target, written: object = {}): Migrator =>
+  createMigrator(
+    MigratorConfiguration.parse({
+      ...{ kind: 'alembic', config: join(folder, 'alembic.ini'), command: [ALEMBIC] },
+      ...written,
+    }),
+    { logDirectory: `${folder}-logs`, secrets: [PASSWORD], sources: '', target },
+  )
 const alembic: Fixture = {
-  kind: 'alembic',
-  knowsFiles: true,
-  write: writeAlembicProject,
-  create: (folder, target) =>
-    createMigrator(
-      {
-        kind: 'alembic',
-        config: join(folder, 'alembic.ini'),
-        command: [ALEMBIC],
-        urlVariable: 'DATABASE_URL',
-        table: 'alembic_version',
-      },
-      { logDirectory: `${folder}-logs`, secrets: [PASSWORD], sources: '', target },
-    ),
+  ...{ kind: 'alembic', knowsFiles: true },
+  write: (folder, migrations) => writeAlembicProject(folder, migrations),
+  create: (folder, target) => created(folder, target),
 }
 
 migratorContract(alembic)
+migratorContract({
+  ...{ kind: 'alembic-with-asyncpg', knowsFiles: true },
+  write: (folder, migrations) => writeAlembicProject(folder, migrations, ASYNCPG_ENV_PY),
+  create: (folder, target) => created(folder, target, { driver: 'other' }),
+})
 markContract(alembic)
 
 it('a ledger that we make has the key that Alembic gives its own', async () => {
@@ -178,16 +183,7 @@ describe('alembic scripts', () => {
 describe('the alembic command', () => {
   it('that is missing is named', async () => {
     const { folder, target } = await project(alembic, [A])
-    const migrator = createMigrator(
-      {
-        kind: 'alembic',
-        config: join(folder, 'alembic.ini'),
-        command: ['/no/such/alembic'],
-        urlVariable: 'DATABASE_URL',
-        table: 'alembic_version',
-      },
-      { logDirectory: folder, secrets: [], sources: '', target },
-    )
+    const migrator = created(folder, target, { command: ['/no/such/alembic'] })
     expect(knownFailure(await failureOf(migrator.migrations('v1')))?.code).toBe('ToolMissing')
   })
 
@@ -196,16 +192,7 @@ describe('the alembic command', () => {
     const python = join(folder, 'python')
     writeFileSync(python, '#!/bin/sh\nexec python3 -I -S "$@"\n')
     chmodSync(python, 0o755)
-    const migrator = createMigrator(
-      {
-        kind: 'alembic',
-        config: join(folder, 'alembic.ini'),
-        command: [join(folder, 'alembic')],
-        urlVariable: 'DATABASE_URL',
-        table: 'alembic_version',
-      },
-      { logDirectory: folder, secrets: [], sources: '', target },
-    )
+    const migrator = created(folder, target, { command: [join(folder, 'alembic')] })
     expect(knownFailure(await failureOf(migrator.migrations('v1')))).toMatchObject({
       code: 'ToolMissing',
       message: expect.stringContaining('alembic'),
