@@ -1,10 +1,11 @@
-// Runs that something happens to, judged from outside: npm run test:faults -- [--only sweep|nemesis|checker] [--resume] [--seed N] [--count N] [--minutes N]
+// Runs that something happens to, judged from outside: npm run test:faults -- [--only sweep|nemesis|checker] [--course NAME] [--resume] [--seed N] [--count N] [--minutes N]
 import { spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 
 const USAGE = `npm run test:faults -- [options]
   --only checker|sweep|nemesis|<fault>  a part of it (default: all of it)
+  --course <words>                      of the sweep, only courses whose name has these words
   --resume                              of the sweep, only the points that the log has not yet
   --seed <n>                            of the nemesis (default: by the clock)
   --count <n>                           runs of the nemesis (default: 50)
@@ -14,6 +15,7 @@ const text = { type: 'string' }
 const options = {
   help: { type: 'boolean' },
   only: text,
+  course: text,
   resume: { type: 'boolean' },
   seed: text,
   count: text,
@@ -43,6 +45,7 @@ console.log(`faults from seed ${env.FAULTS_SEED}`)
 
 const vitest = fileURLToPath(new URL('../node_modules/vitest/vitest.mjs', import.meta.url))
 const args = [vitest, 'run', '--config', 'test/faults/vitest.config.ts', ...files]
+if (values.course !== undefined) args.push('-t', values.course.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'))
 const child = spawn(process.execPath, args, {
   env,
   stdio: 'inherit',

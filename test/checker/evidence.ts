@@ -34,7 +34,7 @@ export interface Evidence {
 
 export async function gather(scene: Scene, before: Baseline, watched: Watched): Promise<Evidence> {
   const left = await leftOvers({ url: scene.url, folders: scene.folders, workers: await workersOf(scene) })
-  const executions = await executionsOf(scene)
+  const executions = (await executionsOf(scene)).filter(({ startedAt }) => startedAt >= before.at)
   const isShut = !(await isOpen(scene))
   const now = isShut
     ? { ...before, consumers: await consumersNow(scene), service: await serviceNow(scene) }

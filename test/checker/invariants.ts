@@ -1,4 +1,5 @@
 import type { Evidence } from './evidence.js'
+import type { Watched } from './watch.js'
 import { differences, type Snapshot } from './snapshot.js'
 
 /** How the newest execution that says so says that everything ended; `none`: no run began. */
@@ -33,9 +34,7 @@ const AS_BEFORE = new Set(['none', 'aborted', 'restored'])
 /** 1. At the target and verified, or as before, or at a version the running image carries, or a person is told. */
 const atAStatedPlace: Invariant = ({ before, now, isShut, target, scene, executions }, outcome) => {
   if (isShut && outcome !== 'needs-operator') return ['the database lets nobody in']
-  const { expand, contract } = scene.release
-  const whole = [...before.ledger, ...expand, ...contract].sort()
-  const expanded = [...before.ledger, ...expand].sort()
+  const { between, end } = placesOf(before.ledger, scene.release)
   if (AS_BEFORE.has(outcome))
     return [
       ...differences(before.database, now.database),
@@ -45,12 +44,23 @@ const atAStatedPlace: Invariant = ({ before, now, isShut, target, scene, executi
       ...unlike(now.ledger, before.ledger),
     ]
   if (outcome === 'succeeded')
-    return [...unlike(now.ledger, whole), ...differences(schemaOf(target), schemaOf(now.database))]
-  if (outcome === 'deferred') return unlike(now.ledger, expanded)
+    return [...unlike(now.ledger, end), ...differences(schemaOf(target), schemaOf(now.database))]
+  if (outcome === 'deferred') return unlike(now.ledger, between)
   if (outcome === 'rolled-back')
-    return expanded.join().startsWith(now.ledger.join()) ? [] : [`the ledger has ${now.ledger.join(', ')}`]
+    return between.join().startsWith(now.ledger.join()) ? [] : [`the ledger has ${now.ledger.join(', ')}`]
   const isTold = operatorCase(executions)?.said.includes('headgate recover') || isAccepted(executions)
   return isTold ? [] : ['needs-operator, and nobody is told what to type']
+}
+
+/** The ledger between the two stages, and behind them. */
+function placesOf(
+  before: readonly string[],
+  { direction, expand, contract }: Evidence['scene']['release'],
+): { between: string[]; end: string[] } {
+  if (direction === 'up')
+    return { between: [...before, ...expand].sort(), end: [...before, ...expand, ...contract].sort() }
+  const between = before.filter((version) => !contract.includes(version))
+  return { between, end: between.filter((version) => !expand.includes(version)) }
 }
 
 const operatorCase = (executions: Evidence['executions']): Evidence['executions'][number] | undefined =>
@@ -76,9 +86,9 @@ const asTheOutcomeSays: Invariant = ({ before, now, watched, scene, executions }
     .filter(([name, state]) => now.consumers[name] !== state)
     .map(([name, state]) => `consumer ${name} is ${now.consumers[name]}, and was ${state}`)
   if (outcome === 'needs-operator') return isAccepted(executions) ? [...woken, ...consumers] : woken
-  const { previous, next } = scene.release.tags
-  const tag =
-    outcome === 'succeeded' || outcome === 'deferred' ? next : AS_BEFORE.has(outcome) ? before.service : previous
+  const { direction, tags } = scene.release
+  const there = direction === 'up' && (outcome === 'succeeded' || outcome === 'deferred') ? tags.next : tags.previous
+  const tag = AS_BEFORE.has(outcome) ? before.service : there
   const service = scene.service && now.service !== tag ? [`the service runs ${now.service}, not ${tag}`] : []
   return [...woken, ...consumers, ...service]
 }
@@ -125,6 +135,8 @@ const atMostOnce: Invariant = ({ audit }) => {
 
 /** 8. A contract stage ran only after its approval. */
 const approved: Invariant = ({ audit, approvals, now, scene }) => {
+  // Whoever types it has agreed.
+  if (scene.release.direction === 'down') return []
   const contract = scene.release.contract.filter((version) => now.ledger.includes(version))
   const [first] = [...approvals].sort()
   if (contract.length > 0 && first === undefined) return [`${contract.join(', ')} ran, and nobody approved`]
@@ -135,19 +147,23 @@ const approved: Invariant = ({ audit, approvals, now, scene }) => {
 
 /** 9. The image that runs is one that the schema carries. */
 const compatible: Invariant = ({ audit, watched, scene, now }) => {
-  const { tags, expand, contract } = scene.release
+  const { direction, tags, expand, contract } = scene.release
+  const isUp = direction === 'up'
   const timeOf = (versions: readonly string[]): string | undefined =>
     audit.find(({ what }) => versions.includes(what))?.at
   const contracted = timeOf(contract)
   const expanded = timeOf(expand)
-  const tooOld =
-    contracted === undefined ? [] : watched.service.filter(({ at, tag }) => tag === tags.previous && at > contracted)
-  const tooNew =
-    expanded === undefined ? [] : watched.service.filter(({ at, tag }) => tag === tags.next && at < expanded)
+  /** Seen on the wrong side of that moment. */
+  const onSide = (image: string, side: 'before' | 'after', moment: string | undefined): Watched['service'] =>
+    watched.service.filter(
+      ({ at, tag }) => moment !== undefined && tag === image && (side === 'after' ? at > moment : at < moment),
+    )
+  const tooOld = onSide(tags.previous, isUp ? 'after' : 'before', contracted)
+  const tooNew = onSide(tags.next, isUp ? 'before' : 'after', expanded)
   const lacks = contract.some((version) => now.ledger.includes(version)) && now.service === tags.previous
   return [
-    ...tooOld.map(({ at }) => `${tags.previous} ran at ${at}, after the contract stage`),
-    ...tooNew.map(({ at }) => `${tags.next} ran at ${at}, before the expand stage`),
+    ...tooOld.map(({ at }) => `${tags.previous} ran at ${at}, ${isUp ? 'after' : 'before'} the contract stage`),
+    ...tooNew.map(({ at }) => `${tags.next} ran at ${at}, ${isUp ? 'before' : 'after'} the expand stage`),
     ...(lacks ? [`${tags.previous} runs after the contract stage`] : []),
     ...(now.service === tags.next && expand.some((version) => !now.ledger.includes(version))
       ? [`${tags.next} runs, and its expand stage is not applied`]

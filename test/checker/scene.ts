@@ -33,6 +33,8 @@ export const Scene = z.strictObject({
   /** Has a row (`version`) for each migration that was applied. */
   ledger: z.strictObject({ table: z.string(), version: z.string() }),
   release: z.strictObject({
+    /** `down`: the release was there before, and the run takes it back. */
+    direction: z.enum(['up', 'down']),
     tags: z.strictObject({ previous: z.string(), next: z.string() }),
     expand: z.array(z.string()),
     contract: z.array(z.string()),

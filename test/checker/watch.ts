@@ -27,9 +27,11 @@ export interface Watched {
 /** Looks on until `signal` aborts. Opens no session in the database: that would open its gate. */
 export async function watch(scene: Scene, signal: AbortSignal): Promise<Watched> {
   const seen: Watched = { samples: 0, together: [], service: [], consumers: [], backup: [], waited: [], told: [] }
+  // What earlier runs have kept is no backup of this one.
+  const old = new Set([...(await dumpsIn(scene.backups)), ...(await clonesOf(scene))])
   while (!signal.aborted) {
     try {
-      await sample(scene, seen, signal)
+      await sample(scene, seen, old, signal)
     } catch {
       // The server is away for a while: there is nobody to look at.
     }
@@ -39,7 +41,7 @@ export async function watch(scene: Scene, signal: AbortSignal): Promise<Watched>
 }
 
 /** On one connection, as long as it holds. */
-async function sample(scene: Scene, seen: Watched, signal: AbortSignal): Promise<void> {
+async function sample(scene: Scene, seen: Watched, old: ReadonlySet<string>, signal: AbortSignal): Promise<void> {
   const client = await connect(elsewhere(scene.url))
   const database = decodeURIComponent(new URL(scene.url).pathname.slice(1))
   try {
@@ -54,8 +56,9 @@ async function sample(scene: Scene, seen: Watched, signal: AbortSignal): Promise
       // hg:<scope>:<epoch>:<step>
       if (new Set(attempts.map((who) => who.split(':')[2])).size > 1) add(seen.together, attempts.join(' and '))
       for (const { who } of rows.filter(({ kind }) => kind === 'waits')) add(seen.waited, who)
-      const hasClone = rows.some(({ kind }) => kind === 'copy')
-      change(seen.backup, 'is', { at, is: hasClone || (await hasDump(scene.backups)) })
+      const clones = rows.filter(({ kind }) => kind === 'copy').map(({ who }) => who)
+      const copies = [...clones, ...(await dumpsIn(scene.backups))]
+      change(seen.backup, 'is', { at, is: copies.some((copy) => !old.has(copy)) })
       change(seen.service, 'tag', { at, tag: await serviceNow(scene) })
       change(seen.consumers, 'states', { at, states: await consumersNow(scene) })
       if (seen.samples % PROCESSES_EVERY === 0) for (const text of await arguments_(scene.secrets)) add(seen.told, text)
@@ -67,13 +70,15 @@ async function sample(scene: Scene, seen: Watched, signal: AbortSignal): Promise
   }
 }
 
+const CLONES = `select datname as who from pg_database where starts_with(datname, left($1, 35) || '__c_')`
+
 /** A session that has only said hello (its settings are asked for once it is in) is not at work. */
 const SESSIONS = `
   select 'at work' as kind, application_name as who from pg_stat_activity
    where datname = $1 and application_name like 'hg:%' and state in ('active', 'idle in transaction')
      and query not like '%current_setting(''application_name'')%'
   union
-  select 'copy', datname from pg_database where starts_with(datname, left($1, 35) || '__c_')
+  select 'copy', who from (${CLONES}) clones
   union
   select 'waits', format('%s waited behind %s: %s', waiting.application_name, ours.application_name, ours.query)
     from pg_stat_activity waiting, pg_stat_activity ours
@@ -81,10 +86,17 @@ const SESSIONS = `
      and clock_timestamp() - waiting.query_start > $3 * interval '1 ms'
      and ours.application_name like 'hg:%' and ours.pid = any (pg_blocking_pids(waiting.pid))`
 
-/** A dump that has its final name, and says what it holds. */
-async function hasDump(folder: string): Promise<boolean> {
+/** Dumps that have their final name, and say what they hold. */
+async function dumpsIn(folder: string): Promise<string[]> {
   const files = await readdir(folder, { recursive: true }).catch(() => [])
-  return files.some((file) => file.endsWith('manifest.json') && !file.includes('.partial'))
+  return files.filter((file) => file.endsWith('manifest.json') && !file.includes('.partial'))
+}
+
+async function clonesOf({ url }: Scene): Promise<string[]> {
+  const client = await connect(elsewhere(url))
+  const { rows } = await client.query<{ who: string }>(CLONES, [decodeURIComponent(new URL(url).pathname.slice(1))])
+  await client.end()
+  return rows.map(({ who }) => who)
 }
 
 async function arguments_(secrets: readonly string[]): Promise<string[]> {

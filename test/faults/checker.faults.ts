@@ -8,7 +8,7 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Watched } from '../checker/watch.js'
 import { connect, elsewhere, execute } from '../checker/connect.js'
-import { approving, HALF_COMMITTED, TWO_STAGES } from '../support/courses.js'
+import { approving, begin, HALF_COMMITTED, prepared, TAKEN_BACK, TWO_STAGES } from '../support/courses.js'
 import { CANARY } from '../support/secret-world.js'
 import { type FaultWorld, faultWorld, targetOf } from './fault-world.js'
 import { type Servers, startServers } from './servers.js'
@@ -26,9 +26,10 @@ function ended(course: typeof TWO_STAGES) {
   beforeAll(async () => {
     const place = await faultWorld(course, servers, await targetOf(course))
     await place.startWorker()
+    await prepared(place.world, course)
     const watching = await Watching.begin(place.folder)
     let isOver = false
-    await place.world.start()
+    await begin(place.world, course)
     const approved = approving(place.world, () => isOver)
     await place.world.ending()
     isOver = true
@@ -346,6 +347,67 @@ describe('after a release of two stages', () => {
     await client.end()
     const red = await redWhile(it, async () => () => {})
     expect(red).toContainEqual(expect.stringMatching(/^14: a session elsewhere/))
+  })
+})
+
+describe('after a release that was taken back', () => {
+  const it = ended(TAKEN_BACK)
+  const url = (): string => it.place.world.database.url
+
+  test('everything holds', async () => {
+    expect(await it.watching.judge()).toEqual({ outcome: 'succeeded', violations: [] })
+  })
+
+  test('what the deploy before it had kept does not count as its backup', async () => {
+    const watched: Watched = JSON.parse(await readFile(join(it.place.folder, 'watched.json'), 'utf8'))
+    expect(watched.backup.map(({ is }) => is).slice(0, 2)).toEqual([false, true])
+  })
+
+  test.each<[string, RegExp, (watched: Watched) => void]>([
+    [
+      'the previous image before the contract stage was taken back',
+      /^9: 1 ran at .*, before the contract stage/,
+      (watched) => watched.service.unshift({ at: '2026-01-01T00:00:00.000Z', tag: '1' }),
+    ],
+    [
+      'the new image after the expand stage was taken back',
+      /^9: 2 ran at .*, after the expand stage/,
+      (watched) => watched.service.push({ at: new Date().toISOString(), tag: '2' }),
+    ],
+    [
+      'a way down without a backup',
+      /^3: migrated at .* without a backup/,
+      (watched) => watched.backup.splice(0, watched.backup.length),
+    ],
+  ])('turns red for %s', async (_, words, spoil) => {
+    const red = await redWhile(it, async () => {
+      const file = join(it.place.folder, 'watched.json')
+      const before = await readFile(file, 'utf8')
+      const watched: Watched = JSON.parse(before)
+      spoil(watched)
+      await writeFile(file, JSON.stringify(watched))
+      return () => writeFile(file, before)
+    })
+    expect(red).toContainEqual(expect.stringMatching(words))
+  })
+
+  test('turns red for a migration that is still in the ledger, and for what it brought', async () => {
+    const red = await redWhile(it, async () => {
+      await execute(
+        url(),
+        `insert into headgate_migrations
+           select (jsonb_populate_record(first, '{"version": "0002_note"}')).* from headgate_migrations first`,
+        'alter table orders add column note text',
+      )
+      return () =>
+        execute(
+          url(),
+          `delete from headgate_migrations where version = '0002_note'`,
+          'alter table orders drop column note',
+        )
+    })
+    expect(red).toContainEqual(expect.stringMatching(/^1: the ledger has 0001_orders, 0002_note, not 0001_orders$/))
+    expect(red).toContainEqual(expect.stringMatching(/^1: schema orders/))
   })
 })
 

@@ -74,9 +74,11 @@ export async function faultWorld(course: Course, servers: Servers, target: TestD
   }
 }
 
+const isWayDown = (name: string): boolean => name.endsWith('.down.sql')
+
 const versionsOf = ({ migrations }: Course, isContract: boolean): string[] =>
   Object.keys(migrations)
-    .filter((name) => name.endsWith('.contract.sql') === isContract)
+    .filter((name) => !isWayDown(name) && name.endsWith('.contract.sql') === isContract)
     .map((name) => name.replace(/(\.contract)?\.sql$/, ''))
 
 async function sceneOf(world: World, course: Course, target: TestDatabase, elsewhere: TestDatabase): Promise<Scene> {
@@ -101,6 +103,7 @@ async function sceneOf(world: World, course: Course, target: TestDatabase, elsew
     ],
     ledger: { table: 'headgate_migrations', version: 'version' },
     release: {
+      direction: course.downTo === undefined ? 'up' : 'down',
       tags: { previous: '1', next: '2' },
       expand: versionsOf(course, false),
       contract: versionsOf(course, true),
@@ -120,12 +123,15 @@ async function sceneOf(world: World, course: Course, target: TestDatabase, elsew
   }
 }
 
-/** A database that has gone through the course's migrations with nothing but SQL. */
+/** A database that has gone through what the course goes through, with nothing but SQL. */
 export async function targetOf(course: Course): Promise<TestDatabase> {
   const world = await worldOf(course, { writesLate: true })
   const client = new Client({ connectionString: world.database.url })
   await client.connect()
-  for (const sql of Object.values(course.migrations)) await client.query(sql).catch(() => {})
+  const up = Object.keys(course.migrations).filter((name) => !isWayDown(name))
+  const down = Object.keys(course.migrations).filter(isWayDown).reverse()
+  for (const name of [...up, ...(course.downTo === undefined ? [] : down)])
+    await client.query(course.migrations[name] ?? '').catch(() => {})
   await client.end()
   await world.end()
   return world.database

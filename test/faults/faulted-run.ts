@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { approving, type Course, type JournalStep } from '../support/courses.js'
+import { approving, begin, type Course, type JournalStep, prepared } from '../support/courses.js'
 import type { TestDatabase } from '../support/test-database.js'
 import { Driver } from './driver.js'
 import { type FaultWorld, faultWorld } from './fault-world.js'
@@ -43,13 +43,15 @@ export async function faultedRun(
   const began = Date.now()
   const place = await faultWorld(course, servers, target)
   const { world } = place
-  const driver = new Driver(world)
+  let driver = new Driver(world)
   let isOver = false
   let struck = 0
   const outcomes: string[] = []
   const violations: string[] = []
   try {
     await place.startWorker()
+    await prepared(world, course)
+    driver = new Driver(world)
     const watching = await Watching.begin(place.folder)
     const judge = async (): Promise<void> => {
       await writeFile(join(world.folder, 'worker.log'), world.output)
@@ -58,7 +60,7 @@ export async function faultedRun(
       violations.push(...found.map(({ invariant, text }) => `${invariant}: ${text}`))
     }
     try {
-      await world.start()
+      await begin(world, course)
       const approved = approving(world, () => isOver, course)
       for (const strike of strikes) {
         if (!(await comes(driver, strike))) break

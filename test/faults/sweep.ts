@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   type Course,
+  DOWN_FAILS,
   HALF_COMMITTED,
   type JournalStep,
   OPEN_GATE,
   REJECTED,
   SMOKE_FAILS,
+  TAKEN_BACK,
   TWO_STAGES,
 } from '../support/courses.js'
 import type { TestDatabase } from '../support/test-database.js'
@@ -22,6 +24,8 @@ export const COURSES: Record<string, Course> = {
   'smoke fails, rolled back': SMOKE_FAILS,
   'contract rejected': REJECTED,
   'open gate, second migration fails': OPEN_GATE,
+  'taken back': TAKEN_BACK,
+  'second way down fails, put back': DOWN_FAILS,
 }
 
 /** Runs of this file, one after the other, each logged. */

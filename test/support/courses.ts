@@ -22,6 +22,8 @@ export interface Course {
   isRejected?: boolean
   /** A check that fails once the new image runs. */
   smokeFails?: boolean
+  /** The release was deployed before, and the run takes its migrations back, down to this version. */
+  downTo?: string
   serves: string
   /** Rows of the audit table at the end. */
   effects: string[]
@@ -72,6 +74,32 @@ export const OPEN_GATE: Course = {
   effects: ['0002_note'],
 }
 
+const EXPAND_DOWN = { note: 'alter table orders drop column note', price: 'alter table orders drop column price' }
+
+/** The release of two stages, taken back in two: what contract migrations took, the image of then, what expand migrations brought. */
+export const TAKEN_BACK: Course = {
+  outcome: 'succeeded',
+  migrations: {
+    '0002_note.sql': 'alter table orders add column note text',
+    '0002_note.down.sql': audited('0002_note', EXPAND_DOWN.note),
+    '0003_price.sql': 'alter table orders add column price int',
+    '0003_price.down.sql': audited('0003_price', EXPAND_DOWN.price),
+    '0004_item.contract.sql': 'alter table orders alter column item drop not null',
+    '0004_item.down.sql': audited('0004_item', 'alter table orders alter column item set not null'),
+  },
+  downTo: '0001_orders',
+  serves: '1',
+  effects: ['0004_item', '0003_price', '0002_note'],
+}
+
+/** One of two ways down is committed, the next one fails: the stage is put back, the image of then runs on it. */
+export const DOWN_FAILS: Course = {
+  ...TAKEN_BACK,
+  outcome: 'deferred',
+  migrations: { ...TAKEN_BACK.migrations, '0002_note.down.sql': 'select 1 / 0' },
+  effects: ['0004_item'],
+}
+
 function audited(version: string, sql: string): string {
   return `insert into audit values ('${version}'); ${sql}; select pg_sleep(${SLOW_MS / 1000})`
 }
@@ -93,6 +121,18 @@ export async function worldOf(course: Course, options: Partial<WorldOptions> = {
   return world
 }
 
+/** Starts what the course is of. */
+export const begin = (world: World, { downTo }: Partial<Course>): Promise<unknown> =>
+  downTo === undefined ? world.start() : world.start('rollback', { tag: '2', downTo })
+
+/** What has to have happened before: of a way down, the way up. */
+export async function prepared(world: World, { downTo }: Course): Promise<void> {
+  if (downTo === undefined) return
+  await world.start()
+  const { outcome, reason } = await world.ending()
+  if (outcome !== 'succeeded') throw new Error(`the release did not get there: ${reason}`)
+}
+
 /** What the course changes of a world's own configuration. */
 export function configurationOf(course: Course, world: World): Record<string, unknown> {
   const sleeps = `select count(*) from pg_sleep(${SLOW_MS / 1000})`
@@ -101,6 +141,7 @@ export function configurationOf(course: Course, world: World): Record<string, un
   return {
     ...(course.backup ? { backup: { kind: course.backup, to: `file://${world.folder}/backups` } } : {}),
     ...(course.isOpen ? { quiesce: 'none' } : {}),
+    ...(course.downTo === undefined ? {} : { approval: 'none' }),
     verify: [{ name: 'slow', sql: sleeps, expect: 1 }],
     smoke: [healthy, healthy, healthy, ...(course.smokeFails ? [nobody] : [])],
   }
