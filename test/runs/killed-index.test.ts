@@ -106,3 +106,59 @@ test.each(Object.keys(TEAMS))(
     expect(await world.lost()).toEqual([])
   },
 )
+
+/** What a `drop index concurrently` has committed when it is killed in its first wait. */
+const HALF_DROPPED = `update pg_index set indisvalid = false where indexrelid = 'orders_by_item'::regclass`
+const RESTS = 'select pg_sleep(3)'
+const DROP = 'drop index concurrently orders_by_item'
+const DROPPING: Record<string, Omit<Team, 'recorded'>> = {
+  umzug: {
+    schema: '',
+    migrator: { kind: 'umzug', dir: 'releases/{tag}' },
+    migrations: {
+      '0002_half.sql': HALF_DROPPED,
+      '0003_rests.sql': RESTS,
+      '0004_drop.sql': `-- headgate:no-transaction\n${DROP}`,
+    },
+  },
+  command: {
+    schema: `create table tool_ledger (version text primary key); insert into tool_ledger values ('1')`,
+    migrator: { kind: 'command', status: [...TOOL, 'status', TOOL_FILE], up: [...TOOL, 'up', TOOL_FILE] },
+    write: async (folder) => {
+      const first = { version: '1', sql: 'select 1' }
+      const drop = { version: '4', sql: DROP, transactional: false }
+      const all = [first, { version: '2', sql: HALF_DROPPED }, { version: '3', sql: RESTS }, drop]
+      await writeFile(join(folder, 'releases', '1', 'migrations.json'), JSON.stringify([first]))
+      await writeFile(join(folder, 'releases', '2', 'migrations.json'), JSON.stringify(all))
+    },
+  },
+}
+
+test.each(Object.keys(DROPPING))(
+  '%s: an index that a killed migration was about to drop is left to the migration, which drops it on the next try',
+  async (kind) => {
+    const { schema, migrator, migrations = {}, write } = DROPPING[kind] as Team
+    const configuration = { migrator }
+    world = await World.create({
+      migrations,
+      schema: `${schema}; create index orders_by_item on orders (item)`,
+      configuration,
+    })
+    await write?.(world.folder)
+    await world.startWorker()
+    await world.start()
+    const rests = 'select from pg_stat_activity where datname = $1 and query like $2'
+    const isResting = (): Promise<boolean> =>
+      withControl(async (session) => (await session.query(rests, [world.database.name, `%${RESTS}%`])).rowCount === 1)
+    while (!(await isResting())) await pause(20)
+    world.workers[0]?.kill('SIGKILL')
+    await world.startWorker()
+    const ending = await world.ending()
+    expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'succeeded', exit: 0 })
+    expect(await world.rows(`select 1 where to_regclass('orders_by_item') is not null`)).toEqual([])
+    const attempts = await world.journal<{ attempt: number }>(`select attempt from {s}.steps where step = 'migrate'`)
+    expect(attempts.length, 'it was killed before it dropped').toBeGreaterThan(1)
+    await world.quiet()
+    expect(await world.lost()).toEqual([])
+  },
+)
