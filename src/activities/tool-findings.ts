@@ -19,6 +19,7 @@ const LOOK_MS = 1
  */
 export async function toolFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
   const { connect } = site.migrator
+  const isProxied = site.configuration.migrator.driver === 'other'
   if (!connect || !plan.stages.some(({ phase }) => isMigrating(phase))) return []
   /** Undefined: it does. Else what the tool said of itself. */
   const missing = (sessionOf: (name: string) => ChildSettings): Promise<string | undefined> =>
@@ -46,9 +47,11 @@ export async function toolFindings(site: Site, plan: Plan, signal: AbortSignal):
   if (byName !== undefined)
     return [
       byName === ''
-        ? `no session of the migrator came to ${describeTarget(site.target)} under the name in PGAPPNAME: its driver ignores that (write migrator.driver: other; see docs/migrators.md, *Drivers*), or it connects to another database`
+        ? `no session of the migrator came to ${describeTarget(site.target)} under the name in PGAPPNAME: ${isProxied ? 'it does not take its address from its environment (see docs/migrators.md, *Drivers*)' : 'its driver ignores that (write migrator.driver: other; see docs/migrators.md, *Drivers*)'}, or it connects to another database`
         : `the migrator did not connect to ${describeTarget(site.target)}: ${byName}`,
     ]
+  // The proxy that sets the one sets the other.
+  if (isProxied) return []
   const byOptions = await missing((name) => ({ options: { ...READ_ONLY, application_name: name } }))
   if (byOptions !== undefined)
     return [

@@ -1,5 +1,6 @@
 import { nearest } from '../../domain/text.js'
 import { type Problem, quoted } from './problem.js'
+import { holdsReference } from './template.js'
 import {
   entryOf,
   isWrittenList,
@@ -93,7 +94,9 @@ function driverOf(environment: WrittenMap): Problem[] {
     return [{ at: driver.at, text: `${why}, which a container of Compose does not reach: write image, not service` }]
   const container = entryOf(migrator, 'container')
   if (!isWrittenMap(container)) return []
-  const elsewhere = [entryOf(container, 'network'), entryOf(container, 'host'), entryOf(container, 'port')]
-  const found = elsewhere.find((entry) => entry !== undefined && entry.value !== 'host')
+  const network = entryOf(container, 'network')
+  // What is a reference is looked at once it is resolved.
+  const isElsewhere = typeof network?.value === 'string' && network.value !== 'host' && !holdsReference(network.value)
+  const found = isElsewhere ? network : (entryOf(container, 'host') ?? entryOf(container, 'port'))
   return found ? [{ at: found.key, text: `${found.path}: ${why}, which the container does not reach then` }] : []
 }

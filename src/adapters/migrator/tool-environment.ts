@@ -1,4 +1,5 @@
 import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
+import { failure } from '../../domain/failures.js'
 import { startNamingProxy } from '../postgres/naming-proxy.js'
 import { type ChildSettings, libpqEnvironment, type Target } from '../postgres/target.js'
 import type { ToolHost } from '../process/tool-host.js'
@@ -40,7 +41,15 @@ export type WithTarget = <T>(
 export function withTargetOf(configuration: MigratorConfiguration, host: ToolHost): WithTarget {
   if (configuration.driver !== 'other')
     return (target, session, urlVariable, call) => call(toolEnvironment(host.target(target), session, urlVariable))
+  const { network = 'host' } = configuration.container ?? {}
+  if (!host.isHere && network !== 'host')
+    throw failure(
+      'ConfigurationInvalid',
+      `migrator.driver: other needs a proxy on 127.0.0.1, which a container in the network ${network} does not reach`,
+    )
   return async (target, session, urlVariable, call) => {
+    // Says no to what a container does not reach.
+    host.target(target)
     const proxy = await startNamingProxy(target, session)
     try {
       return await call(toolEnvironment(host.target(proxy.target), session, urlVariable))

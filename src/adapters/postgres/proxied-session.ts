@@ -111,6 +111,7 @@ export class ProxiedSession {
       this.#client.end()
     })
     this.#orHangUp(said)
+    this.#client.resume()
   }
 
   /** What is not the protocol is nobody's to go on with. */

@@ -18,8 +18,14 @@ const LONGEST_FIRST = 10_000
 
 /** Cuts what comes from one side into messages. The first of a client's has no letter: it is read with `first`. */
 export class MessageReader {
+  /** What is longer is not the protocol. */
+  longest: number | undefined
   #chunks: Buffer[] = []
   #length = 0
+
+  constructor(longest?: number) {
+    this.longest = longest
+  }
 
   add(bytes: Buffer): void {
     this.#chunks.push(bytes)
@@ -37,7 +43,9 @@ export class MessageReader {
   /** The next message; undefined while it is not whole. Throws as `first`. */
   next(): Message | undefined {
     if (this.#length < HEAD_BYTES) return undefined
-    const whole = this.#take(1 + lengthIn(this.#joined(HEAD_BYTES), 1, 4))
+    const length = lengthIn(this.#joined(HEAD_BYTES), 1, 4)
+    if (this.longest !== undefined && length > this.longest) throw notTheProtocol()
+    const whole = this.#take(1 + length)
     return whole && { type: String.fromCharCode(whole[0] ?? 0), body: whole.subarray(HEAD_BYTES) }
   }
 

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { connect, createServer, type Server } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
 import { Client } from 'pg'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { sessionsNamed } from '../../../src/adapters/postgres/activity.js'
@@ -47,11 +47,71 @@ describe('a session by way of the proxy', () => {
 
   test('has them again once it resets what it set', async () => {
     const settings = await asTool(async (session) => {
-      await session.query(`set lock_timeout = 0; set application_name = 'mine'`)
+      await session.query('set lock_timeout = 0')
       await session.query('reset all')
       return (await session.query(SETTINGS)).rows[0]
     })
     expect(settings).toMatchObject({ name: 'hg:shop:7', lock: '100ms' })
+  })
+
+  test('is cut off when it gives itself another name: nobody would find it', async () => {
+    const session = new Client({ connectionString: targetUrl(proxy.target) })
+    session.on('error', () => {})
+    await session.connect()
+    await expect(session.query(`set application_name = 'PostgreSQL JDBC Driver'`)).rejects.toThrow(
+      'the session gave itself another application_name',
+    )
+    await expect
+      .poll(
+        async () =>
+          (await withControl((control) => sessionsNamed(control, app.target.database, ['PostgreSQL JDBC Driver'])))
+            .length,
+      )
+      .toBe(0)
+  })
+
+  test('is told why the server could not be reached', async () => {
+    const other = await startNamingProxy({ ...app.target, port: 4 }, SESSION)
+    await expect(asTool((session) => session.query('select 1'), {}, other.target)).rejects.toThrow('ECONNREFUSED')
+    await other.close()
+    const strict = await startNamingProxy({ ...app.target, sslmode: 'require' }, SESSION)
+    await expect(asTool((session) => session.query('select 1'), {}, strict.target)).rejects.toThrow(
+      'does not support SSL',
+    )
+    await strict.close()
+  })
+
+  test('to a server that stays silent ends with the proxy', async () => {
+    const accepted: Socket[] = []
+    const silent = createServer((socket) => accepted.push(socket))
+    await new Promise<void>((resolve) => silent.listen(0, '127.0.0.1', resolve))
+    const other = await startNamingProxy({ ...app.target, port: portOf(silent), sslmode: 'require' }, SESSION)
+    const asking = asTool((session) => session.query('select 1'), {}, other.target)
+    asking.catch(() => {})
+    await expect.poll(() => accepted.length).toBe(1)
+    const left = new Promise((resolve) => accepted[0]?.once('close', resolve).resume())
+    await other.close()
+    await left
+    await expect(asking).rejects.toThrow()
+    silent.close()
+  })
+
+  test('loses nothing that is sent before the server is there', async () => {
+    const { host, port } = proxy.target
+    const words = ['user', app.target.user, 'database', app.target.database, '', ''].join('\0')
+    const first = Buffer.concat([Buffer.from([0, 0, 0, 0, 0, 3, 0, 0]), Buffer.from(words)])
+    first.writeInt32BE(first.length)
+    const asked = Buffer.from(`Q\0\0\0\0select 'all of it' as said\0`)
+    asked.writeInt32BE(asked.length - 1, 1)
+    const socket = connect(port, host)
+    socket.write(first)
+    setTimeout(() => socket.write(asked), 1)
+    let said = ''
+    socket.on('data', (bytes) => {
+      said += bytes.toString('latin1')
+    })
+    await expect.poll(() => said).toContain('all of it')
+    socket.destroy()
   })
 
   test('carries what is large both ways', async () => {
@@ -115,7 +175,7 @@ describe('the way is to the target alone', () => {
   ])('%s is hung up on', async (_, bytes) => {
     const socket = connect(proxy.target.port, '127.0.0.1')
     socket.write(bytes)
-    await new Promise((resolve) => socket.once('close', resolve).on('error', () => {}))
+    await new Promise((resolve) => socket.once('close', resolve).on('error', () => {}).resume())
     expect(await asTool(async (session) => (await session.query('select 1 as one')).rows)).toEqual([{ one: 1 }])
   })
 
