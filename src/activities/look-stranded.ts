@@ -18,9 +18,9 @@ import type { StepName } from '../domain/run.js'
 import { captureOf } from './capture.js'
 import { fenced, recorded, type Step } from './changing.js'
 import { discardUnfinished } from './discard-unfinished.js'
-import { serviceOf } from './configured.js'
 import { onClosedOrOpen, reopen, shut, whyOpen } from './gate.js'
 import { type Around, hasNoRestore, lookAround } from './look-around.js'
+import { after, before, isOn, type Running, runningOf } from './running.js'
 import type { Dependencies } from './site.js'
 import { quarantinesOf } from './swap-in.js'
 import { proveStage } from './verify.js'
@@ -203,13 +203,13 @@ async function imageFound(step: Step, rows: readonly StepRecord[]): Promise<Imag
   // One that was cut off may have left down what the run had not stopped: nobody would start it.
   const isCutOff = newest.state !== 'done' && plan.services.some(({ name }) => !plan.quiesces.includes(name))
   const isOut = plan.stages.some(({ number, deploysImage }) => deploysImage && number < stageNumber)
-  const now = new Map<string, string | undefined>()
+  const now = new Map<string, Running>()
   for (const { service } of site.services)
-    now.set(service.name, await service.current(fence.signal).catch(() => undefined))
+    now.set(service.name, await runningOf(service, fence.signal).catch(() => ({})))
   const runs = (isAfter: boolean): boolean =>
-    plan.services.every(({ name, previous, next }) => {
-      const tag = isAfter ? (next ?? previous) : previous
-      return serviceOf(site, name) !== undefined && tag !== undefined && now.get(name) === tag
+    plan.services.every((planned) => {
+      const what = isAfter ? after(planned) : before(planned)
+      return what.tag !== undefined && isOn(now.get(planned.name) ?? {}, what)
     })
   if (stage?.deploysImage && runs(true)) return 'after'
   return runs(isOut) && !isCutOff ? 'before' : 'unknown'

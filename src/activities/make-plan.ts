@@ -7,6 +7,7 @@ import type { Plan, PlannedMigration, RunKind } from '../domain/plan.js'
 import { redact } from '../domain/text.js'
 import { lookInto } from './look-into.js'
 import { planDown, type WayDown } from './plan-down.js'
+import { runningOf, withNext } from './running.js'
 import type { Site } from './site.js'
 import { splitRelease } from './split-release.js'
 
@@ -212,16 +213,25 @@ async function plannedServices(site: Site, tag: string | undefined, signal: Abor
       `the tag that ${unknown.map(({ name }) => name).join(', ')} runs now is not known: there would be no way back`,
     )
   }
-  return services.map((service) =>
-    tag === undefined || service.previous === tag ? service : { ...service, next: tag },
+  if (tag === undefined) return services
+  return Promise.all(
+    services.map(async (planned) => {
+      const service = site.services.find((one) => one.service.name === planned.name)?.service
+      // Also brings it here: before anything is stopped.
+      return withNext(planned, { tag, image: await service?.imageOf?.(tag, 'newest') })
+    }),
   )
 }
 
 async function currentServices(site: Site, signal: AbortSignal): Promise<Plan['services']> {
   return Promise.all(
     site.services.map(async ({ service }) => {
-      const previous = await service.current(signal)
-      return { name: service.name, ...(previous === undefined ? {} : { previous }) }
+      const { tag, image } = await runningOf(service, signal)
+      return {
+        name: service.name,
+        ...(tag === undefined ? {} : { previous: tag }),
+        ...(image === undefined ? {} : { previousImage: image }),
+      }
     }),
   )
 }

@@ -15,6 +15,7 @@ import { changing, type Step } from './changing.js'
 import { reopen } from './gate.js'
 import { asRehearsed } from './rehearsed.js'
 import { requireApproved } from './require-approved.js'
+import { requireImagesAsPlanned } from './running.js'
 import type { Dependencies } from './site.js'
 import { hasCommitted, hasLeftSomething } from './stage-committed.js'
 import { vouched } from './vouch.js'
@@ -110,6 +111,7 @@ async function requireFilesAsPlanned(step: Step): Promise<void> {
   const { site, plan, stage } = step
   const missing = await missingVersions(step)
   await requireSameImage(step)
+  await requireImagesAsPlanned(step)
   requireAsPlanned(
     await asked(step, () => (isUndo(stage?.phase) ? waysDown(step) : site.migrator.migrations(plan.tag ?? ''))),
     (stage?.migrations ?? []).filter(({ version }) => missing.includes(version)),

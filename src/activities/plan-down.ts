@@ -2,6 +2,7 @@ import { findPlan, listRuns } from '../adapters/journal/runs.js'
 import { failure, messageOf } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
 import { isMigrating, type Plan, type PlannedMigration, stagesDownOf, toApply } from '../domain/plan.js'
+import { before, withNext } from './running.js'
 import type { Site } from './site.js'
 
 /** Back to this one of the newest runs. */
@@ -112,12 +113,12 @@ async function servicesThen(
   const first = undone.findLast(({ phase }) => phase === 'expand')
   // The image that runs belongs to the schema before its contract migrations, too.
   if (!first || services.length === 0) return { services, remarks: [] }
-  const before = await planThatApplied(site, first.version)
+  const applying = await planThatApplied(site, first.version)
   const unknown: string[] = []
   const found = services.map((service) => {
-    const then = before?.services.find(({ name }) => name === service.name)?.previous
-    if (then === undefined) unknown.push(service.name)
-    return then === undefined || then === service.previous ? service : { ...service, next: then }
+    const then = applying?.services.find(({ name }) => name === service.name)
+    if (then?.previous === undefined) unknown.push(service.name)
+    return then === undefined ? service : withNext(service, before(then))
   })
   const text = `the image of ${unknown.join(', ')} before ${first.version} is not known`
   if (unknown.length > 0 && site.configuration.protected)

@@ -6,6 +6,7 @@ import { isPerRelease, makePlan, requireTag } from './make-plan.js'
 import { initPlan } from './plan-init.js'
 import { releaseToUndo } from './plan-down.js'
 import { historyOf } from './repair-history.js'
+import { after, before, withNext } from './running.js'
 import type { Site } from './site.js'
 
 export interface KindRequest {
@@ -72,7 +73,7 @@ async function rollbackPlan(site: Site, plan: Plan): Promise<Plan> {
       const then = deployed.services.find(
         ({ name, next }) => name === service.name && next !== undefined && next === service.previous,
       )
-      return then?.previous === undefined ? [] : [{ ...service, next: then.previous }]
+      return then?.previous === undefined ? [] : [withNext(service, before(then))]
     })
     if (services.length === 0) continue
     return {
@@ -119,8 +120,7 @@ async function restorePlan(site: Site, plan: Plan, name: string): Promise<Plan> 
   const then = run?.planDigest === undefined ? undefined : await findPlan(journal, run.planDigest)
   const services = plan.services.map((service) => {
     const was = then?.services.find((one) => one.name === service.name)
-    const tag = manifest.stage > 1 ? (was?.next ?? was?.previous) : was?.previous
-    return tag === undefined || tag === service.previous ? service : { ...service, next: tag }
+    return was === undefined ? service : withNext(service, manifest.stage > 1 ? after(was) : before(was))
   })
   return {
     ...plan,

@@ -24,6 +24,7 @@ import { planFor } from './plan-kinds.js'
 import { rehearsedTime, requireRehearsed } from './rehearsed.js'
 import { requireReviewed } from './review.js'
 import { requireShape } from './require-shape.js'
+import { after, before, isOn } from './running.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
 export const OpenRequest = z.strictObject({
@@ -212,13 +213,13 @@ const isOutBefore = ({ stages }: Plan, stage: number): boolean =>
 /** Services that run another image than the stages before `waiting` left. One that never tells its tag is believed. */
 function otherImages(approved: Plan, now: Plan, waiting: number): string[] {
   const isOut = isOutBefore(approved, waiting)
-  return approved.services.flatMap(({ name, previous, next }) => {
-    const service = now.services.find((one) => one.name === name)
-    if (!service || (previous === undefined && service.previous === undefined)) return []
-    const left = isOut ? (next ?? previous) : previous
-    return service.previous === left
-      ? []
-      : [`${name} runs ${service.previous ?? 'an unknown tag'}, not ${left ?? 'an unknown tag'}`]
+  return approved.services.flatMap((planned) => {
+    const service = now.services.find(({ name }) => name === planned.name)
+    if (!service || (planned.previous === undefined && service.previous === undefined)) return []
+    const left = isOut ? after(planned) : before(planned)
+    if (isOn(before(service), left)) return []
+    const what = service.previous === left.tag ? `another image of ${left.tag}` : (service.previous ?? 'an unknown tag')
+    return [`${planned.name} runs ${what}, not ${left.tag ?? 'an unknown tag'}`]
   })
 }
 

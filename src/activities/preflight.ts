@@ -78,10 +78,11 @@ const unreadableFindings = (site: Site): Promise<string[]> =>
 async function serviceFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
   const findings: string[] = []
   for (const { service } of site.services) {
-    const { previous, next } = plan.services.find(({ name }) => name === service.name) ?? {}
+    const { previous, previousImage, next, nextImage } = plan.services.find(({ name }) => name === service.name) ?? {}
     if (next === undefined) continue
-    if ((await service.exists(next, signal)) === false) findings.push(`${service.name}: tag ${next} does not exist`)
-    if (previous !== undefined && (await service.exists(previous, signal)) === false) {
+    if ((await service.exists(next, signal, nextImage)) === false)
+      findings.push(`${service.name}: tag ${next} does not exist`)
+    if (previous !== undefined && (await service.exists(previous, signal, previousImage)) === false) {
       findings.push(`${service.name}: the previous tag ${previous} does not exist any more, there would be no way back`)
     }
   }

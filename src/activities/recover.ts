@@ -11,11 +11,13 @@ import { environmentOf, Name, RunName } from '../domain/names.js'
 import type { Outcome } from '../domain/outcome.js'
 import { downTarget, stillToDo, type Plan, type PlanSummary, Requester } from '../domain/plan.js'
 import { RecoverChoice, type RecoverWay, type StepName } from '../domain/run.js'
+import { serviceOf } from './configured.js'
 import { beating } from './heartbeat.js'
 import { isInPlace } from './init-database.js'
 import { lookInto } from './look-into.js'
 import { requireProject, summaryOf } from './plan.js'
 import { requireShape } from './require-shape.js'
+import { after, before, isOn, type Running, runningOf } from './running.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
 export const RecoverRequest = z.strictObject({
@@ -142,10 +144,10 @@ export const observeRecovered =
           },
           mayBePartial: await mayBePartial(site, run.name, plan, ledger),
           verified: failing.length === 0,
-          onNewImage: services.every(({ now, previous, next }) => now === (next ?? previous)),
+          onNewImage: services.every(({ now, planned }) => isOn(now, after(planned))),
           // A service that cannot tell what it runs proves nothing of an image that may have been replaced.
           onPreviousImage: services.every(
-            ({ now, previous, next }) => now === previous && (next === undefined || now !== undefined),
+            ({ now, planned }) => isOn(now, before(planned)) && (planned.next === undefined || now.tag !== undefined),
           ),
         })
         return {
@@ -153,7 +155,7 @@ export const observeRecovered =
           reason: [by === undefined ? `by itself: ${why}` : `${way}, asked for by ${by}`, ...failing].join('; '),
           database: `at ${ledger.applied.at(-1)?.version ?? 'no version'}${ledger.dirty === undefined ? '' : `, ${ledger.dirty} half done`}`,
           services:
-            services.map(({ name, now }) => `${name} on ${now ?? 'an unknown tag'}`).join(', ') ||
+            services.map(({ now, planned }) => `${planned.name} on ${now.tag ?? 'an unknown tag'}`).join(', ') ||
             'none are configured',
           ...(outcome === 'needs-operator' && by !== undefined ? { acceptedBy: by } : {}),
           isOpen: outcome === 'needs-operator' && by === undefined,
@@ -228,10 +230,10 @@ const servicesNow = (
   site: Site,
   plan: Plan,
   signal: AbortSignal,
-): Promise<(Plan['services'][number] & { now: string | undefined })[]> =>
+): Promise<{ planned: Plan['services'][number]; now: Running }[]> =>
   Promise.all(
-    plan.services.map(async (planned) => ({
-      ...planned,
-      now: await site.services.find(({ service }) => service.name === planned.name)?.service.current(signal),
-    })),
+    plan.services.map(async (planned) => {
+      const service = serviceOf(site, planned.name)?.service
+      return { planned, now: service ? await runningOf(service, signal) : {} }
+    }),
   )

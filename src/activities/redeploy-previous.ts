@@ -7,6 +7,7 @@ import { changing, type Step } from './changing.js'
 import { throwTogether } from './each.js'
 import { reopen } from './gate.js'
 import { recoveriesOf } from './recoveries.js'
+import { before } from './running.js'
 import { servicesBefore } from './services-before.js'
 import type { Dependencies } from './site.js'
 import { swappedAlready } from './swap-in.js'
@@ -40,9 +41,9 @@ export const redeployPrevious = (dependencies: Dependencies) =>
       const { mayHaveRun, wasStopped } = await servicesBefore(step)
       const replaced = replaces ? plan.services.filter(({ next }) => next !== undefined) : []
       const { notes, failed } = await bringBack(step, [
-        ...replaced.flatMap(({ name, previous: tag }) =>
-          tag === undefined ? [] : { name, tag, stopped: wasStopped(name) },
-        ),
+        ...replaced
+          .filter(({ previous }) => previous !== undefined)
+          .map((planned) => ({ name: planned.name, what: before(planned), stopped: wasStopped(planned.name) })),
         ...plan.quiesces
           .filter((name) => mayHaveRun(name) && !replaced.some((one) => one.name === name))
           .map((name) => ({ name })),

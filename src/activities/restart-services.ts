@@ -5,6 +5,7 @@ import { changing, type Step } from './changing.js'
 import { requireServices, type SiteService, serviceOf } from './configured.js'
 import { reopen } from './gate.js'
 import { proveReady } from './ready.js'
+import { after, type Running, requireImagesAsPlanned } from './running.js'
 import { recordServices, servicesBefore } from './services-before.js'
 import type { Dependencies } from './site.js'
 
@@ -25,6 +26,7 @@ export const restartServices = (dependencies: Dependencies) =>
     act: async (step) => {
       const { site, run, plan } = step
       const deployed = deployedIn(step)
+      await requireImagesAsPlanned(step)
       await recordServices(
         step,
         deployed.map(({ name }) => name),
@@ -35,9 +37,9 @@ export const restartServices = (dependencies: Dependencies) =>
       const { mayHaveRun, wasStopped } = await servicesBefore(step)
       const notes: string[] = []
       for (const { name } of plan.services) {
-        const next = deployed.find((one) => one.name === name)?.next
+        const planned = deployed.find((one) => one.name === name)
         const one = serviceOf(site, name)
-        if (one && (next !== undefined || mayHaveRun(name))) notes.push(await restart(step, one, next))
+        if (one && (planned || mayHaveRun(name))) notes.push(await restart(step, one, planned ? after(planned) : {}))
         else if (wasStopped(name)) notes.push(`${name} stays stopped, as it was`)
       }
       return notes.join(', ') || 'no service was stopped'
@@ -48,7 +50,7 @@ export const restartServices = (dependencies: Dependencies) =>
 export const deployedIn = ({ plan, stage }: Pick<Step, 'plan' | 'stage'>): Plan['services'] =>
   stage?.deploysImage ? plan.services.filter(({ next }) => next !== undefined) : []
 
-async function restart(step: Step, one: SiteService, next: string | undefined): Promise<string> {
+async function restart(step: Step, one: SiteService, next: Running): Promise<string> {
   const { service } = one
   await bringUp(step, one, next)
   await proveReady(step, one, step.stage?.target)

@@ -51,7 +51,8 @@ export function planPage(
 
 function servicesLine({ services }: Plan): string[] {
   const words = services.map(
-    ({ name, previous, next }) => `${line(name)} ${previous ?? 'unknown'}${next === undefined ? '' : ` → ${next}`}`,
+    ({ name, previous, next }) =>
+      `${line(name)} ${previous ?? 'unknown'}${next === undefined ? '' : ` → ${next}`}${next !== undefined && next === previous ? ', which is another image now' : ''}`,
   )
   return words.length === 0 ? [] : [`  services   ${words.join(', ')}`]
 }

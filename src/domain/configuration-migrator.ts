@@ -1,18 +1,16 @@
 import { z } from 'zod'
+import { composeKeys, TagVariable } from './configuration-compose.js'
 import { Command, Table, Text, Variable } from './configuration-scalars.js'
 
 export const ContainerConfiguration = z.strictObject({
-  engine: Command.prefault(['docker']).describe('How to call the container engine'),
-  files: z.array(Text).prefault([]).describe("Of service: the Compose files; without them Compose's own choice"),
-  directory: Text.optional().describe('Of service: where Compose runs; without it the folder of headgate.yaml'),
-  project: Text.optional().describe("Of service: Compose's project name"),
-  tagVariable: Variable.optional().describe('Of service: the variable that the Compose files take the tag from'),
+  ...composeKeys,
+  tagVariable: TagVariable.optional(),
   network: Text.prefault('host').describe('Of image: the network; with host it reaches what the worker reaches'),
   keepEntrypoint: z
     .boolean()
     .prefault(false)
     .describe("Hands the command to the image's own entrypoint; without it the command takes its place"),
-  env: z.array(Variable).prefault([]).describe("Variables of the worker's that the tool is given, too"),
+  env: composeKeys.env.describe("Variables of the worker's that the tool is given, too"),
   host: Text.optional().describe("The database's address as the container sees it, where it is another one"),
   port: z.int().min(1).max(65_535).optional().describe("The database's port as the container sees it"),
 })
@@ -27,7 +25,7 @@ const everyKind = {
     .enum(['libpq', 'other'])
     .optional()
     .describe(
-      "Of the release's own programs. libpq, and without it: reads PGAPPNAME and PGOPTIONS; other: ignores them (asyncpg, JDBC), and connects by way of a proxy on 127.0.0.1 which sets name and limits of its sessions",
+      "Of the release's own programs. libpq, and without it: reads PGAPPNAME and PGOPTIONS; other: ignores them (asyncpg, JDBC with assumeMinServerVersion=9.0), and connects by way of a proxy on 127.0.0.1 which sets name and limits of its sessions",
     ),
   image: Text.optional().describe('The migrations are in this image; holds {tag}'),
   service: Text.optional().describe('The migrations are in the image of this Compose service'),

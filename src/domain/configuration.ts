@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { ComposeServices, composeKeys, TagVariable } from './configuration-compose.js'
 import { MigratorConfiguration } from './configuration-migrator.js'
 import { Command, Duration, Headers, HttpUrl, Text } from './configuration-scalars.js'
 import { Name } from './names.js'
@@ -22,6 +23,13 @@ export const ConsumerConfiguration = z.discriminatedUnion('kind', [
     status: Command.describe('Prints {"state":"paused"|"running","inFlight":n}'),
     within: Within,
   }),
+  z.strictObject({
+    kind: z.literal('compose').describe('Services of a Compose project that consume: stopped, and started again'),
+    services: ComposeServices,
+    ...composeKeys,
+    tagVariable: TagVariable.optional(),
+    within: Within,
+  }),
 ])
 export type ConsumerConfiguration = z.infer<typeof ConsumerConfiguration>
 
@@ -36,6 +44,11 @@ export const Ready = z.strictObject({
 })
 export type Ready = z.infer<typeof Ready>
 
+const everyService = {
+  within: Duration.prefault('180s').describe('How long a deploy, start or stop may take'),
+  ready: Ready.optional().describe('How to tell that it is ready'),
+}
+
 export const ServiceConfiguration = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('command').describe('A service deployed and restarted by programs'),
@@ -47,8 +60,14 @@ export const ServiceConfiguration = z.discriminatedUnion('kind', [
       'Prints {"state":"running"|"stopped"}; without it a service that was stopped before the run is started after it',
     ),
     exists: Command.optional().describe('Exit 0: {tag} can be deployed; 1: it cannot'),
-    within: Duration.prefault('180s').describe('How long a deploy, start or stop may take'),
-    ready: Ready.optional().describe('How to tell that it is ready'),
+    ...everyService,
+  }),
+  z.strictObject({
+    kind: z.literal('compose').describe('Services of a Compose project, deployed together'),
+    services: ComposeServices,
+    ...composeKeys,
+    tagVariable: TagVariable,
+    ...everyService,
   }),
 ])
 export type ServiceConfiguration = z.infer<typeof ServiceConfiguration>

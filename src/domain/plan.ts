@@ -82,7 +82,16 @@ export const Plan = z.strictObject({
   from: z.string().optional(),
   applied: z.array(z.strictObject({ version: z.string(), name: z.string().optional() })),
   stages: z.array(Stage),
-  services: z.array(z.strictObject({ name: z.string(), previous: z.string().optional(), next: z.string().optional() })),
+  /** The tag that runs and the one that is deployed; what they were made of when the plan was, where the kind of service tells. */
+  services: z.array(
+    z.strictObject({
+      name: z.string(),
+      previous: z.string().optional(),
+      previousImage: z.string().optional(),
+      next: z.string().optional(),
+      nextImage: z.string().optional(),
+    }),
+  ),
   /** In the order they are paused. */
   consumers: z.array(z.string()),
   /** The id of the image that the migrations are in, where they are in one. */

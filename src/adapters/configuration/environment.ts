@@ -117,15 +117,27 @@ function withAbsolutePaths(environment: PlainMap, folder: string): PlainMap {
     if (block.image === undefined && block.service === undefined)
       return located(block.kind === 'command' ? { dir: folder, ...block } : block, ['dir', 'config'])
     // Its other paths are paths in the image.
-    const { container } = block
-    const written = isPlainMap(container) ? container : {}
-    const files = Array.isArray(written.files) ? { files: written.files.map(absolute) } : {}
-    return { ...block, container: { ...located({ directory: folder, ...written }, ['directory']), ...files } }
+    return { ...block, container: composed(isPlainMap(block.container) ? block.container : {}) }
   }
-  const { migrator, approval } = environment
+  const composed = (written: PlainMap): PlainMap => {
+    const files = Array.isArray(written.files) ? { files: written.files.map(absolute) } : {}
+    return { ...located({ directory: folder, ...written }, ['directory']), ...files }
+  }
+  const ofKinds = (blocks: unknown): unknown =>
+    isPlainMap(blocks)
+      ? Object.fromEntries(
+          Object.entries(blocks).map(([name, block]) => [
+            name,
+            isPlainMap(block) && block.kind === 'compose' ? composed(block) : block,
+          ]),
+        )
+      : blocks
+  const { migrator, approval, consumers, services } = environment
   return {
     ...environment,
     migrator: migratorOf(migrator),
+    ...(consumers === undefined ? {} : { consumers: ofKinds(consumers) }),
+    ...(services === undefined ? {} : { services: ofKinds(services) }),
     approval: isPlainMap(approval) ? located(approval, ['allowedSigners']) : approval,
   }
 }

@@ -1,5 +1,6 @@
 import type { ConsumerConfiguration } from '../../domain/configuration.js'
 import { command } from './command.js'
+import { compose } from './compose.js'
 import { http } from './http.js'
 import type { Consumer, ConsumerContext } from './port.js'
 
@@ -12,7 +13,7 @@ type Kinds = {
 }
 
 /** Add a kind: one file, one line here, one member in domain/configuration.ts. The compiler asks for the rest. */
-const kinds: Kinds = { http, command }
+const kinds: Kinds = { http, command, compose }
 
 /** The consumer `name`. Asks nobody and changes nothing yet. */
 export function createConsumer(name: string, configuration: ConsumerConfiguration, context: ConsumerContext): Consumer {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { ComposeProject } from '../../domain/configuration-compose.js'
 import { failure } from '../../domain/failures.js'
 import { type ContainerSource, composeCommand } from './container.js'
 import { type ProgramResult, runProgram } from './run.js'
@@ -19,9 +20,12 @@ export async function askEngine(
 ): Promise<ProgramResult> {
   const request = { name: `container ${words[0]}`, command: [...engine, ...words], cwd: '/', env: engineEnvironment() }
   const result = await runProgram({ ...request, timeoutMs }, new AbortController().signal)
-  if (result.exitCode === 0 || !AWAY.test(result.stderr)) return result
+  if (!isAway(result)) return result
   throw failure('EngineUnreachable', `${engine.join(' ')} ${words[0]}: ${lastLine(result.stderr)}`)
 }
+
+/** Whether a client failed because its engine does not answer. */
+export const isAway = ({ exitCode, stderr }: ProgramResult): boolean => exitCode !== 0 && AWAY.test(stderr)
 
 const ids = new Map<string, string>()
 
@@ -43,8 +47,14 @@ export async function engineIdOf(engine: readonly string[]): Promise<string> {
  * `PlanInvalid` without the tag that it needs.
  */
 export async function imageIdOf(source: ContainerSource, tag: string, which: 'newest' | 'present'): Promise<string> {
-  const { engine } = source.container
-  const image = 'image' in source ? filledImage(source.image, tag) : await imageOfService(source, tag)
+  const { container } = source
+  if ('image' in source) return idOf(container.engine, filledImage(source.image, tag), which)
+  const [image = ''] = (await imagesOfServices(container, [source.service], tag)).values()
+  return idOf(container.engine, image, which)
+}
+
+/** As `imageIdOf`, of an image by its whole name. */
+export async function idOf(engine: readonly string[], image: string, which: 'newest' | 'present'): Promise<string> {
   const inspect = () => askEngine(engine, ['image', 'inspect', '--format', '{{.Id}}', '--', image])
   const inspected = await inspect()
   if (inspected.exitCode === 0 && which === 'present') return inspected.stdout.trim()
@@ -67,27 +77,33 @@ const ComposeConfig = z.object({
   services: z.record(z.string(), z.object({ image: z.string().optional() })).default({}),
 })
 
-async function imageOfService(source: ContainerSource & { service: string }, tag: string): Promise<string> {
+/** What each of these services is made of when the tag is this one. Throws `ConfigurationInvalid` for files or services that are not there. */
+export async function imagesOfServices(
+  project: ComposeProject,
+  wanted: readonly string[],
+  tag: string,
+): Promise<Map<string, string>> {
   const printed: string[] = []
   const request = {
-    ...{ name: 'compose config', command: [...composeCommand(source), 'config', '--format', 'json'] },
-    ...{ cwd: source.container.directory ?? '/', env: clientEnvironment(source, tag), timeoutMs: ASKED_WITHIN_MS },
+    ...{ name: 'compose config', command: [...composeCommand(project), 'config', '--format', 'json'] },
+    ...{ cwd: project.directory ?? '/', env: clientEnvironment(project, tag), timeoutMs: ASKED_WITHIN_MS },
     onAnswer: (line: string): number => printed.push(line),
   }
   const { exitCode, stderr } = await runProgram(request, new AbortController().signal)
   if (exitCode !== 0) throw failure('ConfigurationInvalid', `the Compose files cannot be read: ${lastLine(stderr)}`)
   const { name, services } = ComposeConfig.parse(JSON.parse(printed.join('\n')))
-  const service = services[source.service]
-  if (service) return service.image ?? `${name}-${source.service}`
-  const known = Object.keys(services).sort().join(', ')
-  throw failure('ConfigurationInvalid', `the Compose files have no service ${source.service}; they have: ${known}`)
+  return new Map(
+    wanted.map((one) => {
+      const service = services[one]
+      if (service) return [one, service.image ?? `${name}-${one}`]
+      const known = Object.keys(services).sort().join(', ')
+      throw failure('ConfigurationInvalid', `the Compose files have no service ${one}; they have: ${known}`)
+    }),
+  )
 }
 
 /** What the client gets: what leads it to its engine, what the Compose files take, the tag. */
-export const clientEnvironment = (
-  { container: { tagVariable, env } }: ContainerSource,
-  tag: string,
-): Record<string, string> => ({
+export const clientEnvironment = ({ tagVariable, env }: ComposeProject, tag: string): Record<string, string> => ({
   ...engineEnvironment(),
   ...named(env),
   ...(tagVariable === undefined ? {} : { [tagVariable]: tag }),
@@ -104,7 +120,7 @@ const named = (names: readonly string[]): Record<string, string> =>
     names.map((name) => {
       const value = process.env[name]
       if (value !== undefined) return [name, value]
-      throw failure('ReferenceMissing', `migrator.container.env names ${name}, which the worker does not have`)
+      throw failure('ReferenceMissing', `env in headgate.yaml names ${name}, which the worker does not have`)
     }),
   )
 

@@ -33,7 +33,7 @@ export function containerHost(source: ContainerSource, sources: string): ImageHo
       ...request,
       command: clientCommand(source, { name, request, imageId }),
       cwd: container.directory ?? '/',
-      env: { ...clientEnvironment(source, tag), ...request.env },
+      env: { ...clientEnvironment(container, tag), ...request.env },
     }
     let isGone = false
     try {

@@ -1,3 +1,4 @@
+import type { ComposeProject } from '../../domain/configuration-compose.js'
 import type { ContainerConfiguration } from '../../domain/configuration-migrator.js'
 import type { RunRequest } from './run.js'
 
@@ -36,7 +37,7 @@ export function clientCommand(source: ContainerSource, { name, request, imageId 
     // Compose reads its entrypoint as a shell would read words.
     const own = entrypoint.flatMap((word) => ['--entrypoint', `'${word.replaceAll("'", `'\\''`)}'`])
     return [
-      ...composeCommand(source),
+      ...composeCommand(container),
       ...['run', '--no-deps', '--pull', 'never', '-T', ...options, ...own, source.service, ...words],
     ]
   }
@@ -47,7 +48,7 @@ export function clientCommand(source: ContainerSource, { name, request, imageId 
 }
 
 /** Compose for the configured files and project; the words of a subcommand follow. */
-export function composeCommand({ container: { engine, files, project } }: ContainerSource): string[] {
+export function composeCommand({ engine, files, project }: ComposeProject): string[] {
   const named = project === undefined ? [] : ['--project-name', project]
   return [...engine, 'compose', '--progress', 'quiet', ...files.flatMap((file) => ['--file', file]), ...named]
 }

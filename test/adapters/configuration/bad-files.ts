@@ -153,10 +153,10 @@ environments:
   },
   {
     title: 'a kind that does not exist',
-    yaml: shop('    migrator: { kind: almbic }\n    services: { api: { kind: compose } }'),
+    yaml: shop('    migrator: { kind: almbic }\n    services: { api: { kind: compse } }'),
     says: [
       '5:23: environments.production.migrator.kind must be "umzug", "alembic", "sqlx" or "command", did you mean "alembic"?',
-      '6:30: environments.production.services.api.kind must be "command"',
+      '6:30: environments.production.services.api.kind must be "command" or "compose", did you mean "compose"?',
     ],
   },
   {

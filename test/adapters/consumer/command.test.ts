@@ -6,7 +6,7 @@ import type { ConsumerState } from '../../../src/adapters/consumer/port.js'
 import { failedWith } from '../../../src/domain/failures.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { type ProgramFolder, programFolder } from '../../support/program-folder.js'
-import { type ConsumerFixture, consumerContract } from './contract.js'
+import { type SpokenFixture, spokenContract } from './contract.js'
 
 const CHANGE = (state: string) =>
   `if [ -e fails ]; then cat fails >&2; exit 3; fi
@@ -24,14 +24,14 @@ function consumerIn(folder: ProgramFolder, secrets: readonly string[] = []) {
   )
 }
 
-async function fixture(secrets: readonly string[]): Promise<ConsumerFixture> {
+async function fixture(secrets: readonly string[]): Promise<SpokenFixture> {
   const folder = programFolder()
   const write = (name: string, text: string): void => writeFileSync(join(folder.path, name), text)
   const set = (state: ConsumerState): void => write('state', JSON.stringify(state))
   set({ state: 'running', inFlight: 0 })
   return {
     consumer: consumerIn(folder, secrets),
-    actual: () => JSON.parse(readFileSync(join(folder.path, 'state'), 'utf8')),
+    state: () => JSON.parse(readFileSync(join(folder.path, 'state'), 'utf8')).state,
     set,
     say: (text) => write('said', text),
     fail: (text) => write('fails', text),
@@ -39,7 +39,7 @@ async function fixture(secrets: readonly string[]): Promise<ConsumerFixture> {
   }
 }
 
-consumerContract('command', fixture)
+spokenContract('command', fixture)
 
 describe('a command consumer', () => {
   const signal = new AbortController().signal

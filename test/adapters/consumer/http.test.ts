@@ -4,7 +4,7 @@ import type { ConsumerState } from '../../../src/adapters/consumer/port.js'
 import { failedWith } from '../../../src/domain/failures.js'
 import { freePort, type HttpServer, json, startHttpServer } from '../../support/http-server.js'
 import { OpenFence } from '../../support/open-fence.js'
-import { type ConsumerFixture, consumerContract } from './contract.js'
+import { type SpokenFixture, spokenContract } from './contract.js'
 
 const consumerAt = (url: string, secrets: readonly string[] = [], headers: Record<string, string> = {}) =>
   createConsumer(
@@ -13,7 +13,7 @@ const consumerAt = (url: string, secrets: readonly string[] = [], headers: Recor
     { directory: '/', secrets },
   )
 
-async function fixture(secrets: readonly string[]): Promise<ConsumerFixture> {
+async function fixture(secrets: readonly string[]): Promise<SpokenFixture> {
   let actual: ConsumerState = { state: 'running', inFlight: 0 }
   let said: string | undefined
   let failing: string | undefined
@@ -27,7 +27,7 @@ async function fixture(secrets: readonly string[]): Promise<ConsumerFixture> {
   })
   return {
     consumer: consumerAt(server.url, secrets),
-    actual: () => actual,
+    state: () => actual.state,
     set: (state) => {
       actual = state
     },
@@ -41,7 +41,7 @@ async function fixture(secrets: readonly string[]): Promise<ConsumerFixture> {
   }
 }
 
-consumerContract('http', fixture)
+spokenContract('http', fixture)
 
 describe('an http consumer', () => {
   const signal = new AbortController().signal

@@ -32,8 +32,10 @@ const DEPLOY = `case "$1" in v1|v2) ;; *) echo "no image $1" >&2; exit 5 ;; esac
 printf '%s' "$1" > deployed
 ./start`
 
-function serviceIn(folder: ProgramFolder, more: Partial<ServiceConfiguration> = {}, secrets: string[] = []) {
-  const configuration: ServiceConfiguration = { kind: 'command', deploy: ['true'], within: 20_000, ...more }
+type Command = Extract<ServiceConfiguration, { kind: 'command' }>
+
+function serviceIn(folder: ProgramFolder, more: Partial<Command> = {}, secrets: string[] = []) {
+  const configuration: Command = { kind: 'command', deploy: ['true'], within: 20_000, ...more }
   return createService('api', configuration, { directory: folder.path, secrets })
 }
 

@@ -1,0 +1,231 @@
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { createConsumer } from '../../src/adapters/consumer/index.js'
+import { createService } from '../../src/adapters/service/index.js'
+import type { Service } from '../../src/adapters/service/port.js'
+import { ConsumerConfiguration, ServiceConfiguration } from '../../src/domain/configuration.js'
+import { knownFailure } from '../../src/domain/failures.js'
+import { consumerContract } from '../adapters/consumer/contract.js'
+import { serviceContract } from '../adapters/service/contract.js'
+import { OpenFence } from '../support/open-fence.js'
+import { ComposeProject } from './compose-project.js'
+import { docker } from './containers.js'
+
+const signal = new AbortController().signal
+const fence = new OpenFence()
+
+function serviceOf(project: ComposeProject, services: string[], more: object = {}): Service {
+  const written = { kind: 'compose', services, files: [project.file], tagVariable: 'TAG', within: '60s', ...more }
+  const context = { directory: project.folder, secrets: ['hunter2-secret'] }
+  return createService('api', ServiceConfiguration.parse({ directory: project.folder, ...written }), context)
+}
+
+const consumerOf = (project: ComposeProject, services: string[], more: object = {}) =>
+  createConsumer(
+    'orders',
+    ConsumerConfiguration.parse({
+      ...{ kind: 'compose', services, files: [project.file], directory: project.folder, tagVariable: 'TAG' },
+      ...more,
+    }),
+    { directory: project.folder, secrets: [] },
+  )
+
+serviceContract('compose', async () => {
+  const project = new ComposeProject({ api: {} })
+  for (const tag of ['v1', 'v2']) project.build(tag)
+  return {
+    service: serviceOf(project, ['api']),
+    running: () => project.runs('api'),
+    close: async () => project.end(),
+  }
+})
+
+consumerContract('compose', async () => {
+  const project = new ComposeProject({ orders: {} })
+  project.build('v1')
+  project.compose('v1', 'up', '--detach', '--wait')
+  return {
+    consumer: consumerOf(project, ['orders']),
+    state: () => (project.runs('orders') === undefined ? 'paused' : 'running'),
+    close: async () => project.end(),
+  }
+})
+
+let project: ComposeProject
+const ended = (): void => project.end()
+const failureOf = async (work: Promise<unknown>) =>
+  knownFailure(
+    await work.then(
+      () => undefined,
+      (error: unknown) => error,
+    ),
+  )
+
+describe('services of one project', () => {
+  let service: Service
+  beforeEach(() => {
+    project = new ComposeProject({ api: {}, jobs: { depends_on: ['api'] }, db: { image: 'nobody/has-this' } })
+    for (const tag of ['v1', 'v2']) project.build(tag)
+    service = serviceOf(project, ['api', 'jobs'])
+  })
+  afterEach(ended)
+
+  test('are deployed together, and nothing that they depend on is', async () => {
+    await service.deploy('v1', fence)
+    expect([project.runs('api'), project.runs('jobs')]).toEqual(['v1', 'v1'])
+    await service.stop(fence)
+    expect(await service.isRunning(signal)).toBe(false)
+    await service.start(fence)
+    expect([project.runs('api'), project.runs('jobs')]).toEqual(['v1', 'v1'])
+  })
+
+  test('are on no tag while they are on two', async () => {
+    project.compose('v1', 'up', '--detach', '--wait', 'api')
+    project.compose('v2', 'up', '--detach', '--wait', '--no-deps', 'jobs')
+    expect(await service.current(signal)).toBeUndefined()
+    await service.deploy('v2', fence)
+    expect(await service.current(signal)).toBe('v2')
+  })
+
+  test('that the files do not have are named with those they have', async () => {
+    const failed = await failureOf(serviceOf(project, ['web']).deploy('v1', fence))
+    expect(failed).toMatchObject({ code: 'ConfigurationInvalid' })
+    expect(failed?.message).toContain('no service web; they have: api, db, jobs')
+  })
+
+  test('files that cannot be read are told of with what Compose says', async () => {
+    const failed = await failureOf(serviceOf(project, ['api'], { files: ['/nowhere/compose.yaml'] }).current(signal))
+    expect(failed).toMatchObject({ code: 'ConfigurationInvalid' })
+    expect(failed?.message).toContain('/nowhere/compose.yaml')
+  })
+
+  test('an engine that is away is told of as such', async () => {
+    const failed = await failureOf(
+      serviceOf(project, ['api'], { engine: ['docker', '--host', 'tcp://127.0.0.1:4'] }).current(signal),
+    )
+    expect(failed).toMatchObject({ code: 'EngineUnreachable' })
+  })
+
+  test('with an image that is the same for each release are refused', async () => {
+    const failed = await failureOf(serviceOf(project, ['db']).deploy('v1', fence))
+    expect(failed).toMatchObject({ code: 'ConfigurationInvalid' })
+    expect(failed?.message).toContain('nobody/has-this, is the same for each release')
+  })
+})
+
+describe('a tag that was moved', () => {
+  let service: Service
+  beforeEach(async () => {
+    project = new ComposeProject({ api: {} })
+    project.build('v1', 'v1 as it was')
+    service = serviceOf(project, ['api'])
+    await service.deploy('v1', fence)
+  })
+  afterEach(ended)
+
+  test('is another image than the one that runs', async () => {
+    const before = await service.currentImage?.(signal)
+    expect(before).toBe(await service.imageOf?.('v1', 'present'))
+    project.build('v1', 'v1 anew')
+    expect(await service.current(signal)).toBe('v1')
+    expect(await service.currentImage?.(signal)).toBe(before)
+    expect(await service.imageOf?.('v1', 'newest')).not.toBe(before)
+  })
+
+  test('does not keep the image of then from being brought back', async () => {
+    const then = await service.currentImage?.(signal)
+    project.build('v1', 'v1 anew')
+    project.build('v2')
+    await service.deploy('v2', fence)
+    expect(await service.exists('v1', signal, then)).toBe(true)
+    await service.deploy('v1', fence, then)
+    await service.deploy('v1', fence, then)
+    expect(project.runs('api')).toBe('v1 as it was')
+    expect(await service.current(signal)).toBe('v1')
+    expect(await service.currentImage?.(signal)).toBe(then)
+    await service.stop(fence)
+    await service.start(fence)
+    expect(project.runs('api')).toBe('v1 as it was')
+  })
+
+  test('neither does one that is gone', async () => {
+    const then = await service.currentImage?.(signal)
+    project.build('v2')
+    docker('rmi', '--force', `${project.name}:v1`)
+    expect(await service.exists('v1', signal)).toBe(false)
+    expect(await service.exists('v1', signal, then)).toBe(true)
+    await service.deploy('v1', fence, then)
+    expect(project.runs('api')).toBe('v1 as it was')
+  })
+
+  test('an image that is nowhere any more is told of', async () => {
+    const nowhere = `api=sha256:${'0'.repeat(64)}`
+    expect(await service.exists('v9', signal, nowhere)).toBe(false)
+    expect(await failureOf(service.deploy('v9', fence, nowhere))).toMatchObject({ code: 'ServiceFailed' })
+    expect(project.runs('api')).toBe('v1 as it was')
+  })
+})
+
+describe('a container that does not get well', () => {
+  const healthcheck = { test: ['CMD', 'test', '-e', '/well'], interval: '200ms', retries: 2 }
+  afterEach(ended)
+
+  test('fails the deploy, and the start', async () => {
+    project = new ComposeProject({ api: { healthcheck } })
+    project.build('v1', 'well', ['sh', '-c', 'touch /well; exec sleep infinity'])
+    project.build('v2', 'sick')
+    const service = serviceOf(project, ['api'], { within: '20s' })
+    await service.deploy('v1', fence)
+    expect(await failureOf(service.deploy('v2', fence))).toMatchObject({ code: 'ServiceFailed' })
+    await service.stop(fence)
+    expect(await failureOf(serviceOf(project, ['api'], { within: '2s' }).start(fence))).toMatchObject({
+      code: 'ServiceFailed',
+      message: expect.stringContaining('does not get well'),
+    })
+    await service.deploy('v1', fence)
+    expect(project.runs('api')).toBe('well')
+  })
+
+  test('that ends at once is told of', async () => {
+    project = new ComposeProject({ api: {} })
+    project.build('v1', 'ends', ['sh', '-c', 'exit 3'])
+    expect(await failureOf(serviceOf(project, ['api']).deploy('v1', fence))).toMatchObject({ code: 'ServiceFailed' })
+  })
+})
+
+describe('consumers of one project', () => {
+  beforeEach(() => {
+    project = new ComposeProject({ orders: {}, stock: {} })
+    project.build('v1')
+  })
+  afterEach(ended)
+
+  test('are paused and resumed together', async () => {
+    project.compose('v1', 'up', '--detach', '--wait')
+    const consumer = consumerOf(project, ['orders', 'stock'])
+    await consumer.pause(fence)
+    expect(await consumer.state(signal)).toEqual({ state: 'paused', inFlight: 0 })
+    await consumer.resume(fence)
+    expect([project.runs('orders'), project.runs('stock')]).toEqual(['v1', 'v1'])
+  })
+
+  test('of which somebody has stopped one are refused: it would be started', async () => {
+    project.compose('v1', 'up', '--detach', '--wait')
+    project.compose('v1', 'stop', 'stock')
+    const failed = await failureOf(consumerOf(project, ['orders', 'stock']).state(signal))
+    expect(failed?.message).toContain('orders runs, stock is stopped')
+  })
+
+  test('that were never started are told of', async () => {
+    const failed = await failureOf(consumerOf(project, ['orders']).state(signal))
+    expect(failed?.message).toContain('orders has no container')
+  })
+
+  test('that are frozen are running: they hold what they hold', async () => {
+    project.compose('v1', 'up', '--detach', '--wait')
+    project.compose('v1', 'pause', 'orders')
+    const consumer = consumerOf(project, ['orders'])
+    expect(await consumer.state(signal)).toEqual({ state: 'running', inFlight: 0 })
+    await consumer.pause(fence)
+    expect(await consumer.state(signal)).toEqual({ state: 'paused', inFlight: 0 })
+  })
+})
