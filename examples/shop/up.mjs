@@ -17,6 +17,9 @@ const control = (...args) => execFileSync(process.execPath, [program('control'),
 const start = (name, ...args) =>
   spawn(process.execPath, [program(name), '--home', home, ...args], { stdio: 'inherit', detached: true })
 
+/** Heard from the beginning: whoever ends it while it comes up must not be left with half a shop. */
+const asked = Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM')])
+
 await migrateFirstRelease(databaseUrlFromEnvironment())
 control('init', '--port', serviceUrl.port)
 control(...(`${control('current')}`.trim() ? ['start'] : ['deploy', '1']))
@@ -27,7 +30,7 @@ console.log(
 )
 
 const ended = [consumer, client].map((child) => once(child, 'exit'))
-await Promise.race([once(process, 'SIGINT'), once(process, 'SIGTERM'), ...ended])
+await Promise.race([asked, ...ended])
 // The client first: what it asked for is still answered.
 for (const [index, child] of [client, consumer].entries()) {
   child.kill('SIGTERM')

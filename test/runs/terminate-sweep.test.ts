@@ -5,7 +5,7 @@ import { approving, type Course, HALF_COMMITTED, journalOf, TWO_STAGES, worldOf 
 import type { World } from '../support/world.js'
 
 const WORLDS_AT_ONCE = 2
-const WITHIN_MS = 600_000
+const WITHIN_MS = 1_800_000
 
 interface Settled {
   name: string
