@@ -30,13 +30,14 @@ export const pauseConsumers = (dependencies: Dependencies) =>
 
 async function pauseOne(step: Step, consumer: Consumer): Promise<string> {
   const { site, fence } = step
-  const now = await consumer.state(fence.signal)
+  const known = (await statesBefore(step, 'consumer')).get(consumer.name)
+  // An earlier attempt may have left it half paused: it is asked once more, whatever it says of that.
+  const now = known === 'running' ? { state: known } : await consumer.state(fence.signal)
   await recordStateBefore(step, 'consumer', consumer.name, now)
   if (now.state === 'running') await consumer.pause(fence)
   const onSample = sampling(step, consumer)
   await proveQuiet(consumer, { withinMs: withinMs(site, consumer), signal: fence.signal, onSample })
-  const before = (await statesBefore(step, 'consumer')).get(consumer.name)
-  return before === 'paused' ? `${consumer.name} was paused already` : `${consumer.name} proven quiet`
+  return (known ?? now.state) === 'paused' ? `${consumer.name} was paused already` : `${consumer.name} proven quiet`
 }
 
 /** Tells what a consumer says while its proof goes on. */

@@ -24,6 +24,19 @@ export const ConsumerConfiguration = z.discriminatedUnion('kind', [
     within: Within,
   }),
   z.strictObject({
+    kind: z.literal('kafka-connect').describe('Connectors of a Kafka Connect cluster'),
+    url: HttpUrl.describe("Where Connect's REST interface is"),
+    connectors: z.array(Text).min(1).describe('Their names; paused and resumed as one'),
+    by: z
+      .enum(['stop', 'pause'])
+      .prefault('stop')
+      .describe(
+        'stop: their tasks end, with their sessions (Connect 3.5 and later); pause: their tasks stay, and wait',
+      ),
+    headers: Headers,
+    within: Within,
+  }),
+  z.strictObject({
     kind: z.literal('compose').describe('Services of a Compose project that consume: stopped, and started again'),
     services: ComposeServices,
     ...composeKeys,

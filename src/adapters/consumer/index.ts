@@ -2,6 +2,7 @@ import type { ConsumerConfiguration } from '../../domain/configuration.js'
 import { command } from './command.js'
 import { compose } from './compose.js'
 import { http } from './http.js'
+import { kafkaConnect } from './kafka-connect.js'
 import type { Consumer, ConsumerContext } from './port.js'
 
 type Kinds = {
@@ -13,7 +14,7 @@ type Kinds = {
 }
 
 /** Add a kind: one file, one line here, one member in domain/configuration.ts. The compiler asks for the rest. */
-const kinds: Kinds = { http, command, compose }
+const kinds: Kinds = { http, command, compose, 'kafka-connect': kafkaConnect }
 
 /** The consumer `name`. Asks nobody and changes nothing yet. */
 export function createConsumer(name: string, configuration: ConsumerConfiguration, context: ConsumerContext): Consumer {

@@ -175,7 +175,12 @@ describe('the way is to the target alone', () => {
   ])('%s is hung up on', async (_, bytes) => {
     const socket = connect(proxy.target.port, '127.0.0.1')
     socket.write(bytes)
-    await new Promise((resolve) => socket.once('close', resolve).on('error', () => {}).resume())
+    await new Promise((resolve) =>
+      socket
+        .once('close', resolve)
+        .on('error', () => {})
+        .resume(),
+    )
     expect(await asTool(async (session) => (await session.query('select 1 as one')).rows)).toEqual([{ one: 1 }])
   })
 

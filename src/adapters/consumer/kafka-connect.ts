@@ -1,0 +1,129 @@
+import { setTimeout } from 'node:timers/promises'
+import { z } from 'zod'
+import type { ConsumerConfiguration } from '../../domain/configuration.js'
+import { excerpt } from '../../domain/excerpt.js'
+import { failure } from '../../domain/failures.js'
+import type { Fence } from '../../domain/fence.js'
+import { jsonIn } from '../../domain/text.js'
+import { ask, type HttpAnswer, type HttpRequest, HttpUnanswered, whereOf } from '../http/ask.js'
+import type { Consumer, ConsumerContext } from './port.js'
+
+const TRY_MS = 5_000
+const FIRST_WAIT_MS = 100
+const LONGEST_WAIT_MS = 2_000
+/** A look is repeated by whoever proves something. */
+const LOOKED_WITHIN_MS = 5_000
+/** The cluster shares its work out anew, or the worker that was asked could not ask the leader. */
+const TRY_AGAIN = new Set([409, 500, 502, 503, 504])
+
+/** `GET /connectors/{name}/status` (Kafka's documentation, *Kafka Connect*, REST API). */
+const Status = z.object({
+  connector: z.object({ state: z.string(), trace: z.string().optional() }),
+  tasks: z.array(z.object({ id: z.int(), state: z.string(), trace: z.string().optional() })),
+})
+type Status = z.infer<typeof Status>
+type Code = 'ConsumerNotQuiet' | 'ConsumerNotMoving'
+
+const QUIET = new Set(['PAUSED', 'STOPPED'])
+
+/** Connectors of a Kafka Connect cluster, by its REST interface. A state counts where the connector and each of its tasks have it. */
+export function kafkaConnect(
+  name: string,
+  { url, connectors, by, headers, within }: Extract<ConsumerConfiguration, { kind: 'kafka-connect' }>,
+  { secrets }: ConsumerContext,
+): Consumer {
+  const hidden = [...secrets, ...Object.values(headers)]
+  const at = (connector: string, path: string): string =>
+    `${url.replace(/\/+$/, '')}/connectors/${encodeURIComponent(connector)}/${path}`
+  const request = (method: 'GET' | 'PUT', where: string): HttpRequest => ({
+    ...{ method, url: where, headers, timeoutMs: TRY_MS, secrets },
+  })
+
+  const statusOf = async (connector: string, signal: AbortSignal): Promise<Status> => {
+    const where = request('GET', at(connector, 'status'))
+    const answer = await answered(where, { name, code: 'ConsumerNotQuiet', withinMs: LOOKED_WITHIN_MS, signal })
+    const status = Status.safeParse(jsonIn(answer.body))
+    if (status.success) return status.data
+    throw failure(
+      'ConsumerNotQuiet',
+      `consumer ${name}: ${whereOf(where.url)} is no Kafka Connect: it said ${answer.shown}`,
+    )
+  }
+  const change = async (verb: 'stop' | 'pause' | 'resume', code: Code, fence: Fence): Promise<void> => {
+    for (const connector of connectors) {
+      const put = { ...request('PUT', at(connector, verb)), before: () => fence.check() }
+      const hint =
+        verb === 'stop' ? { 404: 'Connect stops connectors since 3.5: with an older one write by: pause' } : {}
+      await answered(put, { name, code, withinMs: within, signal: fence.signal, hints: hint })
+    }
+  }
+
+  return {
+    name,
+    async state(signal) {
+      const states = await Promise.all(
+        connectors.map(async (connector) => stateIn(name, connector, await statusOf(connector, signal), hidden)),
+      )
+      const [first = 'paused'] = states
+      if (states.every((state) => state === first)) return { state: first, inFlight: 0 }
+      // As one they are paused and resumed: who resumed them would wake what somebody had paused.
+      throw failure(
+        'ConsumerNotQuiet',
+        `consumer ${name}: ${connectors.map((connector, index) => `${connector} is ${states[index]}`).join(', ')}: pause or resume all, or write them as consumers of their own`,
+      )
+    },
+    pause: (fence) => change(by, 'ConsumerNotQuiet', fence),
+    resume: (fence) => change('resume', 'ConsumerNotMoving', fence),
+  }
+}
+
+/** Throws `ConsumerNotQuiet` for one that is neither, on its way, or failed: nobody can say what it does. */
+function stateIn(name: string, connector: string, status: Status, hidden: readonly string[]): 'running' | 'paused' {
+  const { state } = status.connector
+  const tasks = status.tasks.map((task) => task.state)
+  if (QUIET.has(state) && tasks.every((one) => QUIET.has(one))) return 'paused'
+  if (state === 'RUNNING' && tasks.length > 0 && tasks.every((one) => one === 'RUNNING')) return 'running'
+  const found = [`connector ${state}`, ...status.tasks.map((task) => `task ${task.id} ${task.state}`)]
+  const trace = [status.connector, ...status.tasks].find((one) => one.state === 'FAILED')?.trace?.split('\n')[0]
+  const why = trace === undefined ? '' : `: ${excerpt(trace, hidden)}`
+  throw failure(
+    'ConsumerNotQuiet',
+    `consumer ${name}: ${connector}: ${found.join(', ')}${tasks.length === 0 ? ', no tasks' : ''}${why}`,
+  )
+}
+
+interface Asked {
+  name: string
+  code: Code
+  withinMs: number
+  signal: AbortSignal
+  /** What to do about a status. */
+  hints?: Record<number, string>
+}
+
+/** Asks until somebody answers who is able to, for as long as there is time. Anything but 2xx is `code`. */
+async function answered(
+  request: HttpRequest,
+  { name, code, withinMs, signal, hints = {} }: Asked,
+): Promise<HttpAnswer> {
+  const deadline = performance.now() + withinMs
+  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
+    const answer = await ask(request, signal).catch((error: unknown) => {
+      if (error instanceof HttpUnanswered) return error
+      throw error
+    })
+    const status = answer instanceof HttpUnanswered ? undefined : answer.status
+    if (!(answer instanceof HttpUnanswered) && answer.status >= 200 && answer.status < 300) return answer
+    const isOver = (status !== undefined && !TRY_AGAIN.has(status)) || performance.now() + wait > deadline
+    if (isOver) {
+      const said = answer instanceof HttpUnanswered ? answer.message : answer.shown
+      // What Connect itself says has a code of its own.
+      const isOwn = answer instanceof HttpUnanswered || answer.body.includes('"error_code"')
+      const hint = status === undefined || isOwn ? undefined : hints[status]
+      const what = `consumer ${name}: ${request.method} ${whereOf(request.url)}: ${said}`
+      throw failure(code, what, undefined, hint === undefined ? undefined : { hint })
+    }
+    await setTimeout(wait, undefined, { signal }).catch(() => {})
+    signal.throwIfAborted()
+  }
+}

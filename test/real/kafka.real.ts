@@ -1,0 +1,175 @@
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Admin, Kafka, logLevel, type Producer } from 'kafkajs'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { createConsumer } from '../../src/adapters/consumer/index.js'
+import type { Consumer } from '../../src/adapters/consumer/port.js'
+import { proveMoving, proveQuiet } from '../../src/adapters/consumer/quiet.js'
+import { cacheFolder } from '../../src/adapters/process/provision.js'
+import { ConsumerConfiguration } from '../../src/domain/configuration.js'
+import { knownFailure } from '../../src/domain/failures.js'
+import { consumerContract } from '../adapters/consumer/contract.js'
+import { OpenFence } from '../support/open-fence.js'
+import { type Broker, type Connect, startConnect, startKafka } from './kafka.js'
+
+const signal = new AbortController().signal
+const fence = new OpenFence()
+const PROOF = { withinMs: 60_000, signal }
+
+let broker: Broker
+let connect: Connect
+let producer: Producer
+let admin: Admin
+beforeAll(async () => {
+  broker = await startKafka(cacheFolder())
+  connect = await startConnect(broker)
+  const kafka = new Kafka({ brokers: [broker.address], logLevel: logLevel.NOTHING })
+  producer = kafka.producer()
+  admin = kafka.admin()
+  await Promise.all([producer.connect(), admin.connect()])
+})
+afterAll(async () => {
+  await Promise.all([producer.disconnect(), admin.disconnect()])
+  await connect.end()
+  await broker.end()
+})
+
+let made = 0
+/** A connector that writes what comes into its topic to a file, line by line. */
+class Sink {
+  readonly name = `orders-sink-${++made}`
+  readonly topic = `orders-${made}`
+  readonly file = join(broker.folder, `${this.name}.txt`)
+
+  static async create(): Promise<Sink> {
+    const sink = new Sink()
+    await admin.createTopics({ topics: [{ topic: sink.topic, numPartitions: 2 }] })
+    await sink.ask('PUT', 'config', {
+      ...{ 'connector.class': 'org.apache.kafka.connect.file.FileStreamSinkConnector', 'tasks.max': '2' },
+      ...{ topics: sink.topic, file: sink.file },
+    })
+    await expect.poll(() => sink.states(), { timeout: 60_000 }).toEqual(['RUNNING', 'RUNNING', 'RUNNING'])
+    return sink
+  }
+
+  ask(method: string, path: string, body?: object): Promise<Response> {
+    return fetch(`${connect.url}/connectors/${this.name}/${path}`, {
+      method,
+      headers: { 'content-type': 'application/json' },
+      ...(body && { body: JSON.stringify(body) }),
+    })
+  }
+
+  /** Of the connector, then of its tasks. */
+  async states(): Promise<string[]> {
+    const answer = await this.ask('GET', 'status')
+    if (!answer.ok) return []
+    const { connector, tasks } = (await answer.json()) as { connector: { state: string }; tasks: { state: string }[] }
+    return [connector.state, ...tasks.map(({ state }) => state)]
+  }
+
+  async send(...values: string[]): Promise<void> {
+    await producer.send({ topic: this.topic, messages: values.map((value) => ({ key: value, value })) })
+  }
+
+  async written(): Promise<string[]> {
+    return (await readFile(this.file, 'utf8').catch(() => '')).split('\n').filter(Boolean).sort()
+  }
+
+  end(): Promise<Response> {
+    return fetch(`${connect.url}/connectors/${this.name}`, { method: 'DELETE' })
+  }
+}
+
+const consumerOf = (connectors: string[], more: object = {}): Consumer =>
+  createConsumer(
+    'orders',
+    ConsumerConfiguration.parse({ kind: 'kafka-connect', url: connect.url, connectors, within: '60s', ...more }),
+    { directory: '.', secrets: ['hunter2-secret'] },
+  )
+const failureOf = async (work: Promise<unknown>) =>
+  knownFailure(
+    await work.then(
+      () => undefined,
+      (error: unknown) => error,
+    ),
+  )
+
+for (const by of ['stop', 'pause'])
+  consumerContract(`kafka-connect, by ${by}`, async () => {
+    const sink = await Sink.create()
+    return {
+      consumer: consumerOf([sink.name], { by }),
+      state: async () => ((await sink.states())[0] === 'RUNNING' ? 'running' : 'paused'),
+      close: async () => void (await sink.end()),
+    }
+  })
+
+describe('connectors', () => {
+  let sink: Sink
+  beforeEach(async () => {
+    sink = await Sink.create()
+  })
+  afterEach(() => sink.end())
+
+  test.each(['stop', 'pause'])(
+    'take nothing once they are proven quiet by %s, and everything once they go on',
+    async (by) => {
+      const consumer = consumerOf([sink.name], { by })
+      await sink.send('before')
+      await expect.poll(() => sink.written(), { timeout: 60_000 }).toEqual(['before'])
+      await consumer.pause(fence)
+      await proveQuiet(consumer, PROOF)
+      expect(await sink.states()).toEqual(by === 'stop' ? ['STOPPED'] : ['PAUSED', 'PAUSED', 'PAUSED'])
+      await sink.send('meanwhile', 'and then')
+      expect(await sink.written()).toEqual(['before'])
+      await consumer.resume(fence)
+      await proveMoving(consumer, PROOF)
+      await expect.poll(() => sink.written(), { timeout: 60_000 }).toEqual(['and then', 'before', 'meanwhile'])
+    },
+  )
+
+  test('that a person has paused, or stopped, are paused', async () => {
+    await sink.ask('PUT', 'pause')
+    await expect.poll(() => sink.states(), { timeout: 60_000 }).toEqual(['PAUSED', 'PAUSED', 'PAUSED'])
+    expect(await consumerOf([sink.name]).state(signal)).toEqual({ state: 'paused', inFlight: 0 })
+    await sink.ask('PUT', 'stop')
+    await expect.poll(() => sink.states(), { timeout: 60_000 }).toEqual(['STOPPED'])
+    expect(await consumerOf([sink.name], { by: 'pause' }).state(signal)).toEqual({ state: 'paused', inFlight: 0 })
+  })
+
+  test('of which a person has paused one are refused: it would be resumed', async () => {
+    const other = await Sink.create()
+    await other.ask('PUT', 'pause')
+    await expect.poll(() => other.states(), { timeout: 60_000 }).toEqual(['PAUSED', 'PAUSED', 'PAUSED'])
+    const failed = await failureOf(consumerOf([sink.name, other.name]).state(signal))
+    expect(failed?.message).toContain(`${sink.name} is running, ${other.name} is paused`)
+    await other.end()
+  })
+
+  test('with a task that failed are told of, with what it failed of', async () => {
+    await sink.ask('PUT', 'config', {
+      ...{ 'connector.class': 'org.apache.kafka.connect.file.FileStreamSinkConnector', 'tasks.max': '1' },
+      ...{ topics: sink.topic, file: '/nowhere/at/all.txt' },
+    })
+    await sink.send('one')
+    await expect.poll(() => sink.states(), { timeout: 60_000 }).toContain('FAILED')
+    const failed = await failureOf(consumerOf([sink.name]).state(signal))
+    expect(failed?.code).toBe('ConsumerNotQuiet')
+    expect(failed?.message).toMatch(/task 0 FAILED: .*ConnectException/)
+  })
+
+  test('that are not there are named', async () => {
+    const consumer = consumerOf(['nobody'])
+    expect((await failureOf(consumer.state(signal)))?.message).toContain('/connectors/nobody/status: HTTP 404')
+    const failed = await failureOf(consumer.pause(fence))
+    expect(failed?.message).toContain('Unknown connector nobody')
+    expect(failed?.detail.hint).toBeUndefined()
+  })
+})
+
+test('a Connect that is down is told of within the time there is', async () => {
+  const consumer = consumerOf(['any'], { url: 'http://127.0.0.1:4', within: '1s' })
+  expect(await failureOf(consumer.pause(fence))).toMatchObject({ code: 'ConsumerNotQuiet' })
+  expect(await failureOf(consumer.resume(fence))).toMatchObject({ code: 'ConsumerNotMoving' })
+})
