@@ -225,8 +225,9 @@ describe('whoever can write to Temporal calls activities from a workflow of his 
     const said = { stage, decision: 'approve', by: 'ben', verified: true, digest }
     await world.start('deploy', { ...asked(), carried: { ...carried, decisions: [said] } })
     await world.startWorker()
-    // What was not begun by `plan` carries nothing: the worker may have let the run go meanwhile.
-    expect(await world.ending()).toMatchObject({ code: expect.stringMatching(/E240|E250/) })
+    // What was not begun by `plan` carries nothing: the worker may let the run go at any time, and then it closes as that did.
+    const { code, outcome } = await world.ending()
+    expect(code ?? outcome).toMatch(/^(E240|E250|deferred)$/)
     while ((await world.journal(`select name from {s}.runs where state = 'open'`)).length > 0);
     expect(await hasItem()).toHaveLength(1)
     expect(differences(before, await world.snapshot())).toEqual([])
