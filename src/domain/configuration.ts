@@ -5,7 +5,34 @@ import { Command, Duration, Headers, HttpUrl, Text } from './configuration-scala
 import { Name } from './names.js'
 import { Waiver } from './review.js'
 
+const sasl = <Mechanism extends string>(mechanism: Mechanism) =>
+  z.strictObject({ mechanism: z.literal(mechanism), username: Text, password: Text })
+
+const KafkaGroup = z
+  .strictObject({
+    brokers: z
+      .array(z.string().regex(/^[^\s/:]+:\d{1,5}$|^\[[0-9a-fA-F:]+\]:\d{1,5}$/, 'a broker is host:port'))
+      .min(1),
+    id: Text.describe('Of the consumer group'),
+    members: z
+      .enum(['none', 'any'])
+      .prefault('none')
+      .describe(
+        'Of a paused one. none: who stays in the group still counts as in flight; any: they stay, and take nothing',
+      ),
+    maxLag: z.int().min(0).optional().describe('Messages that may wait at most before it counts as moving again'),
+    ssl: z.boolean().prefault(false).describe('TLS, with the certificates that the worker trusts'),
+    sasl: z.discriminatedUnion('mechanism', [sasl('plain'), sasl('scram-sha-256'), sasl('scram-sha-512')]).optional(),
+  })
+  .describe('Its Kafka consumer group, asked by kafkajs: no members, offsets that stand, a lag that falls')
+export type KafkaGroup = z.infer<typeof KafkaGroup>
+
 const Within = Duration.prefault('60s').describe('How long a pause or resume may take')
+
+const everyConsumer = {
+  within: Within,
+  group: KafkaGroup.optional(),
+}
 
 export const ConsumerConfiguration = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -14,14 +41,14 @@ export const ConsumerConfiguration = z.discriminatedUnion('kind', [
     resume: HttpUrl.describe('POST: consume again'),
     status: HttpUrl.describe('GET: {"state":"paused"|"running","inFlight":n}'),
     headers: Headers,
-    within: Within,
+    ...everyConsumer,
   }),
   z.strictObject({
     kind: z.literal('command').describe('A consumer steered by programs'),
     pause: Command.describe('Stop consuming'),
     resume: Command.describe('Consume again'),
     status: Command.describe('Prints {"state":"paused"|"running","inFlight":n}'),
-    within: Within,
+    ...everyConsumer,
   }),
   z.strictObject({
     kind: z.literal('kafka-connect').describe('Connectors of a Kafka Connect cluster'),
@@ -34,14 +61,14 @@ export const ConsumerConfiguration = z.discriminatedUnion('kind', [
         'stop: their tasks end, with their sessions (Connect 3.5 and later); pause: their tasks stay, and wait',
       ),
     headers: Headers,
-    within: Within,
+    ...everyConsumer,
   }),
   z.strictObject({
     kind: z.literal('compose').describe('Services of a Compose project that consume: stopped, and started again'),
     services: ComposeServices,
     ...composeKeys,
     tagVariable: TagVariable.optional(),
-    within: Within,
+    ...everyConsumer,
   }),
 ])
 export type ConsumerConfiguration = z.infer<typeof ConsumerConfiguration>

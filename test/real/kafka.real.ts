@@ -10,7 +10,7 @@ import { ConsumerConfiguration } from '../../src/domain/configuration.js'
 import { knownFailure } from '../../src/domain/failures.js'
 import { consumerContract } from '../adapters/consumer/contract.js'
 import { OpenFence } from '../support/open-fence.js'
-import { type Broker, type Connect, startConnect, startKafka } from './kafka.js'
+import { type Broker, type Connect, runTool, startConnect, startKafka } from './kafka.js'
 
 const signal = new AbortController().signal
 const fence = new OpenFence()
@@ -165,6 +165,68 @@ describe('connectors', () => {
     const failed = await failureOf(consumer.pause(fence))
     expect(failed?.message).toContain('Unknown connector nobody')
     expect(failed?.detail.hint).toBeUndefined()
+  })
+})
+
+describe('the Kafka group of a consumer', () => {
+  let sink: Sink
+  beforeEach(async () => {
+    sink = await Sink.create()
+  })
+  afterEach(() => sink.end())
+  const grouped = (more: object = {}, by = 'stop'): Consumer =>
+    consumerOf([sink.name], { by, group: { brokers: [broker.address], id: `connect-${sink.name}`, ...more } })
+
+  test('has nobody in it, and offsets that stand, once that is proven quiet; then its lag falls to nothing', async () => {
+    const consumer = grouped({ maxLag: 0 })
+    await sink.send('one', 'two')
+    await expect.poll(async () => (await consumer.state(signal)).processed, { timeout: 60_000 }).toBe(2)
+    await consumer.pause(fence)
+    expect(await proveQuiet(consumer, PROOF)).toEqual({ state: 'paused', inFlight: 0, lag: 0, processed: 2 })
+    await sink.send('three', 'four', 'five')
+    expect(await consumer.state(signal)).toEqual({ state: 'paused', inFlight: 0, lag: 3, processed: 2 })
+    await consumer.resume(fence)
+    expect(await proveMoving(consumer, PROOF)).toMatchObject({ state: 'running', lag: 0, processed: 5 })
+  })
+
+  test('that somebody stays in is not quiet, unless members may stay', async () => {
+    await sink.send('one')
+    const consumer = grouped({}, 'pause')
+    await expect.poll(async () => (await consumer.state(signal)).processed, { timeout: 60_000 }).toBe(1)
+    await consumer.pause(fence)
+    const failed = await failureOf(proveQuiet(consumer, { withinMs: 3_000, signal }))
+    expect(failed).toMatchObject({ code: 'ConsumerNotQuiet', message: expect.stringContaining('2 in flight') })
+    expect(await proveQuiet(grouped({ members: 'any' }, 'pause'), PROOF)).toMatchObject({ inFlight: 0, processed: 1 })
+  })
+
+  test('whose lag stays over its limit is not moving again', async () => {
+    const behind = grouped({ maxLag: 0, id: 'nobody-reads' })
+    await admin.setOffsets({
+      ...{ groupId: 'nobody-reads', topic: sink.topic },
+      partitions: [{ partition: 0, offset: '0' }],
+    })
+    await producer.send({ topic: sink.topic, messages: [{ partition: 0, value: 'waits' }] })
+    const failed = await failureOf(proveMoving(behind, { withinMs: 2_000, signal }))
+    expect(failed).toMatchObject({ code: 'ConsumerNotMoving', message: expect.stringContaining('lag 1') })
+  })
+
+  test('that is not there, and a broker that is down, are told of', async () => {
+    const unknown = await failureOf(grouped({ id: 'no-such-group' }).state(signal))
+    expect(unknown?.message).toContain('Kafka group no-such-group: there is no such group')
+    const down = await failureOf(grouped({ brokers: ['127.0.0.1:4'] }).state(signal))
+    expect(down).toMatchObject({ code: 'ConsumerNotQuiet' })
+    expect(down?.message).toContain('127.0.0.1:4')
+  })
+
+  test('of the protocol of Kafka 4 is refused: its members cannot be asked for', async () => {
+    const member = runTool(broker, [
+      ...['org.apache.kafka.tools.consumer.ConsoleConsumer', '--bootstrap-server', broker.address],
+      ...['--topic', sink.topic, '--group', 'kip-848', '--consumer-property', 'group.protocol=consumer'],
+    ])
+    const said = async (): Promise<string | undefined> =>
+      (await failureOf(grouped({ id: 'kip-848' }).state(signal)))?.message
+    await expect.poll(said, { timeout: 60_000 }).toContain('it is of the new consumer protocol')
+    await member.end()
   })
 })
 

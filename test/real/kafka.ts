@@ -13,7 +13,7 @@ const KAFKA = '4.1.0'
 const POM = `<project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
   <groupId>tests</groupId><artifactId>kafka</artifactId><version>1</version>
-  <dependencies>${['kafka_2.13', 'connect-runtime', 'connect-file']
+  <dependencies>${['kafka_2.13', 'connect-runtime', 'connect-file', 'kafka-tools']
     .map(
       (name) =>
         `<dependency><groupId>org.apache.kafka</groupId><artifactId>${name}</artifactId><version>${KAFKA}</version></dependency>`,
@@ -102,7 +102,7 @@ export async function startConnect({ address, folder, libraries }: Broker): Prom
 
 /** The jars, from Maven (half a minute, once), as a class path. */
 async function librariesIn(cache: string): Promise<string> {
-  const folder = await installOnce(join(cache, `kafka-${KAFKA}`), async (into) => {
+  const folder = await installOnce(join(cache, `kafka-tools-${KAFKA}`), async (into) => {
     await writeFile(join(into, 'pom.xml'), POM)
     const goal = ['dependency:copy-dependencies', `-DoutputDirectory=${join(into, 'libraries')}`]
     await runInstaller(cache, ['mvn', '--quiet', '--batch-mode', '--file', join(into, 'pom.xml'), ...goal])
@@ -121,22 +121,35 @@ async function properties(folder: string, name: string, values: Record<string, s
   return file
 }
 
+/** One of Kafka's own tools, until it is ended. */
+export function runTool({ libraries }: Broker, words: string[]): Running {
+  return started(libraries, words).running
+}
+
 /** Until `isUp`; neither of them says so. */
 async function java(libraries: string, words: string[], isUp: () => Promise<boolean>): Promise<Running> {
+  const { running, failed } = started(libraries, words)
+  for (; !(await isUp()); await pause(100)) failed()
+  return running
+}
+
+/** `failed` throws once it has ended. */
+function started(libraries: string, words: string[]): { running: Running; failed: () => void } {
   const child = execa('java', ['-Xmx512m', '-cp', libraries, ...words], { all: true, reject: false, buffer: false })
   let said = ''
   child.all?.on('data', (data) => {
     said = (said + data).slice(-20_000)
   })
-  while (!(await isUp())) {
-    if (child.exitCode !== null) throw new Error(`${words[0]} ended: ${said}`)
-    await pause(100)
-  }
   const gone = (signal: 'SIGTERM' | 'SIGKILL') => async (): Promise<void> => {
     child.kill(signal)
     await child
   }
-  return { end: gone('SIGTERM'), kill: gone('SIGKILL') }
+  return {
+    running: { end: gone('SIGTERM'), kill: gone('SIGKILL') },
+    failed: () => {
+      if (child.exitCode !== null) throw new Error(`${words[0]} ended: ${said}`)
+    },
+  }
 }
 
 const listens = (port: number): Promise<boolean> =>

@@ -3,6 +3,7 @@ import { command } from './command.js'
 import { compose } from './compose.js'
 import { http } from './http.js'
 import { kafkaConnect } from './kafka-connect.js'
+import { withGroup } from './kafka-group.js'
 import type { Consumer, ConsumerContext } from './port.js'
 
 type Kinds = {
@@ -18,7 +19,9 @@ const kinds: Kinds = { http, command, compose, 'kafka-connect': kafkaConnect }
 
 /** The consumer `name`. Asks nobody and changes nothing yet. */
 export function createConsumer(name: string, configuration: ConsumerConfiguration, context: ConsumerContext): Consumer {
-  return create(name, configuration, context)
+  const consumer = create(name, configuration, context)
+  const { group } = configuration
+  return group === undefined ? consumer : withGroup(consumer, group, context)
 }
 
 function create<K extends keyof Kinds>(

@@ -21,6 +21,8 @@ export interface ConsumerContext {
 /** What feeds writes in from outside and can be paused. */
 export interface Consumer {
   readonly name: string
+  /** Messages that may wait at most before it counts as moving again. */
+  readonly maxLag?: number
   /** Reads; changes nothing. Throws `ConsumerNotQuiet` when it does not answer in its form. */
   state(signal: AbortSignal): Promise<ConsumerState>
   /** Asks it to pause. Twice is once. A positive answer is not a proof: the step samples `state` after it. */

@@ -35,7 +35,13 @@ export async function proveQuiet(consumer: Consumer, proof: Proof): Promise<Cons
  * reason.
  */
 export async function proveMoving(consumer: Consumer, proof: Proof): Promise<ConsumerState> {
-  const { state, seen } = await sampleUntil(consumer, proof, isMoving)
+  const { maxLag } = consumer
+  const isCaughtUp: Holds = (_, { lag }) => maxLag === undefined || lag === undefined || lag <= maxLag
+  const { state, seen } = await sampleUntil(
+    consumer,
+    proof,
+    (before, now) => isMoving(before, now) && isCaughtUp(before, now),
+  )
   if (state) return state
   throw failure('ConsumerNotMoving', `consumer ${consumer.name} is not moving after ${proof.withinMs} ms: ${seen}`)
 }
