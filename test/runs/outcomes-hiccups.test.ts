@@ -170,6 +170,29 @@ test('a consumer that does not go on keeps no other paused, and is asked until i
   )
 })
 
+test('a consumer that a killed worker left half paused, and that says so, is paused by the next one', async () => {
+  const sorter = {
+    ...{ kind: 'command', pause: ['./bin/pause'], resume: ['./bin/resume'], status: ['./bin/state'], within: '30s' },
+  }
+  await run(
+    { migrations: EXPAND, configuration: { consumers: { sorter } } },
+    {
+      pause: `if [ ! -e half ]; then touch half; sleep 30; fi; rm -f half; touch paused`,
+      resume: 'rm -f paused',
+      state: `[ -e half ] && { echo 'one of two runs' >&2; exit 1; }
+[ -e paused ] && state=paused || state=running; echo "{\\"state\\":\\"$state\\",\\"inFlight\\":0}"`,
+    },
+  )
+  await world.start()
+  await expect.poll(() => existsSync(join(world.folder, 'half')), { timeout: 60_000 }).toBe(true)
+  world.workers[0]?.kill('SIGKILL')
+  await world.startWorker()
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect(ending.lines.find(({ step }) => step === 'pause-consumers')?.note).toBe('sorter proven quiet')
+  expect(existsSync(join(world.folder, 'paused'))).toBe(false)
+})
+
 test('a run that is held after a failure tells people each time, and no notice is taken for another', async () => {
   const configuration = {
     notify: [{ kind: 'command', command: ['./bin/tell'] }],

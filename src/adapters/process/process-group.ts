@@ -14,6 +14,8 @@ interface ProcessState {
   startTime: string
 }
 
+/** Holds the attempt's application name, for a program that leaves nothing running behind it. */
+export const ATTEMPT_VARIABLE = 'HEADGATE_ATTEMPT'
 const POLL_MS = 20
 /** How long a killed group may take to leave the kernel. Longer means a process that hangs in a system call. */
 const KILLED_WITHIN_MS = 30_000
@@ -23,7 +25,7 @@ export const startTimeOf = (pid: number): string => stateOf(pid)?.startTime ?? '
 
 /**
  * Ends a recorded group: TERM, and KILL when `withinMs` is over; returns once it is gone. Does nothing when its leader's id
- * belongs to another process by now; where the leader is gone, members are ended that carry an application name of ours.
+ * belongs to another process by now; where the leader is gone, members are ended that carry the name of an attempt of ours.
  * May be called again, by several at once. Throws `Unexpected` when the kernel does not let go of it.
  */
 export async function endProcessGroup(recorded: ProcessGroup, withinMs: number): Promise<void> {
@@ -133,7 +135,7 @@ function carriesOurName({ pid }: ProcessState): boolean {
   try {
     return readFileSync(`/proc/${pid}/environ`, 'latin1')
       .split('\0')
-      .some((entry) => entry.startsWith('PGAPPNAME=hg:'))
+      .some((entry) => entry.startsWith('PGAPPNAME=hg:') || entry.startsWith(`${ATTEMPT_VARIABLE}=hg:`))
   } catch {
     return false
   }

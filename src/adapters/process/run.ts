@@ -3,7 +3,7 @@ import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import { childEnvironment, secretsOf } from './environment.js'
 import { LogFile } from './log-file.js'
-import { endGroup, endWithUs, startTimeOf } from './process-group.js'
+import { ATTEMPT_VARIABLE, endGroup, endWithUs, startTimeOf } from './process-group.js'
 import { Reading } from './reading.js'
 import { type Child, prepareSpawn } from './spawn.js'
 
@@ -70,7 +70,9 @@ export async function runProgram(request: RunRequest, signal: AbortSignal): Prom
  * as the fence's signal aborts. Throws as `runProgram` does, and what the fence throws.
  */
 export async function runFenced(request: RunRequest, fence: Fence): Promise<ProgramResult> {
-  const prepared = await prepare(request)
+  // A child of its own may outlive it, and is known by this.
+  const named = request.keepsChildren ? request.env : { ...request.env, [ATTEMPT_VARIABLE]: fence.applicationName }
+  const prepared = await prepare({ ...request, ...(named && { env: named }) })
   const record = (pid: number) => fence.recordProcess(pid, startTimeOf(pid))
   return attend(request, prepared, fence.signal, () => fence.check(), record)
 }
