@@ -5,6 +5,7 @@ import { failedWith, failure } from '../domain/failures.js'
 import type { Ledger, Migration } from '../domain/migration.js'
 import type { Plan, PlannedMigration, RunKind } from '../domain/plan.js'
 import { redact } from '../domain/text.js'
+import { serviceOf } from './configured.js'
 import { lookInto } from './look-into.js'
 import { planDown, type WayDown } from './plan-down.js'
 import { runningOf, withNext } from './running.js'
@@ -216,7 +217,7 @@ async function plannedServices(site: Site, tag: string | undefined, signal: Abor
   if (tag === undefined) return services
   return Promise.all(
     services.map(async (planned) => {
-      const service = site.services.find((one) => one.service.name === planned.name)?.service
+      const service = serviceOf(site, planned.name)?.service
       // Also brings it here: before anything is stopped.
       return withNext(planned, { tag, image: await service?.imageOf?.(tag, 'newest') })
     }),

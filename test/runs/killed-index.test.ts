@@ -72,6 +72,13 @@ afterEach(async () => {
   expect(left).toEqual([])
 })
 
+/** `relation where ...` */
+async function untilThereIs(one: string, ...values: string[]): Promise<void> {
+  const isThere = (): Promise<boolean> =>
+    withControl(async (session) => (await session.query(`select from ${one}`, values)).rowCount === 1)
+  while (!(await isThere())) await pause(20)
+}
+
 test.each(Object.keys(TEAMS))(
   '%s: an index whose building is killed half-way is valid in the end, in one run',
   async (kind) => {
@@ -81,14 +88,7 @@ test.each(Object.keys(TEAMS))(
     await write?.(world.folder)
     await world.startWorker()
     await world.start()
-    const isBuilding = (): Promise<boolean> =>
-      withControl(async (session) => {
-        const found = await session.query('select from pg_stat_progress_create_index where datname = $1', [
-          world.database.name,
-        ])
-        return found.rowCount === 1
-      })
-    while (!(await isBuilding())) await pause(20)
+    await untilThereIs('pg_stat_progress_create_index where datname = $1', world.database.name)
     // The index is in the catalogue by now, and not valid.
     await pause(500)
     world.workers[0]?.kill('SIGKILL')
@@ -147,10 +147,7 @@ test.each(Object.keys(DROPPING))(
     await write?.(world.folder)
     await world.startWorker()
     await world.start()
-    const rests = 'select from pg_stat_activity where datname = $1 and query like $2'
-    const isResting = (): Promise<boolean> =>
-      withControl(async (session) => (await session.query(rests, [world.database.name, `%${RESTS}%`])).rowCount === 1)
-    while (!(await isResting())) await pause(20)
+    await untilThereIs('pg_stat_activity where datname = $1 and query like $2', world.database.name, `%${RESTS}%`)
     world.workers[0]?.kill('SIGKILL')
     await world.startWorker()
     const ending = await world.ending()

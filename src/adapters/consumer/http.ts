@@ -1,8 +1,7 @@
-import { setTimeout } from 'node:timers/promises'
 import type { ConsumerConfiguration } from '../../domain/configuration.js'
-import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
-import { ask, type HttpAnswer, type HttpRequest, HttpUnanswered, whereOf } from '../http/ask.js'
+import type { HttpRequest } from '../http/ask.js'
+import { insist } from '../http/insist.js'
 import type { Consumer, ConsumerContext } from './port.js'
 import { readState } from './state.js'
 
@@ -17,6 +16,7 @@ export function http(
   { secrets }: ConsumerContext,
 ): Consumer {
   const { headers } = configuration
+  const who = `consumer ${name}`
   const request = (method: 'GET' | 'POST', url: string): HttpRequest => ({
     method,
     url,
@@ -26,13 +26,21 @@ export function http(
   })
 
   const change = async (url: string, code: 'ConsumerNotQuiet' | 'ConsumerNotMoving', fence: Fence): Promise<void> => {
-    await insist({ ...request('POST', url), before: () => fence.check() }, name, code, fence.signal)
+    await insist(
+      { ...request('POST', url), before: () => fence.check() },
+      { who, code, signal: fence.signal, waitAfter },
+    )
   }
 
   return {
     name,
     async state(signal) {
-      const answer = await insist(request('GET', configuration.status), name, 'ConsumerNotQuiet', signal)
+      const answer = await insist(request('GET', configuration.status), {
+        who,
+        code: 'ConsumerNotQuiet',
+        signal,
+        waitAfter,
+      })
       return readState(name, answer.body, [...secrets, ...Object.values(headers)])
     },
     pause: (fence) => change(configuration.pause, 'ConsumerNotQuiet', fence),
@@ -40,24 +48,6 @@ export function http(
   }
 }
 
-/** Asks up to three times until somebody answers who is not broken. Anything but 2xx is `code`. */
-async function insist(
-  request: HttpRequest,
-  name: string,
-  code: 'ConsumerNotQuiet' | 'ConsumerNotMoving',
-  signal: AbortSignal,
-): Promise<HttpAnswer> {
-  const what = `consumer ${name}: ${request.method} ${whereOf(request.url)}`
-  for (let tried = 0; ; tried++) {
-    const answer = await ask(request, signal).catch((error: unknown) => {
-      if (error instanceof HttpUnanswered) return error
-      throw error
-    })
-    if (!(answer instanceof HttpUnanswered) && answer.status >= 200 && answer.status < 300) return answer
-    const said = answer instanceof HttpUnanswered ? answer.message : answer.shown
-    const wait = answer instanceof HttpUnanswered || answer.status >= 500 ? WAITS_MS[tried] : undefined
-    if (wait === undefined) throw failure(code, `${what}: ${said}`)
-    await setTimeout(wait, undefined, { signal }).catch(() => {})
-    signal.throwIfAborted()
-  }
-}
+/** Up to three times until somebody answers who is not broken. */
+const waitAfter = (tried: number, status: number | undefined): number | undefined =>
+  status === undefined || status >= 500 ? WAITS_MS[tried] : undefined

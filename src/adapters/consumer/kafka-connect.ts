@@ -1,11 +1,11 @@
-import { setTimeout } from 'node:timers/promises'
 import { z } from 'zod'
 import type { ConsumerConfiguration } from '../../domain/configuration.js'
 import { excerpt } from '../../domain/excerpt.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import { jsonIn } from '../../domain/text.js'
-import { ask, type HttpAnswer, type HttpRequest, HttpUnanswered, whereOf } from '../http/ask.js'
+import { type HttpAnswer, type HttpRequest, whereOf } from '../http/ask.js'
+import { insist } from '../http/insist.js'
 import type { Consumer, ConsumerContext } from './port.js'
 
 const TRY_MS = 5_000
@@ -24,6 +24,7 @@ const Status = z.object({
 type Status = z.infer<typeof Status>
 type Code = 'ConsumerNotQuiet' | 'ConsumerNotMoving'
 
+const TOO_OLD = 'Connect stops connectors since 3.5: with an older one write by: pause'
 const QUIET = new Set(['PAUSED', 'STOPPED'])
 
 /** Connectors of a Kafka Connect cluster, by its REST interface. A state counts where the connector and each of its tasks have it. */
@@ -32,6 +33,7 @@ export function kafkaConnect(
   { url, connectors, by, headers, within }: Extract<ConsumerConfiguration, { kind: 'kafka-connect' }>,
   { secrets }: ConsumerContext,
 ): Consumer {
+  const who = `consumer ${name}`
   const hidden = [...secrets, ...Object.values(headers)]
   const at = (connector: string, path: string): string =>
     `${url.replace(/\/+$/, '')}/connectors/${encodeURIComponent(connector)}/${path}`
@@ -41,7 +43,10 @@ export function kafkaConnect(
 
   const statusOf = async (connector: string, signal: AbortSignal): Promise<Status> => {
     const where = request('GET', at(connector, 'status'))
-    const answer = await answered(where, { name, code: 'ConsumerNotQuiet', withinMs: LOOKED_WITHIN_MS, signal })
+    const answer = await insist(where, {
+      ...{ who, code: 'ConsumerNotQuiet', signal },
+      waitAfter: trying(LOOKED_WITHIN_MS),
+    })
     const status = Status.safeParse(jsonIn(answer.body))
     if (status.success) return status.data
     throw failure(
@@ -52,9 +57,10 @@ export function kafkaConnect(
   const change = async (verb: 'stop' | 'pause' | 'resume', code: Code, fence: Fence): Promise<void> => {
     for (const connector of connectors) {
       const put = { ...request('PUT', at(connector, verb)), before: () => fence.check() }
-      const hint =
-        verb === 'stop' ? { 404: 'Connect stops connectors since 3.5: with an older one write by: pause' } : {}
-      await answered(put, { name, code, withinMs: within, signal: fence.signal, hints: hint })
+      // What Connect itself says has a code of its own.
+      const hintOf = ({ status, body }: HttpAnswer): string | undefined =>
+        verb === 'stop' && status === 404 && !body.includes('"error_code"') ? TOO_OLD : undefined
+      await insist(put, { who, code, signal: fence.signal, waitAfter: trying(within), hintOf })
     }
   }
 
@@ -92,38 +98,12 @@ function stateIn(name: string, connector: string, status: Status, hidden: readon
   )
 }
 
-interface Asked {
-  name: string
-  code: Code
-  withinMs: number
-  signal: AbortSignal
-  /** What to do about a status. */
-  hints?: Record<number, string>
-}
-
-/** Asks until somebody answers who is able to, for as long as there is time. Anything but 2xx is `code`. */
-async function answered(
-  request: HttpRequest,
-  { name, code, withinMs, signal, hints = {} }: Asked,
-): Promise<HttpAnswer> {
+/** For as long as there is time, where another answer may come. */
+function trying(withinMs: number): (tried: number, status: number | undefined) => number | undefined {
   const deadline = performance.now() + withinMs
-  for (let wait = FIRST_WAIT_MS; ; wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
-    const answer = await ask(request, signal).catch((error: unknown) => {
-      if (error instanceof HttpUnanswered) return error
-      throw error
-    })
-    const status = answer instanceof HttpUnanswered ? undefined : answer.status
-    if (!(answer instanceof HttpUnanswered) && answer.status >= 200 && answer.status < 300) return answer
-    const isOver = (status !== undefined && !TRY_AGAIN.has(status)) || performance.now() + wait > deadline
-    if (isOver) {
-      const said = answer instanceof HttpUnanswered ? answer.message : answer.shown
-      // What Connect itself says has a code of its own.
-      const isOwn = answer instanceof HttpUnanswered || answer.body.includes('"error_code"')
-      const hint = status === undefined || isOwn ? undefined : hints[status]
-      const what = `consumer ${name}: ${request.method} ${whereOf(request.url)}: ${said}`
-      throw failure(code, what, undefined, hint === undefined ? undefined : { hint })
-    }
-    await setTimeout(wait, undefined, { signal }).catch(() => {})
-    signal.throwIfAborted()
+  return (tried, status) => {
+    const wait = Math.min(FIRST_WAIT_MS * 2 ** tried, LONGEST_WAIT_MS)
+    const mayChange = status === undefined || TRY_AGAIN.has(status)
+    return mayChange && performance.now() + wait <= deadline ? wait : undefined
   }
 }
