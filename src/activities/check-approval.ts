@@ -76,11 +76,12 @@ async function identify(
   return signer.ok ? { by: message.by, verified: true } : { refusal: signer.reason }
 }
 
-function judge({ approvers }: Plan, requester: Requester, who: Who): ApprovalVerdict {
+function judge({ approvers, fix }: Plan, requester: Requester, who: Who): ApprovalVerdict {
   if (approvers.from.length > 0 && !approvers.from.includes(who.by))
     return refused(who.by, `${who.by} is not one of the approvers: ${approvers.from.join(', ')}`)
   // A claim too: whoever means to approve what he asked for has to say in the configuration that this is how it is done.
-  if (!approvers.requesterMayApprove && isSame(requester.by, who.by))
+  const asked = [requester.by, ...(fix ? [fix.by] : [])]
+  if (!approvers.requesterMayApprove && asked.some((by) => isSame(by, who.by)))
     return { ...refused(who.by, `${who.by} asked for this run and may not approve it`), hint: OWN }
   return {
     accepted: true,

@@ -6,6 +6,7 @@ import { lookStranded } from './look-stranded.js'
 import { migrateStage } from './migrate-stage.js'
 import { pauseConsumers } from './pause-consumers.js'
 import { confirmPlan, plan } from './plan.js'
+import { planFix } from './plan-fix.js'
 import { preflight } from './preflight.js'
 import { putBack } from './put-back.js'
 import { quiesceWriters } from './quiesce-writers.js'
@@ -50,6 +51,7 @@ export function createActivities(dependencies: Dependencies) {
     repairHistory: repairHistory(dependencies),
     initDatabase: initDatabase(dependencies),
     openRecovery: openRecovery(dependencies),
+    planFix: planFix(dependencies),
     lookStranded: lookStranded(dependencies),
     observeRecovered: observeRecovered(dependencies),
     ...lookActivities(dependencies),

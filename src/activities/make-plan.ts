@@ -28,11 +28,9 @@ export async function makePlan(
   signal: AbortSignal,
   scope: 'pending' | 'nothing pending' = 'pending',
 ): Promise<Plan> {
-  const { configuration, migrator } = site
+  const { configuration } = site
   if (scope === 'pending') requireTag(site, request.tag)
-  const migratorImage = scope === 'pending' ? await migrator.image?.(request.tag ?? '', 'newest') : undefined
-  const found = scope === 'pending' ? await migrator.migrations(request.tag ?? '') : []
-  const migrations = found.map((migration) => withoutSecrets(migration, site.secrets))
+  const { migratorImage, migrations } = scope === 'pending' ? await releaseOf(site, request.tag) : { migrations: [] }
   // The control role's rights decide what backups and what way back there are.
   const identity = await lookInto(site, site.control, LOOKING, readIdentity)
   requirePrimary(identity)
@@ -80,6 +78,16 @@ export async function makePlan(
   }
 }
 
+/** What the release has. Throws as the migrator does. */
+export async function releaseOf(
+  { migrator, secrets }: Site,
+  tag = '',
+): Promise<{ migratorImage?: string | undefined; migrations: Migration[] }> {
+  const migratorImage = await migrator.image?.(tag, 'newest')
+  const migrations = await migrator.migrations(tag)
+  return { migratorImage, migrations: migrations.map((migration) => withoutSecrets(migration, secrets)) }
+}
+
 /** Throws `UsageInvalid` where the migrations are found by the release's tag, and none was given. */
 export function requireTag(site: Site, tag: string | undefined): void {
   if (tag === undefined && isPerRelease(site))
@@ -119,7 +127,7 @@ async function wayDown(
   return { ...down, stages }
 }
 
-const readLedger = (site: Site, tag: string | undefined): Promise<Ledger> =>
+export const readLedger = (site: Site, tag: string | undefined): Promise<Ledger> =>
   lookInto(site, site.target, LOOKING, (session) => site.migrator.ledger(session, tag))
 
 /** By the files of what runs now, where the tool needs any: without them it tells nothing, and a backup must be possible all the same. */
@@ -163,7 +171,7 @@ async function requireOneDatabase(site: Site, control: DatabaseIdentity): Promis
 }
 
 /** The pending set. Throws `StateUnexpected`, and `PlanInvalid` where files and ledger do not fit. */
-function pendingOf(migrations: readonly Migration[], ledger: Ledger): PlannedMigration[] {
+export function pendingOf(migrations: readonly Migration[], ledger: Ledger): PlannedMigration[] {
   if (ledger.dirty !== undefined)
     throw failure(
       'StateUnexpected',
@@ -194,7 +202,7 @@ export function mismatches(migrations: readonly Migration[], ledger: Ledger): st
 }
 
 /** In a protected environment only signed approvals count: without a list of signers the wait could never end well. */
-function requireApprovable({ configuration }: Site, stages: Plan['stages']): void {
+export function requireApprovable({ configuration }: Site, stages: Plan['stages']): void {
   const { approval } = configuration
   if (!configuration.protected || approval === 'none' || approval.allowedSigners !== undefined) return
   if (!stages.some((stage) => stage.approval)) return
@@ -224,7 +232,7 @@ async function plannedServices(site: Site, tag: string | undefined, signal: Abor
   )
 }
 
-async function currentServices(site: Site, signal: AbortSignal): Promise<Plan['services']> {
+export async function currentServices(site: Site, signal: AbortSignal): Promise<Plan['services']> {
   return Promise.all(
     site.services.map(async ({ service }) => {
       const { tag, image } = await runningOf(service, signal)
@@ -309,7 +317,7 @@ export async function plannedBackups(
   return planned
 }
 
-function approversOf(approval: Site['configuration']['approval']): Plan['approvers'] {
+export function approversOf(approval: Site['configuration']['approval']): Plan['approvers'] {
   if (approval === 'none') return { from: [], count: 0, timeoutMs: 0, verified: false, requesterMayApprove: true }
   const { from, count, timeout, allowedSigners, requesterMayApprove } = approval
   return { from, count, timeoutMs: timeout, verified: allowedSigners !== undefined, requesterMayApprove }

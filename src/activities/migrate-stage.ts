@@ -47,6 +47,7 @@ export const migrateStage = (dependencies: Dependencies) =>
       const { site, run, stage, fence } = step
       await requireApproved(site.journal, run, step.plan, step.stageNumber)
       await requireFilesAsPlanned(step)
+      await forgetHalfDone(step)
       await dropLeftInvalid(step)
       const narrows = isNarrowing(stage?.phase)
       if (narrows) await recordContractStarted(site.journal, run.name, true)
@@ -61,6 +62,19 @@ export const migrateStage = (dependencies: Dependencies) =>
       return `${stage?.migrations.length ?? 0} ${done}, now at ${stage?.target}${await asRehearsed(site, stage)}`
     },
   })
+
+/** What the ledger marks as half done the tool would refuse; who fixes the run has a release that goes on from there. */
+async function forgetHalfDone(step: Step): Promise<void> {
+  const { site, plan, fence } = step
+  const version = plan.fix?.halfDone
+  if (version === undefined) return
+  const { dirty } = await step.onTarget((session) => asked(step, () => site.migrator.ledger(session, plan.tag)))
+  if (dirty !== version) return
+  if (!site.migrator.mark)
+    throw failure('GuardFailed', `the ledger marks ${version} as half done, and only the tool itself can change that`)
+  fence.progress(`mark ${version} as pending: it was half done`)
+  await site.migrator.mark({ tag: plan.tag ?? '', version, as: 'pending' }, site.target, fence)
+}
 
 /** An expand stage can be put back at any time; a contract stage only as long as nothing of it has committed. */
 async function decideCancel(step: Step): Promise<'stop' | 'go on'> {

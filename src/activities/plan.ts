@@ -207,7 +207,7 @@ const around = ({ services, consumers, quiesces, backups, noRestoreBecause, migr
 ]
 
 /** Whether the image went out in a stage before this one. */
-const isOutBefore = ({ stages }: Plan, stage: number): boolean =>
+export const isOutBefore = ({ stages }: Plan, stage: number): boolean =>
   stages.some(({ deploysImage, number }) => deploysImage && number < stage)
 
 /** Services that run another image than the stages before `waiting` left. One that never tells its tag is believed. */

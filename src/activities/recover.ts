@@ -16,6 +16,7 @@ import { beating } from './heartbeat.js'
 import { isInPlace } from './init-database.js'
 import { lookInto } from './look-into.js'
 import { requireProject, summaryOf } from './plan.js'
+import { requireFixable } from './plan-fix.js'
 import { requireShape } from './require-shape.js'
 import { after, before, isOn, type Running, runningOf } from './running.js'
 import { type Dependencies, onSite, type Site } from './site.js'
@@ -49,7 +50,9 @@ export const openRecovery =
         if (run.outcome === undefined && run.carrier !== carrier) await dependencies.requireAbandoned(run)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         const stopped = (await listSteps(site.journal, run.name)).findLast(({ stage }) => stage > 0)?.stage ?? 1
-        if (request.choice === 'finish') requireBegun(plan, stopped, await listSteps(site.journal, run.name))
+        if (request.choice === 'fix') requireFixable(run)
+        if (request.choice === 'finish' || request.choice === 'fix')
+          requireBegun(plan, stopped, await listSteps(site.journal, run.name))
         const { engine } = dependencies
         const event = { choice: request.choice, by: request.requester.by, stage: stopped }
         // From whoever carried it when that was asked, and from nobody who came since.

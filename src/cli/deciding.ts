@@ -32,7 +32,7 @@ export async function decide(
   const place = await context.placeOf(name)
   const engine = await context.engine()
   await requireWorker(engine, place)
-  const handle = handleOf(engine, place.project, name)
+  const handle = await handleOf(engine, place)
   const state = await stateOf(handle)
   requireWaiting(state, place.run)
   if (asked !== undefined && !state.digest.startsWith(asked))

@@ -58,6 +58,7 @@ function choiceLines(nobodyWrote: boolean, contractStarted: boolean, hasBackup: 
   const lost = nobodyWrote ? 'nothing is lost' : 'writes since the backup leave the live database'
   return [
     '  finish     go on from where it stopped',
+    '  fix        go on with a release that mends it: --tag TAG, or the same one with mended files',
     hasBackup
       ? `  restore    put the backup back: ${lost}, what is live now is kept as quarantine`
       : '  restore    not possible: there is no valid backup',
@@ -68,4 +69,4 @@ function choiceLines(nobodyWrote: boolean, contractStarted: boolean, hasBackup: 
   ]
 }
 
-export const choicesAsked = (): string => 'finish, restore, redeploy or accept? (anything else: leave it) '
+export const choicesAsked = (): string => 'finish, fix, restore, redeploy or accept? (anything else: leave it) '

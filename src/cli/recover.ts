@@ -24,6 +24,11 @@ export function define(command: Command): void {
     .argument('<run>', 'a run or an environment')
     .option('--look', 'look at everything; let writers and consumers in where that is proven right, else say what is')
     .option('--finish', 'go on from where it stopped')
+    .option(
+      '--fix',
+      'go on with a release that mends it: what is left is planned anew, approved where that is asked for',
+    )
+    .option('--tag <tag>', "with --fix: of that release; else the run's own, its files read again")
     .option('--restore', 'put the backup back; what is live now is kept as quarantine')
     .option('--redeploy', 'leave the database, put the previous image back')
     .option('--accept', 'leave everything as it is, let writers and consumers in')
@@ -57,6 +62,8 @@ export async function run(context: Context, command: Command): Promise<number> {
 async function recover(context: Context, name: string, options: RecoverOptions): Promise<number> {
   const chosen = [...RecoverChoice.options, 'look' as const].filter((choice) => options[choice])
   if (chosen.length > 1) throw failure('UsageInvalid', `choose one of --${chosen.join(', --')}`)
+  if (options.tag !== undefined && chosen.length > 0 && !options.fix)
+    throw failure('UsageInvalid', '--tag is of the release that mends the run: it goes with --fix')
   const place = await context.placeOf(name)
   if (options.fromBackup) {
     if (place.run === undefined) throw failure('UsageInvalid', '--from-backup needs the name of the run')
@@ -86,7 +93,8 @@ async function recover(context: Context, name: string, options: RecoverOptions):
     })
     return EXIT.needsOperator
   }
-  return startAndFollow(context, 'recover', place.environment, options, {
+  const { tag: _, ...others } = options
+  return startAndFollow(context, 'recover', place.environment, choice === 'fix' ? options : others, {
     recover: {
       run,
       choice: choice === 'look' ? 'automatic' : choice,
@@ -116,7 +124,7 @@ async function choiceAsked(
   evidence: LookAnswers['evidence'],
 ): Promise<RecoverChoice | undefined> {
   if (!terminal.interactive) {
-    terminal.say(`next  headgate recover ${evidence.report.run} --finish, --restore, --redeploy or --accept`)
+    terminal.say(`next  headgate recover ${evidence.report.run} --finish, --fix, --restore, --redeploy or --accept`)
     return undefined
   }
   return RecoverChoice.safeParse(await terminal.ask(choicesAsked())).data

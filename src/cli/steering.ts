@@ -1,3 +1,4 @@
+import type { WorkflowHandle } from '@temporalio/client'
 import { look, openRunAmong } from '../client/look.js'
 import { handleOf, requireWorker, stateOf, tell } from '../client/runs.js'
 import type { SteeringMessage } from '../domain/approval.js'
@@ -14,14 +15,11 @@ export interface SteerOptions {
 }
 
 /** The open run that was named. Throws `RunUnknown`, `WorkerMissing`. */
-export async function openRun(
-  context: Context,
-  name: string,
-): Promise<{ handle: ReturnType<typeof handleOf>; state: RunState }> {
+export async function openRun(context: Context, name: string): Promise<{ handle: WorkflowHandle; state: RunState }> {
   const place = await context.placeOf(name)
   const engine = await context.engine()
   await requireWorker(engine, place)
-  const handle = handleOf(engine, place.project, name)
+  const handle = await handleOf(engine, place)
   const state = await stateOf(handle)
   if (place.run !== undefined && state.run !== place.run)
     throw failure(

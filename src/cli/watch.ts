@@ -17,7 +17,9 @@ export function define(command: Command): void {
 export async function run(context: Context, command: Command): Promise<number> {
   const place = await context.placeOf(command.args[0] ?? '')
   const engine = await context.engine()
-  const standing = await standingOf(engine, place)
+  const recovery = await standingOf(engine, place, 'recover')
+  const isRecovered = recovery !== undefined && recovery.ending === undefined
+  const standing = isRecovered ? recovery : await standingOf(engine, place)
   if (!standing) throw failure('RunUnknown', `Temporal knows no run of ${place.environment}`)
   const newest = standing.state?.run ?? standing.ending?.run ?? ''
   if (place.run !== undefined && newest !== place.run)
@@ -25,6 +27,6 @@ export async function run(context: Context, command: Command): Promise<number> {
       'RunUnknown',
       `${place.run} is not the newest run of ${place.environment}: headgate report ${place.run} tells of it`,
     )
-  const handle = engine.client.workflow.getHandle(workflowIdOf('deploy', place))
+  const handle = engine.client.workflow.getHandle(workflowIdOf(isRecovered ? 'recover' : 'deploy', place))
   return followRun(context, handle, standing.executionId, command.opts<FollowOptions>())
 }

@@ -7,7 +7,7 @@ import {
   WorkflowUpdateFailedError,
 } from '@temporalio/client'
 import { failure, messageOf } from '../domain/failures.js'
-import { backupWorkflowId, environmentOf, RunName, recoverWorkflowId, taskQueue, workflowId } from '../domain/names.js'
+import { backupWorkflowId, recoverWorkflowId, taskQueue, workflowId } from '../domain/names.js'
 import type { RunKind } from '../domain/plan.js'
 import type { RunInput, RunState } from '../domain/run.js'
 import type { Engine } from './connection.js'
@@ -76,15 +76,17 @@ export async function startRun(
   }
 }
 
-/** The newest execution of the environment, or of the run's environment. */
-export function handleOf(
-  engine: Engine,
-  project: string,
-  runOrEnvironment: string,
-  kind: RunKind = 'deploy',
-): WorkflowHandle {
-  const environment = RunName.safeParse(runOrEnvironment).success ? environmentOf(runOrEnvironment) : runOrEnvironment
-  return engine.client.workflow.getHandle(workflowIdOf(kind, { project, environment }))
+/** Who carries the environment's newest run now, by its newest execution: the recovery while one is under way, else its own workflow. */
+export async function handleOf({ client }: Engine, place: Place): Promise<WorkflowHandle> {
+  const recovery = client.workflow.getHandle(workflowIdOf('recover', place))
+  const status = await recovery.describe().then(
+    ({ status }) => status.name,
+    (error: unknown) => {
+      if (error instanceof WorkflowNotFoundError) return undefined
+      throw error
+    },
+  )
+  return status === 'RUNNING' ? recovery : client.workflow.getHandle(workflowIdOf('deploy', place))
 }
 
 /** Asks a run where it stands. Throws `RunUnknown`, `WorkerMissing` when no worker answers in time. */

@@ -111,6 +111,8 @@ export const Plan = z.strictObject({
       migrations: z.array(PlannedMigration.pick({ version: true, checksum: true })),
     })
     .optional(),
+  /** Where the rest of a failed run was planned anew: who asked for that, and what the ledger marked as half done. */
+  fix: z.strictObject({ by: z.string(), halfDone: z.string().optional() }).optional(),
   /** Why no automatic restore is possible; undefined when it is. */
   noRestoreBecause: z.string().optional(),
   /** What the migrator's own contract cannot do, in words. */

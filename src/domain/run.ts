@@ -65,7 +65,7 @@ export const Carried = z.strictObject({
 export type Carried = z.infer<typeof Carried>
 
 /** The ways out of `needs-operator`. */
-export const RecoverChoice = z.enum(['finish', 'restore', 'redeploy', 'accept'])
+export const RecoverChoice = z.enum(['finish', 'fix', 'restore', 'redeploy', 'accept'])
 export type RecoverChoice = z.infer<typeof RecoverChoice>
 /** Who asks for a recovery where nobody was asked. */
 export const RECONCILER = 'the reconciler'

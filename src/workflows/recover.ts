@@ -35,6 +35,12 @@ const WAYS: Record<RecoverChoice, (run: Run) => Promise<void>> = {
     }
     await opening(run)
   },
+  fix: async (run) => {
+    await run.planFix()
+    await run.openPoint()
+    await run.approval()
+    await WAYS.finish(run)
+  },
   restore: async (run) => {
     await restoring(run)
     // A run that was a restore itself has its own image of then.

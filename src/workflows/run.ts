@@ -127,6 +127,29 @@ export class Run {
     this.#show()
   }
 
+  /** Plans what is left of the run that was taken over, with the release that mends it. */
+  async planFix(): Promise<void> {
+    const { tag } = this.#input
+    const title = `plan what is left${tag === undefined ? '' : ` with ${tag}`}`
+    const { summary } = await this.#line('plan', title, () => this.#fixPlan(title))
+    this.#replan(summary)
+  }
+
+  #fixPlan(title: string): Promise<{ same: boolean; summary: PlanSummary }> {
+    const { tag, requester } = this.#input
+    return this.#activities('long', title).planFix(this.name, this.#stageNumber, {
+      by: requester.by,
+      ...(tag === undefined ? {} : { tag }),
+      approved: this.#summary?.digest ?? '',
+    })
+  }
+
+  #replan(summary: PlanSummary): void {
+    this.#summary = summary
+    upsertMemo({ run: this.name, digest: summary.digest })
+    this.#show()
+  }
+
   get choice(): RecoverChoice | 'automatic' {
     return this.#input.recover?.choice ?? 'accept'
   }
@@ -257,6 +280,15 @@ export class Run {
   async approvalOf(stage: StageSummary): Promise<void> {
     if (!stage.approval) return
     if (this.isFirst || this.#input.carried?.stageIndex !== this.#stageIndex) await this.#continueAsNew()
+    await this.#awaitApproval(stage)
+  }
+
+  /** As `approvalOf`, of the stage that a recovery goes on with. It waits where it is: this very execution carries the run. */
+  async approval(): Promise<void> {
+    if (this.#stage?.approval) await this.#awaitApproval(this.#stage)
+  }
+
+  async #awaitApproval(stage: StageSummary): Promise<void> {
     const what =
       stage.phase === 'restore'
         ? 'the restore'
@@ -510,6 +542,12 @@ export class Run {
   /** Plans again after the wait. Where anything changed the approval is void: the new plan is shown, and asked for. */
   async #confirmed(): Promise<boolean> {
     const title = 'compare with the approved plan'
+    if (this.#kind === 'recover') {
+      const { same, summary } = await this.#fixPlan(title)
+      if (!same) this.#decisions.forget(this.#stageNumber)
+      this.#replan(summary)
+      return same
+    }
     const again = await this.#activities('quick', title).confirmPlan(
       this.name,
       this.#summary?.digest ?? '',

@@ -61,6 +61,7 @@ test('the evidence names what is unknown, what is paused, and what each choice w
   backup     pre_1/clone, valid
 
   finish     go on from where it stopped
+  fix        go on with a release that mends it: --tag TAG, or the same one with mended files
   restore    put the backup back: nothing is lost, what is live now is kept as quarantine
   redeploy   leave the database, put the previous image back
   accept     leave everything as it is, let writers and consumers in`)

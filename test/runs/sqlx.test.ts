@@ -64,6 +64,27 @@ describe('with sqlx', () => {
     expect(await world.oid()).toBe(oid)
   })
 
+  test('what sqlx left half done is done by the release that mends it', async () => {
+    world = await World.create({
+      migrations: {
+        '0002_half.sql': '-- no-transaction\ncreate unique index concurrently orders_by_item on orders (item)',
+      },
+      schema: SQLX_LEDGER,
+      configuration: { migrator: { kind: 'sqlx', dir: 'releases/{tag}', command: [SQLX] }, quiesce: 'none' },
+    })
+    await world.startWorker()
+    await world.start()
+    expect(await world.ending()).toMatchObject({ outcome: 'needs-operator' })
+    const mended = 'drop index if exists orders_by_item; create index orders_by_item on orders (item)'
+    await world.release('3', { '0002_half.sql': mended })
+    const answer = await world.typed('recover', 'staging', '--fix', '--tag', '3')
+    expect(answer.exit, answer.text).toBe(0)
+    expect(await versions()).toEqual(['1', '2'])
+    expect(await world.serving()).toBe('3')
+    await world.quiet()
+    expect(await world.lost()).toEqual([])
+  })
+
   test('a migration that was edited after it was applied is refused in the plan', async () => {
     await sqlxWorld(NOTE, true)
     await world.release('2', { '0001_orders.sql': 'select 2', ...NOTE })

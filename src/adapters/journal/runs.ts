@@ -258,11 +258,11 @@ export async function takeOverRun(
   })
 }
 
-/** Puts another plan in the place of the one that became stale while the run waited. */
+/** Puts another plan in the place of the one that became stale while the run waited, or that failed. */
 export async function replacePlan(journal: Journal, run: string, digest: string, plan: Plan): Promise<void> {
   await journal.write(async (sql) => {
     await sql('insert into plans (digest, body) values ($1, $2) on conflict do nothing', [digest, JSON.stringify(plan)])
-    await sql('update runs set plan_digest = $2 where name = $1', [run, digest])
+    await sql('update runs set plan_digest = $2, tag = $3 where name = $1', [run, digest, plan.tag ?? null])
   })
 }
 

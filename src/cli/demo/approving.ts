@@ -30,7 +30,7 @@ export async function deployTheSecond(play: Play): Promise<void> {
 
 /** By the same update that `headgate approve` sends. Returns the run's answer. */
 async function approve({ ground }: Pick<Play, 'ground'>): Promise<string> {
-  const handle = handleOf(ground.servers.engine, PLACE.project, PLACE.environment)
+  const handle = await handleOf(ground.servers.engine, PLACE)
   const { run, stage, digest } = await stateOf(handle)
   return tell(handle, 'approve', { by: PERSON, digest, run, stage })
 }

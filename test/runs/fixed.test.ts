@@ -1,0 +1,218 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterEach, describe, expect, test } from 'vitest'
+import type { RunState } from '../../src/domain/run.js'
+import type { headgate } from '../support/command-line.js'
+import { World, type WorldOptions } from '../support/world.js'
+
+/** Nothing of two pieces can be taken back by itself: the index is never built. */
+const HALF = `-- headgate:no-transaction
+  alter table orders add column half boolean;
+  create unique index concurrently orders_by_item on orders (item)`
+const MENDED = `-- headgate:no-transaction
+  alter table orders add column if not exists half boolean;
+  drop index concurrently if exists orders_by_item;
+  create index concurrently orders_by_item on orders (item)`
+const PRICE = { '0003_price.sql': 'alter table orders add column price integer' }
+const HALF_CONTRACT = `-- headgate:no-transaction
+  alter table orders alter column item drop not null;
+  select 1 / 0`
+const MENDED_CONTRACT = 'alter table orders alter column item drop not null'
+
+let world: World
+afterEach(async () => {
+  const { left } = await world.leftOvers().finally(() => world.end())
+  expect(left).toEqual([])
+})
+
+/** With the gate open nothing that is half done can be put back: a person is needed. */
+const OPEN = { configuration: { quiesce: 'none' } }
+
+async function company(options: WorldOptions): Promise<void> {
+  world = await World.create(options)
+  await world.startWorker()
+  await world.start()
+}
+
+async function untilStopped(): Promise<string> {
+  const ending = await world.ending()
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'needs-operator', exit: 6 })
+  return ending.run
+}
+
+const fix = (...words: string[]): ReturnType<typeof headgate> =>
+  world.typed('recover', 'staging', '--fix', '--by', 'cleo', ...words)
+
+describe('a run that needs an operator goes on with a release that mends it', () => {
+  test('what was half done is done, the mended release goes out, and everybody is let in', async () => {
+    await company({ migrations: { '0002_half.sql': HALF }, ...OPEN })
+    const run = await untilStopped()
+    expect(world.consumer.state).toBe('paused')
+    await world.release('3', { '0002_half.sql': MENDED, ...PRICE })
+    const answer = await fix('--tag', '3')
+    expect(answer.exit, answer.text).toBe(0)
+    expect(await world.versions()).toEqual(['0001_orders', '0002_half', '0003_price'])
+    expect(await world.serving()).toBe('3')
+    expect(world.consumer.state).toBe('running')
+    const report = await world.typed('report', run)
+    expect(report.text).toContain('succeeded')
+    expect(report.text).toContain('cleo goes on with release 3')
+    await world.quiet()
+    expect(await world.lost()).toEqual([])
+    expect((await world.typed('deploy', 'staging', '--tag', '3')).text).toContain('nothing to do')
+  })
+
+  test('with the same tag its files are read again; one that fails too leaves the run open for the next', async () => {
+    await company({ migrations: { '0002_half.sql': HALF }, ...OPEN })
+    const run = await untilStopped()
+    const failed = await fix()
+    expect(failed.exit, failed.text).toBe(6)
+    expect(world.consumer.state).toBe('paused')
+    await world.release('2', { '0002_half.sql': MENDED })
+    const answer = await fix()
+    expect(answer.exit, answer.text).toBe(0)
+    expect(await world.versions()).toEqual(['0001_orders', '0002_half'])
+    expect(await world.serving()).toBe('2')
+    expect(world.consumer.state).toBe('running')
+    expect((await world.typed('status', run)).text).toContain('succeeded')
+  })
+
+  test('one that cannot go out is refused, and everything stays as it was', async () => {
+    await company({ migrations: { ...PRICE, '0004_half.sql': HALF }, ...OPEN })
+    const run = await untilStopped()
+    await world.release('3', { '0003_price.sql': 'select 3', '0004_half.sql': MENDED })
+    const answer = await fix('--tag', '3')
+    expect(answer.exit, answer.text).toBe(6)
+    expect(answer.text).toContain('0003_price was edited after it was applied')
+    expect(await done()).toEqual(['0001_orders', '0003_price'])
+    expect(world.consumer.state).toBe('paused')
+    expect(await world.serving()).toBe('1')
+    const rest = await world.typed('recover', run, '--accept')
+    expect(rest.exit, rest.text).toBe(0)
+    expect(world.consumer.state).toBe('running')
+  })
+
+  test('where all of it is applied and only the image was bad, the next image goes out', async () => {
+    await company({ migrations: { '0002_half.sql': HALF }, ...OPEN })
+    await untilStopped()
+    await world.script('deploy', 'test "$1" != 3 && echo "$1" > current; test "$1" != 3 && touch running')
+    await world.release('3', { '0002_half.sql': MENDED })
+    const bad = await fix('--tag', '3')
+    expect(bad.exit, bad.text).toBe(6)
+    expect(world.consumer.state).toBe('paused')
+    await world.release('4', { '0002_half.sql': MENDED })
+    const answer = await fix('--tag', '4')
+    expect(answer.exit, answer.text).toBe(0)
+    expect(await world.versions()).toEqual(['0001_orders', '0002_half'])
+    expect(await world.serving()).toBe('4')
+    expect(world.consumer.state).toBe('running')
+    await world.quiet()
+    expect(await world.lost()).toEqual([])
+  })
+
+  test('of a contract stage it is approved anew, and by nobody who asked', async () => {
+    await company({ migrations: { '0002_item.contract.sql': HALF_CONTRACT } })
+    const { digest } = await world.until(({ state }) => state === 'waiting')
+    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+    const run = await untilStopped()
+    await world.release('3', { '0002_item.contract.sql': MENDED_CONTRACT })
+    const asked = await fix('--tag', '3')
+    expect(asked.exit, asked.text).toBe(3)
+    expect(asked.text).toContain(`headgate approve ${run}`)
+    const asking = await recovery()
+    expect(await done()).toEqual(['0001_orders'])
+    expect((await world.typed('status', 'staging')).text).toContain('waiting')
+    for (const by of ['ana', 'cleo']) {
+      const refused = await world.typed('approve', run, '--yes', '--by', by)
+      expect(refused.text).toContain(`${by} asked for this run and may not approve it`)
+    }
+    const approved = await world.typed('approve', run, '--yes', '--by', 'ben')
+    expect(approved.exit, approved.text).toBe(0)
+    expect((await recovery()).digest, 'the plan that was approved').toBe(asking.digest)
+    const watched = await world.typed('watch', 'staging')
+    expect(watched.exit, watched.text).toBe(0)
+    expect(await world.versions()).toEqual(['0001_orders', '0002_item'])
+    expect(await world.serving()).toBe('3')
+    expect(world.consumer.state).toBe('running')
+    await world.quiet()
+    expect(await world.lost()).toEqual([])
+  })
+
+  test('a file that changes while it waits makes the approval void', async () => {
+    await company({ migrations: { '0002_item.contract.sql': HALF_CONTRACT } })
+    const { digest } = await world.until(({ state }) => state === 'waiting')
+    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+    const run = await untilStopped()
+    await world.release('3', { '0002_item.contract.sql': HALF_CONTRACT })
+    expect((await fix('--tag', '3')).exit).toBe(3)
+    const before = await recovery()
+    await writeFile(join(world.folder, 'releases', '3', '0002_item.contract.sql'), MENDED_CONTRACT)
+    await world.typed('approve', run, '--yes', '--by', 'ben')
+    let now = before
+    while (now.digest === before.digest || now.state !== 'waiting') {
+      await pause(50)
+      now = await recovery()
+    }
+    await world.typed('approve', run, '--yes', '--by', 'ben')
+    expect((await world.typed('watch', run)).exit).toBe(0)
+    expect(await world.versions()).toEqual(['0001_orders', '0002_item'])
+  })
+
+  test('where its workflow is terminated while it waits, the run is found again, and can be mended again', async () => {
+    await company({ migrations: { '0002_item.contract.sql': HALF_CONTRACT } })
+    const { digest } = await world.until(({ state }) => state === 'waiting')
+    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+    const run = await untilStopped()
+    await world.release('3', { '0002_item.contract.sql': MENDED_CONTRACT })
+    expect((await fix('--tag', '3')).exit).toBe(3)
+    const waiting = await recovery()
+    await terminate()
+    while ((await recovery()).state === 'waiting') await pause(100)
+    await world.temporal.workflow
+      .getHandle(`headgate/${world.project}/staging/recover`)
+      .result()
+      .catch(() => {})
+    expect(world.consumer.state).toBe('paused')
+    expect((await fix('--tag', '3')).exit).toBe(3)
+    expect((await recovery()).digest).toBe(waiting.digest)
+    await world.typed('approve', run, '--yes', '--by', 'ben')
+    expect((await world.typed('watch', run)).exit).toBe(0)
+    expect(await world.serving()).toBe('3')
+  })
+
+  test('rejected, it leaves the run as it was: its other ways out are still there', async () => {
+    await company({ migrations: { '0002_item.contract.sql': HALF_CONTRACT } })
+    const { digest } = await world.until(({ state }) => state === 'waiting')
+    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+    const run = await untilStopped()
+    await world.release('3', { '0002_item.contract.sql': MENDED_CONTRACT })
+    expect((await fix('--tag', '3')).exit).toBe(3)
+    expect((await world.typed('reject', run, '--by', 'ben', '--reason', 'not tonight')).exit).toBe(0)
+    expect((await world.typed('watch', run)).exit).toBe(6)
+    expect(world.consumer.state).toBe('paused')
+    expect((await world.typed('recover', run, '--restore', '--yes')).exit).toBe(0)
+    expect(await world.versions()).toEqual(['0001_orders'])
+    expect(world.consumer.state).toBe('running')
+  })
+})
+
+test('a run of another kind has no release that mends it', async () => {
+  await company({ migrations: PRICE })
+  expect(await world.ending()).toMatchObject({ outcome: 'succeeded' })
+  const answer = await fix('--tag', '3')
+  expect(answer.exit, answer.text).not.toBe(0)
+  expect(answer.text).toContain('no run is open')
+})
+
+/** What the ledger has, and does not mark as half done. */
+const done = async (): Promise<string[]> =>
+  (await world.rows<{ version: string }>('select version from headgate_migrations where not dirty order by 1')).map(
+    ({ version }) => version,
+  )
+
+const terminate = (): Promise<unknown> =>
+  world.temporal.workflow.getHandle(`headgate/${world.project}/staging/recover`).terminate('somebody tidied up')
+
+const recovery = (): Promise<RunState> =>
+  world.temporal.workflow.getHandle(`headgate/${world.project}/staging/recover`).query<RunState>('state')
