@@ -106,6 +106,19 @@ test('held', async () => {
   })
 })
 
+test('recovered-with-a-fix', async () => {
+  const stages: PlanSummary['stages'] = [
+    { number: 2, phase: 'contract', count: 1, target: '0003', approval: true, deploysImage: true },
+  ]
+  const input = { tag: '3', recover: { run: 'staging-20261120-103015', choice: 'fix' } }
+  await runs.running({ kind: 'recover', input, summary: { ...summary, stages } }, async (handle) => {
+    await until(handle, ({ state }) => state === 'waiting')
+    await handle.executeUpdate('approve', { args: [decision] })
+    expect((await runs.endingOf(handle)).ending.outcome).toBe('rolled-back')
+    await keep('recovered-with-a-fix', handle)
+  })
+})
+
 const RESTORE = [{ number: 1, phase: 'restore', count: 0, approval: false, deploysImage: false } as const]
 /** As the look at a run that nobody carried finds it, proven to have changed nothing. */
 const UNCHANGED: StrandedRun = {

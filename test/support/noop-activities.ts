@@ -67,6 +67,10 @@ export function noopActivities(script: Script = {}): { activities: Partial<Activ
       calls.push('openRecovery')
       return summary
     },
+    planFix: async (_run, _stage, { approved }) => {
+      calls.push('planFix')
+      return { same: approved === summary.digest, summary }
+    },
     observeRecovered: async (run, _stage, { way }) => {
       calls.push('observeRecovered')
       return {

@@ -30,6 +30,7 @@ test('there is a history of every outcome and workflow, of a run that waits, and
     'needs-operator',
     'recovered-by-choice',
     'recovered-by-itself',
+    'recovered-with-a-fix',
     'repair',
     'restore',
     'restored',
