@@ -113,7 +113,7 @@ export async function tell(
   const { project, environment } = site.configuration
   const notice = {
     run,
-    sequence: await noticeNumber(site.journal, run, by, kind),
+    ...(await noticeNumber(site.journal, run, by, kind)),
     project,
     environment,
     kind,

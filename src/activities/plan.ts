@@ -17,6 +17,7 @@ import {
   stillToDo,
   Version,
 } from '../domain/plan.js'
+import { tell, thisStep } from './conclude.js'
 import { findUnended } from './find-unended.js'
 import { beating } from './heartbeat.js'
 import { lostBecause } from './lost.js'
@@ -92,10 +93,19 @@ export const plan =
           digest,
           plan: made,
         })
+        tellStarted(site, run, made, signal)
         if (reviewed !== undefined) await recordEvent(site.journal, run, 'review', { text: reviewed }).catch(() => {})
         return summaryOf(run, digest, made, site, searchAttributes)
       })
     })
+
+/** Where anything is to be done. Nothing waits for it: a receiver that hangs must not keep a run from its first step. */
+function tellStarted(site: Site, run: string, { kind, tag, stages, bound }: Plan, signal: AbortSignal): void {
+  if (stages.length === 0) return
+  const migrations = stages.reduce((sum, stage) => sum + stage.migrations.length, 0)
+  const text = `${kind}${tag === undefined ? '' : ` of ${tag}`} on database ${bound.database}: ${migrations} ${migrations === 1 ? 'migration' : 'migrations'}`
+  tell(site, run, { kind: 'started', text, next: `headgate watch ${run}`, by: thisStep() }, signal).catch(() => {})
+}
 
 /** The run of this very execution; of one that was reset, the run that it had come to the end of: nothing of it is done again. */
 async function openedBefore(

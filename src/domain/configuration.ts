@@ -139,6 +139,25 @@ export const NotifierConfiguration = z.discriminatedUnion('kind', [
     headers: Headers,
   }),
   z.strictObject({
+    kind: z.literal('slack').describe('Posts each event to a Slack channel'),
+    url: HttpUrl.describe('Of an incoming webhook, by reference: whoever has it can post'),
+  }),
+  z.strictObject({
+    kind: z.literal('email').describe('Sends each event as a message by SMTP, with nodemailer'),
+    host: Text.describe('Of the mail server'),
+    port: z.int().min(1).max(65_535).prefault(587),
+    tls: z
+      .enum(['starttls', 'always', 'none'])
+      .prefault('starttls')
+      .describe(
+        'starttls: refused where the server has none; always: from the first byte, mostly on port 465; none: in clear text',
+      ),
+    username: Text.optional(),
+    password: Text.optional().describe('By reference'),
+    from: Text.describe('An address'),
+    to: z.array(Text).min(1).describe('Addresses'),
+  }),
+  z.strictObject({
     kind: z.literal('command').describe('Runs a program for each event'),
     command: Command.describe('Gets the event as JSON on its standard input'),
   }),

@@ -193,7 +193,7 @@ test('a consumer that a killed worker left half paused, and that says so, is pau
   expect(existsSync(join(world.folder, 'paused'))).toBe(false)
 })
 
-test('a run that is held after a failure tells people each time, and no notice is taken for another', async () => {
+test('a run that is held after a failure tells people each time, from its start on, and no notice is taken for another', async () => {
   const configuration = {
     notify: [{ kind: 'command', command: ['./bin/tell'] }],
     onFailure: 'hold',
@@ -212,7 +212,8 @@ test('a run that is held after a failure tells people each time, and no notice i
   await world.until(({ state }) => state === 'held')
   await world.handle.executeUpdate('cancel', { args: [{ by: 'ben' }] })
   expect(await world.ending()).toMatchObject({ outcome: 'restored', exit: 5 })
-  expect((await told()).map(({ kind }) => kind)).toEqual(['held', 'held', 'failed'])
-  expect((await told())[0]?.text).toContain('held after a failure, in stage 1')
-  expect(new Set((await told()).map(({ sequence }) => sequence)).size).toBe(3)
+  expect((await told()).map(({ kind }) => kind)).toEqual(['started', 'held', 'held', 'failed'])
+  expect((await told())[0]?.text).toContain('deploy of 2 on database')
+  expect((await told())[1]?.text).toContain('held after a failure, in stage 1')
+  expect(new Set((await told()).map(({ sequence }) => sequence)).size).toBe(4)
 })

@@ -75,16 +75,21 @@ export async function recordEvent(
   )
 }
 
-/** What numbers a notice: one that is told again, `by` the same and of the same kind, has the number it had. */
-export async function noticeNumber(journal: Journal, run: string, by: string, kind: string): Promise<number> {
+/** What numbers a notice: one that is told again, `by` the same and of the same kind, has the number it had, and is a repeat. */
+export async function noticeNumber(
+  journal: Journal,
+  run: string,
+  by: string,
+  kind: string,
+): Promise<{ sequence: number; repeat?: true }> {
   return journal.write(async (sql) => {
     const body = JSON.stringify({ by, kind })
     const known = `select id from events where run = $1 and type = '${NOTICE}' and body = $2::jsonb order by id limit 1`
     const [before] = await sql<{ id: string }>(known, [run, body])
-    if (before) return Number(before.id)
+    if (before) return { sequence: Number(before.id), repeat: true }
     await sql(`insert into events (run, type, body) values ($1, '${NOTICE}', $2)`, [run, body])
     const [now] = await sql<{ id: string }>(known, [run, body])
-    return Number(now?.id)
+    return { sequence: Number(now?.id) }
   })
 }
 

@@ -1,6 +1,8 @@
 import type { NotifierConfiguration } from '../../domain/configuration.js'
 import { command } from './command.js'
+import { email } from './email.js'
 import type { Notifier, NotifierContext } from './port.js'
+import { slack } from './slack.js'
 import { webhook } from './webhook.js'
 
 type Kinds = {
@@ -11,7 +13,7 @@ type Kinds = {
 }
 
 /** Add a kind: one file, one line here, one member in domain/configuration.ts. The compiler asks for the rest. */
-const kinds: Kinds = { webhook, command }
+const kinds: Kinds = { webhook, slack, email, command }
 
 /** A notifier. Tells nobody yet. */
 export function createNotifier(configuration: NotifierConfiguration, context: NotifierContext): Notifier {

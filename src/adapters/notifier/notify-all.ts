@@ -25,7 +25,7 @@ export async function notifyAll(
 async function tell(notifier: Notifier, notice: Notice, signal: AbortSignal): Promise<string | undefined> {
   for (let tried = 0; ; tried++) {
     if (signal.aborted) return 'not told: the step was ended'
-    const error = await tryOnce(notifier, notice, signal)
+    const error = await tryOnce(notifier, tried === 0 ? notice : { ...notice, repeat: true }, signal)
     if (error === undefined) return undefined
     const wait = WAITS_MS[tried]
     if (wait === undefined) return excerpt(error)

@@ -5,10 +5,12 @@ export interface Notice {
   sequence: number
   project: string
   environment: string
-  kind: 'waiting' | 'succeeded' | 'failed' | 'needs-operator' | 'held' | 'stuck'
+  kind: 'started' | 'waiting' | 'succeeded' | 'failed' | 'needs-operator' | 'held' | 'stuck'
   text: string
   /** The one command to type next, if any. */
   next?: string
+  /** It was sent before, and may have arrived. */
+  repeat?: true
 }
 
 /** What a kind gets beside its own configuration. */
