@@ -1,3 +1,4 @@
+import type { Autodeploy } from '../adapters/autodeploy/port.js'
 import type { Consumer } from '../adapters/consumer/port.js'
 import { failure } from '../domain/failures.js'
 import type { Plan } from '../domain/plan.js'
@@ -21,11 +22,16 @@ export function requireServices({ site, plan }: Planned): void {
   )
 }
 
-/** As `requireServices`, of consumers too. */
+/** As `requireServices`, of consumers and of what deploys by itself too. */
 export function requireEverything({ site, plan }: Planned): void {
   const consumers = plan.consumers.filter((name) => !consumerOf(site, name))
   const services = touched(plan).filter((name) => !serviceOf(site, name))
-  requireNone([...consumers.map((name) => `consumer ${name}`), ...services.map((name) => `service ${name}`)])
+  const autodeploys = (plan.autodeploys ?? []).filter((name) => !autodeployOf(site, name))
+  requireNone([
+    ...consumers.map((name) => `consumer ${name}`),
+    ...services.map((name) => `service ${name}`),
+    ...autodeploys.map((name) => `autodeploy ${name}`),
+  ])
 }
 
 function requireNone(missing: readonly string[]): void {
@@ -35,6 +41,9 @@ function requireNone(missing: readonly string[]): void {
 
 export const consumerOf = (site: Site, name: string): Consumer | undefined =>
   site.consumers.find((consumer) => consumer.name === name)
+
+export const autodeployOf = (site: Site, name: string): Autodeploy | undefined =>
+  site.autodeploys.find((autodeploy) => autodeploy.name === name)
 
 export const serviceOf = (site: Site, name: string): SiteService | undefined =>
   site.services.find(({ service }) => service.name === name)

@@ -1,5 +1,6 @@
 import { checkApproval } from './check-approval.js'
 import { conclude, notify } from './conclude.js'
+import { holdAutodeploy } from './hold-autodeploy.js'
 import { initDatabase } from './init-database.js'
 import { lookActivities } from './look.js'
 import { lookStranded } from './look-stranded.js'
@@ -12,6 +13,7 @@ import { putBack } from './put-back.js'
 import { quiesceWriters } from './quiesce-writers.js'
 import { observeRecovered, openRecovery } from './recover.js'
 import { redeployPrevious } from './redeploy-previous.js'
+import { releaseAutodeploy } from './release-autodeploy.js'
 import { releaseWriters } from './release-writers.js'
 import { repairHistory } from './repair-history.js'
 import { restartServices } from './restart-services.js'
@@ -33,6 +35,8 @@ export function createActivities(dependencies: Dependencies) {
     preflight: preflight(dependencies),
     confirmPlan: confirmPlan(dependencies),
     checkApproval: checkApproval(dependencies),
+    holdAutodeploy: holdAutodeploy(dependencies),
+    releaseAutodeploy: releaseAutodeploy(dependencies),
     pauseConsumers: pauseConsumers(dependencies),
     quiesceWriters: quiesceWriters(dependencies),
     takeBackup: takeBackup(dependencies),

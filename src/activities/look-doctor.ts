@@ -60,6 +60,11 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
     )
   for (const consumer of site.consumers)
     await look(`consumer ${consumer.name}`, async () => (await consumer.state(signal)).state)
+  for (const autodeploy of site.autodeploys)
+    await look(`autodeploy ${autodeploy.name}`, async () => {
+      const { state, running } = await autodeploy.state(signal)
+      return `${state}, ${running} under way`
+    })
   for (const { service } of site.services)
     await look(`service ${service.name}`, async () => {
       const tag = (await service.current(signal)) ?? 'an unknown tag'

@@ -75,14 +75,22 @@ async function isInPlace(step: Step, rows: readonly StepRecord[]): Promise<boole
 }
 
 /** In the order in which a stage has them. */
-const LETTING_IN = ['verify', 'restart-services', 'smoke', 'resume-consumers'] as const
-const HOLDING: readonly StepName[] = ['pause-consumers', 'quiesce-writers', 'migrate', 'put-back', 'restore-backup']
+const LETTING_IN = ['verify', 'restart-services', 'smoke', 'resume-consumers', 'release-autodeploy'] as const
+const HOLDING: readonly StepName[] = [
+  'hold-autodeploy',
+  'pause-consumers',
+  'quiesce-writers',
+  'migrate',
+  'put-back',
+  'restore-backup',
+]
 const GOING_BACK: readonly StepName[] = ['put-back', 'redeploy-previous', 'release-writers']
 
 /** It waited for the approval of the next one, or was about to end: whatever the stage does last is done, and nothing was begun after it. */
 function isOver({ site, plan }: Step, rows: readonly StepRecord[]): boolean {
-  const last: StepName =
-    plan.consumers.length > 0
+  const last: StepName = plan.autodeploys?.length
+    ? 'release-autodeploy'
+    : plan.consumers.length > 0
       ? 'resume-consumers'
       : site.smoke.length > 0
         ? 'smoke'

@@ -65,6 +65,7 @@ export async function makePlan(
     stages,
     services,
     ...(migratorImage === undefined ? {} : { migratorImage }),
+    ...(stages.length === 0 ? {} : heldOf(site)),
     consumers: migrates ? site.consumers.map(({ name }) => name) : [],
     quiesces:
       migrates && noRestoreBecause === undefined
@@ -77,6 +78,10 @@ export async function makePlan(
     protected: configuration.protected,
   }
 }
+
+/** What the plan holds, where anything is configured: plans of before had no word of it, and have the digest they had. */
+export const heldOf = ({ autodeploys }: Site): Pick<Plan, 'autodeploys'> =>
+  autodeploys.length === 0 ? {} : { autodeploys: autodeploys.map(({ name }) => name) }
 
 /** What the release has. Throws as the migrator does. */
 export async function releaseOf(

@@ -2,7 +2,7 @@ import { findPlan, listRuns } from '../adapters/journal/runs.js'
 import { failure } from '../domain/failures.js'
 import type { Mark, Plan, RunKind } from '../domain/plan.js'
 import { findValidBackup } from './find-backup.js'
-import { isPerRelease, makePlan, requireTag } from './make-plan.js'
+import { heldOf, isPerRelease, makePlan, requireTag } from './make-plan.js'
 import { initPlan } from './plan-init.js'
 import { releaseToUndo } from './plan-down.js'
 import { historyOf } from './repair-history.js'
@@ -78,6 +78,7 @@ async function rollbackPlan(site: Site, plan: Plan): Promise<Plan> {
     if (services.length === 0) continue
     return {
       ...plan,
+      ...heldOf(site),
       consumers: [],
       quiesces: [],
       services: plan.services.map((service) => services.find(({ name }) => name === service.name) ?? service),
@@ -124,6 +125,7 @@ async function restorePlan(site: Site, plan: Plan, name: string): Promise<Plan> 
   })
   return {
     ...plan,
+    ...heldOf(site),
     services,
     restores: `${manifest.name}/${manifest.kind}`,
     consumers: site.consumers.map(({ name }) => name),

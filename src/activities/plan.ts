@@ -207,9 +207,18 @@ function differencesOf(approved: Plan, now: Plan, waiting: number): string[] {
 }
 
 /** Who is paused and stopped, and what way back there is. */
-const around = ({ services, consumers, quiesces, backups, noRestoreBecause, migratorImage }: Plan): string[] => [
+const around = ({
+  services,
+  consumers,
+  autodeploys = [],
+  quiesces,
+  backups,
+  noRestoreBecause,
+  migratorImage,
+}: Plan): string[] => [
   ...services.map(({ name }) => `service ${name}`),
   ...consumers.map((name) => `pause ${name}`),
+  ...autodeploys.map((name) => `hold ${name}`),
   ...quiesces.map((name) => `stop ${name}`),
   ...backups.map((kind) => `backup ${kind}`),
   ...(noRestoreBecause === undefined ? [] : [`no automatic restore: ${noRestoreBecause}`]),
@@ -300,6 +309,7 @@ export async function summaryOf(
       ...(rehearsed[index] === undefined ? {} : { rehearsedMs: rehearsed[index].ms }),
     })),
     pauses: made.consumers.length > 0,
+    holds: (made.autodeploys ?? []).length > 0,
     serves: made.services.length > 0,
     clones: made.backups.includes('clone') && made.backups.includes('dump'),
     approvalTimeoutMs: made.approvers.timeoutMs,

@@ -25,7 +25,14 @@ export const preflight =
         const run = await findUnended(site.journal, runName)
         const plan = await findPlan(site.journal, run.planDigest ?? '')
         if (plan.stages.length === 0) return 'nothing to do'
-        const looks = [databaseFindings, backupFindings, serviceFindings, consumerFindings, toolFindings]
+        const looks = [
+          databaseFindings,
+          backupFindings,
+          serviceFindings,
+          consumerFindings,
+          autodeployFindings,
+          toolFindings,
+        ]
         const findings = (await Promise.all(looks.map((look) => look(site, plan, signal)))).flat()
         if (findings.length > 0) throw failure('GuardFailed', findings.join('; '))
         const tools = plan.stages.some(({ phase }) => phase !== 'image')
@@ -86,6 +93,13 @@ async function serviceFindings(site: Site, plan: Plan, signal: AbortSignal): Pro
       findings.push(`${service.name}: the previous tag ${previous} does not exist any more, there would be no way back`)
     }
   }
+  return findings
+}
+
+async function autodeployFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
+  const findings: string[] = []
+  for (const autodeploy of site.autodeploys.filter(({ name }) => plan.autodeploys?.includes(name)))
+    await autodeploy.state(signal).catch((error: Error) => findings.push(error.message))
   return findings
 }
 

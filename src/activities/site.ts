@@ -1,3 +1,4 @@
+import type { Autodeploy } from '../adapters/autodeploy/port.js'
 import type { BackupEngine } from '../adapters/backup/port.js'
 import type { Check } from '../adapters/check/port.js'
 import type { PreviousUse } from '../adapters/check/previous.js'
@@ -39,6 +40,7 @@ export interface Site {
   verify: Check[]
   smoke: Check[]
   notifiers: Notifier[]
+  autodeploys: Autodeploy[]
   backups: Record<Manifest['kind'], BackupEngine>
   /** Where dumps go. */
   store: BackupStore

@@ -35,6 +35,7 @@ export function planPage(
     ...servicesLine(plan),
     ...stages.flatMap((stage) => ['', ...stageLines(stage, plan, review, rehearsed)]),
     '',
+    ...(plan.autodeploys === undefined ? [] : [`  holds      ${plan.autodeploys.map(line).join(', ')}`]),
     `  pauses     ${plan.consumers.map(line).join(', ') || 'nobody'}`,
     `  stops      ${plan.quiesces.map(line).join(', ') || 'nothing'}`,
     `  backups    ${plan.backups.join(' and ') || 'none'}`,

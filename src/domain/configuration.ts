@@ -164,6 +164,63 @@ export const NotifierConfiguration = z.discriminatedUnion('kind', [
 ])
 export type NotifierConfiguration = z.infer<typeof NotifierConfiguration>
 
+const everyAutodeploy = {
+  name: Text.optional().describe('For reports; without it the kind and what it holds'),
+  running: z
+    .enum(['wait', 'ignore'])
+    .prefault('wait')
+    .describe('What of it is under way when it is held. wait: for its end, within; ignore: it is told of'),
+  within: Duration.prefault('10m').describe('How long that may take'),
+}
+const Token = Text.describe('By reference')
+
+export const AutodeployConfiguration = z.discriminatedUnion('kind', [
+  z.strictObject({
+    kind: z.literal('github').describe('A workflow of GitHub Actions, disabled and enabled'),
+    url: HttpUrl.prefault('https://api.github.com').describe('Of the API'),
+    repository: z.string().regex(/^[\w.-]+\/[\w.-]+$/, 'a repository is owner/name'),
+    workflow: z
+      .string()
+      .regex(/^[\w.-]+$/, 'a workflow is the name of its file, or its id')
+      .describe('deploy.yml, or its id'),
+    token: Token,
+    ...everyAutodeploy,
+  }),
+  z.strictObject({
+    kind: z.literal('gitlab').describe('A deploy freeze of a GitLab project'),
+    url: HttpUrl.prefault('https://gitlab.com').describe('Of the server'),
+    project: Text.describe('group/name, or its id'),
+    token: Token,
+    deployments: Text.optional().describe(
+      'The name of the environment in GitLab, whose running deployments count; without it nothing counts as under way',
+    ),
+    ...everyAutodeploy,
+  }),
+  z.strictObject({
+    kind: z.literal('jenkins').describe('A job of Jenkins, disabled and enabled'),
+    url: HttpUrl.describe('Of the job: https://jenkins.example.com/job/FOLDER/job/NAME'),
+    user: Text,
+    token: Token,
+    ...everyAutodeploy,
+  }),
+  z.strictObject({
+    kind: z.literal('http').describe('Anything with three URLs'),
+    hold: HttpUrl.describe('POST: begin nothing any more'),
+    release: HttpUrl.describe('POST: go on'),
+    status: HttpUrl.describe('GET: {"state":"on"|"held","running":n}'),
+    headers: Headers,
+    ...everyAutodeploy,
+  }),
+  z.strictObject({
+    kind: z.literal('command').describe('Anything steered by programs'),
+    hold: Command.describe('Begin nothing any more'),
+    release: Command.describe('Go on'),
+    status: Command.describe('Prints {"state":"on"|"held","running":n}'),
+    ...everyAutodeploy,
+  }),
+])
+export type AutodeployConfiguration = z.infer<typeof AutodeployConfiguration>
+
 export const BackupConfiguration = z.union([
   z.literal(false).describe('No backup: the only way back is forward'),
   z.strictObject({
@@ -266,6 +323,9 @@ const settings = {
   verify: z.array(VerifyCheck).describe('Proofs in SQL, after each stage'),
   smoke: z.array(SmokeCheck).describe('Proofs over HTTP, after each restart'),
   notify: z.array(NotifierConfiguration).describe('Who hears of it'),
+  autodeploy: z
+    .array(AutodeployConfiguration)
+    .describe('What deploys without Headgate, and is held while a stage runs'),
   approval: ApprovalConfiguration.describe('Who must agree, and before what'),
   quiesce: z
     .enum(['auto', 'services', 'none'])
@@ -323,6 +383,7 @@ export const EnvironmentConfiguration = z.strictObject({
   verify: settings.verify.prefault([]),
   smoke: settings.smoke.prefault([]),
   notify: settings.notify.prefault([]),
+  autodeploy: settings.autodeploy.prefault([]),
   approval: settings.approval.prefault({}),
   quiesce: settings.quiesce.prefault('auto'),
   pause: settings.pause.optional(),

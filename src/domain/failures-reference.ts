@@ -52,6 +52,9 @@ const MEANS: Record<FailureCode, string> = {
   Unexpected: 'An error without a name of its own.',
   ConsumerNotQuiet: 'A consumer was told to pause and was not proven quiet in time.',
   ConsumerNotMoving: 'A consumer was told to resume and was not proven moving in time.',
+  AutodeployNotHeld:
+    'What deploys by itself was told to hold, and was not proven to, or something of it was still under way.',
+  AutodeployNotReleased: 'What deploys by itself was told to go on, and was not proven to.',
   WritersNotQuiet: 'Sessions or prepared transactions are left in the database after all were ended.',
   BackupFailed: 'No backup was taken, or it could not be proven valid: nothing is migrated without one.',
   BackupDamaged: 'A backup is not what its manifest says.',

@@ -180,6 +180,18 @@ export const FAILURES = {
     cause: 'fault',
     hint: 'look at the consumer; resume it by hand if it must be',
   },
+  AutodeployNotHeld: {
+    code: 'E206',
+    retryable: false,
+    cause: 'fault',
+    hint: 'find out why what deploys by itself does not stop',
+  },
+  AutodeployNotReleased: {
+    code: 'E207',
+    retryable: true,
+    cause: 'fault',
+    hint: 'look at what deploys by itself; switch it on by hand if it must be',
+  },
   WritersNotQuiet: {
     code: 'E203',
     retryable: false,

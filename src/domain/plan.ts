@@ -94,6 +94,8 @@ export const Plan = z.strictObject({
   ),
   /** In the order they are paused. */
   consumers: z.array(z.string()),
+  /** What deploys by itself and is held, by name. */
+  autodeploys: z.array(z.string()).optional(),
   /** The id of the image that the migrations are in, where they are in one. */
   migratorImage: z.string().optional(),
   /** Services stopped to close the gate. */
@@ -146,6 +148,8 @@ export const PlanSummary = z.strictObject({
     }),
   ),
   pauses: z.boolean(),
+  /** Whether anything that deploys by itself is held. */
+  holds: z.boolean().default(false),
   /** Whether any service is configured. */
   serves: z.boolean().default(true),
   /** Whether clones are taken that are not needed any more once the run has ended well. */

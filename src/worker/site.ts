@@ -1,6 +1,7 @@
 import { dirname, join, resolve } from 'node:path'
 import type { Site } from '../activities/index.js'
 import { pathToFileURL } from 'node:url'
+import { createAutodeploy } from '../adapters/autodeploy/index.js'
 import { createBackupEngines } from '../adapters/backup/index.js'
 import { createChecks } from '../adapters/check/index.js'
 import { previousUse } from '../adapters/check/previous.js'
@@ -94,6 +95,9 @@ export async function siteOf(settings: Settings, journals: Journals, environment
     verify: createChecks('sql', configuration.verify, checks),
     smoke: createChecks('http', configuration.smoke, checks),
     notifiers: configuration.notify.map((notifier) => createNotifier(notifier, context)),
+    autodeploys: configuration.autodeploy.map((one) =>
+      createAutodeploy(one, { ...context, project: configuration.project, environment }),
+    ),
     backups: createBackupEngines({
       target: reader,
       controlTarget: control,

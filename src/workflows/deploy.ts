@@ -21,6 +21,12 @@ export async function runbook(run: Run): Promise<void> {
     await run.approvalOf(stage)
 
     await withSaga(async (saga) => {
+      if (run.holds) {
+        saga.onFailure('let go on what deploys by itself', 'once the database is proven', () =>
+          run.undo('release-autodeploy'),
+        )
+        await run.step('hold-autodeploy')
+      }
       if (stage.phase !== 'image') {
         saga.onFailure('resume consumers', 'once the database is proven', () => run.undo('resume-consumers'))
         await run.step('pause-consumers')
@@ -40,6 +46,7 @@ export async function runbook(run: Run): Promise<void> {
     })
 
     if (stage.phase !== 'image') await run.certainly('resume-consumers')
+    if (run.holds) await run.certainly('release-autodeploy')
     run.stageDone()
   }
 }

@@ -23,7 +23,12 @@ async function byItself(run: Run): Promise<void> {
 async function opening(run: Run): Promise<void> {
   await run.certainly('restart-services')
   await run.certainly('smoke')
+  await lettingIn(run)
+}
+
+async function lettingIn(run: Run): Promise<void> {
   await run.certainly('resume-consumers')
+  if (run.holds) await run.certainly('release-autodeploy')
 }
 
 const WAYS: Record<RecoverChoice, (run: Run) => Promise<void>> = {
@@ -47,16 +52,16 @@ const WAYS: Record<RecoverChoice, (run: Run) => Promise<void>> = {
     if (run.restores) await run.certainly('restart-services')
     await run.certainly('redeploy-previous')
     await run.certainly('release-writers')
-    await run.certainly('resume-consumers')
+    await lettingIn(run)
   },
   redeploy: async (run) => {
     await run.certainly('redeploy-previous')
     await run.certainly('release-writers')
-    await run.certainly('resume-consumers')
+    await lettingIn(run)
   },
   accept: async (run) => {
     await run.certainly('release-writers')
-    await run.certainly('resume-consumers')
+    await lettingIn(run)
   },
 }
 

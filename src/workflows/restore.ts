@@ -13,6 +13,12 @@ export const restore = (input: unknown): Promise<Ending> =>
       await run.approvalOf(stage)
 
       await withSaga(async (saga) => {
+        if (run.holds) {
+          saga.onFailure('let go on what deploys by itself', 'once the database is proven', () =>
+            run.undo('release-autodeploy'),
+          )
+          await run.step('hold-autodeploy')
+        }
         saga.onFailure('resume consumers', 'once the database is proven', () => run.undo('resume-consumers'))
         await run.step('pause-consumers')
         saga.onFailure('undo the quiesce', 'once the database is proven', () => run.undo('release-writers'))
@@ -23,6 +29,7 @@ export const restore = (input: unknown): Promise<Ending> =>
       await run.certainly('restore-backup')
       await run.certainly('restart-services')
       await run.certainly('resume-consumers')
+      if (run.holds) await run.certainly('release-autodeploy')
       run.stageDone()
     }
   })

@@ -174,6 +174,11 @@ export class Run {
     return isMigrating(this.#stage?.phase)
   }
 
+  /** Whether anything that deploys by itself is held while a stage runs. */
+  get holds(): boolean {
+    return this.#summary?.holds ?? false
+  }
+
   /** Whether the present stage puts a backup in place. */
   get restores(): boolean {
     return this.#stage?.phase === 'restore'

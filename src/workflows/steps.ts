@@ -9,6 +9,8 @@ interface StepRule {
     | 'preflight'
     | 'restoreBackup'
     | 'tidyBackups'
+    | 'holdAutodeploy'
+    | 'releaseAutodeploy'
     | 'pauseConsumers'
     | 'quiesceWriters'
     | 'takeBackup'
@@ -36,6 +38,7 @@ function migrate(stage: StageSummary | undefined): string {
 
 export const RULES = {
   preflight: { activity: 'preflight', promise: 'long', title: () => 'look at rights, tools, consumers and services' },
+  'hold-autodeploy': { activity: 'holdAutodeploy', promise: 'long', title: () => 'hold what deploys by itself' },
   'pause-consumers': {
     activity: 'pauseConsumers',
     promise: 'long',
@@ -55,6 +58,11 @@ export const RULES = {
     activity: 'resumeConsumers',
     promise: 'certain',
     title: () => 'resume consumers until they are proven moving',
+  },
+  'release-autodeploy': {
+    activity: 'releaseAutodeploy',
+    promise: 'certain',
+    title: () => 'let go on what deploys by itself',
   },
   'redeploy-previous': { activity: 'redeployPrevious', promise: 'certain', title: () => 'redeploy the previous image' },
   'restore-backup': {
@@ -80,6 +88,7 @@ export function cancelStops(step: RunbookStep, stage: StageSummary | undefined):
     step === 'tidy-backups' ||
     step === 'restore-backup' ||
     step === 'resume-consumers' ||
+    step === 'release-autodeploy' ||
     step === 'redeploy-previous' ||
     step === 'release-writers'
   )

@@ -46,6 +46,8 @@ export function noopActivities(script: Script = {}): { activities: Partial<Activ
         note: message.by === 'mallory' ? 'not an approver' : 'ok',
       }
     },
+    holdAutodeploy: step('holdAutodeploy'),
+    releaseAutodeploy: step('releaseAutodeploy'),
     pauseConsumers: step('pauseConsumers'),
     quiesceWriters: step('quiesceWriters'),
     takeBackup: step('takeBackup'),

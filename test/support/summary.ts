@@ -10,6 +10,7 @@ export const summaryOf = (stages: PlanSummary['stages'], rest: Partial<PlanSumma
   database: 'shop',
   stages,
   pauses: true,
+  holds: false,
   serves: true,
   clones: false,
   approvalTimeoutMs: 60_000,

@@ -76,6 +76,47 @@ replays(
   [...opening(summaryOf([IMAGE])), ['restartServices'], ['smoke'], concludes('succeeded')],
   'completed',
 )
+const holding = summaryOf([EXPAND], { holds: true })
+replays(
+  'what deploys by itself is held before anything else, and goes on after everything else',
+  deploy,
+  [...opening(holding), ['holdAutodeploy'], ...STAGE, ['releaseAutodeploy'], concludes('succeeded')],
+  'completed',
+)
+replays(
+  'where it cannot be held nothing else is touched, and it goes on',
+  deploy,
+  [...opening(holding), ['holdAutodeploy', fails('AutodeployNotHeld')], ['releaseAutodeploy'], concludes('aborted')],
+  'failed',
+)
+replays(
+  'where a stage is put back it goes on once everybody else does',
+  deploy,
+  [
+    ...opening(holding),
+    ['holdAutodeploy'],
+    ...CLOSED.slice(0, 3),
+    ['migrateStage', fails('MigrationFailed')],
+    back('restored'),
+    ...RELEASED,
+    ['releaseAutodeploy'],
+    concludes('restored'),
+  ],
+  'failed',
+)
+replays(
+  'where nobody knows what the database is like it stays held',
+  deploy,
+  [
+    ...opening(holding),
+    ['holdAutodeploy'],
+    ...CLOSED.slice(0, 3),
+    ['migrateStage', fails('MigrationFailed')],
+    ['putBack', fails('BackupDamaged')],
+    concludes('needs-operator'),
+  ],
+  'failed',
+)
 replays(
   'a fresh database is planned and made',
   { kind: 'init-db', input },

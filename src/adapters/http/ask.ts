@@ -4,7 +4,7 @@ import { leadsAstray } from './address.js'
 
 /** One request to a URL of the configuration. */
 export interface HttpRequest {
-  method: 'GET' | 'POST' | 'PUT'
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE'
   url: string
   /** They may hold secrets: their values are redacted wherever an answer is shown. */
   headers: Readonly<Record<string, string>>

@@ -10,14 +10,16 @@ export interface Insisting {
   signal: AbortSignal
   /** How long until the next try after `tried` others, in ms; undefined: it was the last. `status`: undefined where no answer came. */
   waitAfter: (tried: number, status: number | undefined) => number | undefined
+  /** Answers beside 2xx that mean yes. */
+  accepts?: readonly number[]
   /** What to do about a no. */
   hintOf?: (answer: HttpAnswer) => string | undefined
 }
 
-/** Asks until somebody answers 2xx, as long as `waitAfter` has it. Throws `code` with what was said last, and the signal's reason. */
+/** Asks until somebody answers 2xx, or what is accepted beside it, as long as `waitAfter` has it. Throws `code` with what was said last, and the signal's reason. */
 export async function insist(
   request: HttpRequest,
-  { who, code, signal, waitAfter, hintOf }: Insisting,
+  { who, code, signal, waitAfter, hintOf, accepts = [] }: Insisting,
 ): Promise<HttpAnswer> {
   for (let tried = 0; ; tried++) {
     const answer = await ask(request, signal).catch((error: unknown) => {
@@ -25,7 +27,7 @@ export async function insist(
       throw error
     })
     const isAnswer = !(answer instanceof HttpUnanswered)
-    if (isAnswer && answer.status >= 200 && answer.status < 300) return answer
+    if (isAnswer && ((answer.status >= 200 && answer.status < 300) || accepts.includes(answer.status))) return answer
     const wait = waitAfter(tried, isAnswer ? answer.status : undefined)
     if (wait === undefined) {
       const hint = isAnswer ? hintOf?.(answer) : undefined
