@@ -52,7 +52,7 @@ function typeOf(schema: JsonSchema): string {
   if (schema.pattern?.includes('ms|s|m|h|d')) return 'duration'
   if (schema.format === 'uri') return 'URL'
   if (schema.type === 'string') return 'text'
-  if (schema.type === 'integer') return 'number'
+  if (schema.type === 'integer' || schema.type === 'number') return 'number'
   if (schema.type === 'boolean') return 'true, false'
   if (schema.type === 'array') return isSchema(schema.items) ? `list of ${plural(typeOf(schema.items))}` : 'list'
   return schema.type === 'object' ? 'mapping' : 'any value'
@@ -87,7 +87,8 @@ function section(key: string, block: JsonSchema): string {
       isSchema(kindSchema) && kind !== undefined ? (kindSchema.description ?? '') : (choice.description ?? '')
     if (choice.const !== undefined) return `${inline(choice.const)}: ${about}.`
     if (choice.properties === undefined) return `Value: ${typeOf(choice)}.`
-    return `${kind === undefined ? '' : `\`kind: ${kind}\`: ${about}.\n\n`}${table(choice)}`
+    const head = kind === undefined ? about : `\`kind: ${kind}\`: ${about}`
+    return `${head === '' ? '' : `${head}.\n\n`}${table(choice)}`
   })
   const byDefault = block.default === undefined ? '' : ` Default: ${inline(block.default)}.`
   return [`### ${key}`, `${block.description ?? ''}.${byDefault}${written}`, ...parts].join('\n\n')

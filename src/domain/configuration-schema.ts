@@ -17,12 +17,17 @@ export function kindOf(schema: JsonSchema): string | undefined {
   return isSchema(kind) && typeof kind.const === 'string' ? kind.const : undefined
 }
 
-/** The alternative that `value` is written as: of its `kind`, else the first for its type. */
+/** The alternative that `value` is written as: of its `kind`, else the one that knows most of its keys. */
 function alternativeFor(schema: JsonSchema, value: unknown): JsonSchema {
   const choices = alternatives(schema)
   if (choices.length === 0 || !isMap(value)) return schema
   const ofKind = choices.find((choice) => kindOf(choice) !== undefined && kindOf(choice) === value.kind)
-  return ofKind ?? choices.find((choice) => choice.properties !== undefined && kindOf(choice) === undefined) ?? schema
+  if (ofKind) return ofKind
+  const knownTo = (choice: JsonSchema): number => Object.keys(value).filter((key) => choice.properties?.[key]).length
+  const [closest] = choices
+    .filter((choice) => choice.properties !== undefined && kindOf(choice) === undefined)
+    .toSorted((one, other) => knownTo(other) - knownTo(one))
+  return closest ?? schema
 }
 
 function inside(schema: JsonSchema, key: PropertyKey): JsonSchema | undefined {

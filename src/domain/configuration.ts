@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { SmokeCheck, VerifyCheck } from './configuration-checks.js'
 import { ComposeServices, composeKeys, TagVariable } from './configuration-compose.js'
 import { MigratorConfiguration } from './configuration-migrator.js'
 import { Command, Duration, Headers, HttpUrl, Text } from './configuration-scalars.js'
@@ -111,26 +112,6 @@ export const ServiceConfiguration = z.discriminatedUnion('kind', [
   }),
 ])
 export type ServiceConfiguration = z.infer<typeof ServiceConfiguration>
-
-export const VerifyCheck = z.strictObject({
-  name: Text.describe('What it proves, for reports'),
-  sql: Text.describe('One read-only statement; the first column of its first row is compared'),
-  expect: z.union([z.string(), z.number(), z.boolean(), z.null()]).describe('What it must be'),
-  timeout: Duration.prefault('30s').describe('How long it may run'),
-})
-export type VerifyCheck = z.infer<typeof VerifyCheck>
-
-export const SmokeCheck = z.strictObject({
-  name: Text.optional().describe('For reports; without it the URL'),
-  http: HttpUrl.describe('What is asked'),
-  method: z.enum(['GET', 'POST']).prefault('GET'),
-  headers: Headers,
-  body: z.unknown().optional().describe('Sent as JSON'),
-  expectStatus: z.int().min(100).max(599).prefault(200).describe('The status that proves it'),
-  correlation: z.boolean().prefault(false).describe("Sends an X-Correlation-ID of the run's and wants it back"),
-  within: Duration.prefault('30s').describe('How long it may take, tries included'),
-})
-export type SmokeCheck = z.infer<typeof SmokeCheck>
 
 export const NotifierConfiguration = z.discriminatedUnion('kind', [
   z.strictObject({
@@ -320,8 +301,8 @@ const settings = {
   backup: BackupConfiguration.describe('What is taken before each stage'),
   consumers: z.record(Name, ConsumerConfiguration).describe('What feeds writes in from outside and can be paused'),
   services: z.record(Name, ServiceConfiguration).describe('What is deployed with an image tag and restarted'),
-  verify: z.array(VerifyCheck).describe('Proofs in SQL, after each stage'),
-  smoke: z.array(SmokeCheck).describe('Proofs over HTTP, after each restart'),
+  verify: z.array(VerifyCheck).describe('Proofs in the database, after each stage'),
+  smoke: z.array(SmokeCheck).describe('Proofs on what runs, after each restart'),
   notify: z.array(NotifierConfiguration).describe('Who hears of it'),
   autodeploy: z
     .array(AutodeployConfiguration)

@@ -3,7 +3,7 @@ import type { Site } from '../activities/index.js'
 import { pathToFileURL } from 'node:url'
 import { createAutodeploy } from '../adapters/autodeploy/index.js'
 import { createBackupEngines } from '../adapters/backup/index.js'
-import { createChecks } from '../adapters/check/index.js'
+import { createChecks, createReadiness } from '../adapters/check/index.js'
 import { previousUse } from '../adapters/check/previous.js'
 import {
   knownSecrets,
@@ -60,7 +60,7 @@ export async function siteOf(settings: Settings, journals: Journals, environment
   const logDirectory = join(settings.home, 'logs', configuration.project, environment)
   const context = { directory, secrets }
   const verifier = parseTarget(urls.verify ?? url)
-  const checks = { target: verifier, applicationName: 'headgate check', secrets }
+  const checks = { target: verifier, applicationName: 'headgate check', directory, secrets }
   const { to, jobs } = configuration.backup === false ? { to: undefined, jobs: 1 } : configuration.backup
   const storeUrl = to ?? pathToFileURL(join(settings.home, 'backups')).href
   const store = createStore(storeUrl)
@@ -86,14 +86,11 @@ export async function siteOf(settings: Settings, journals: Journals, environment
     }),
     services: Object.entries(services).map(([name, service]) => ({
       service: createService(name, service, context),
-      ready:
-        service.ready === undefined
-          ? undefined
-          : createChecks('readyz', [{ service: name, ...service.ready }], checks)[0],
+      ready: service.ready === undefined ? undefined : createReadiness({ service: name, ...service.ready }, checks),
       ignoreWhilePaused: service.ready?.ignoreWhilePaused ?? [],
     })),
-    verify: createChecks('sql', configuration.verify, checks),
-    smoke: createChecks('http', configuration.smoke, checks),
+    verify: createChecks(configuration.verify, checks),
+    smoke: createChecks(configuration.smoke, checks),
     notifiers: configuration.notify.map((notifier) => createNotifier(notifier, context)),
     autodeploys: configuration.autodeploy.map((one) =>
       createAutodeploy(one, { ...context, project: configuration.project, environment }),

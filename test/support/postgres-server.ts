@@ -21,7 +21,7 @@ const SETTINGS = {
   autovacuum: 'off',
 }
 
-const TRUST = 'local all all trust\nhost all all 127.0.0.1/32 trust\n'
+const TRUST = 'local all all trust\nhost all all 127.0.0.1/32 trust\nhost replication all 127.0.0.1/32 trust\n'
 
 /** A cluster of its own, in a temporary folder or in `directory`, superuser `postgres`; any password will do. */
 export async function startPostgres(

@@ -26,6 +26,8 @@ export interface CheckSetting {
   target: Target
   /** Of the sessions it opens; at most 63 bytes. */
   applicationName: string
+  /** Where programs run: the folder of headgate.yaml. */
+  directory: string
   /** Known secret values, redacted wherever something is shown. */
   secrets: readonly string[]
 }

@@ -1,38 +1,25 @@
 import { type Client, type CustomTypesConfig, Query, type QueryArrayConfig } from 'pg'
-import type { VerifyCheck } from '../../domain/configuration.js'
+import type { SqlCheck } from '../../domain/configuration-checks.js'
 import { excerpt } from '../../domain/excerpt.js'
-import { messageOf } from '../../domain/failures.js'
-import { withDeadline } from '../process/deadline.js'
-import { sqlState, whileAllowed, withSession } from '../postgres/session.js'
+import { onDatabase } from './on-database.js'
 import type { Check, CheckSetting } from './port.js'
 
-/** Beyond the server's own limit: for a server that does not answer at all. */
-const GRACE_MS = 5_000
 /** OID of boolean, which the server prints as t and f. */
 const BOOLEAN = 16
 
 /** An assertion: the first column of the first row of one statement that only reads. Asked once. */
-export function sql(configuration: VerifyCheck, { target, applicationName, secrets }: CheckSetting): Check {
+export function sql(configuration: SqlCheck, setting: CheckSetting): Check {
   const { name, timeout, expect } = configuration
-  const options = { applicationName, readOnly: true, statementTimeoutMs: timeout }
   return {
     name,
     withinMs: 0,
     successes: 1,
-    async run(context, signal) {
-      const bounded = withDeadline(signal, timeout + GRACE_MS)
-      try {
-        const answer = await withSession(target, options, async (session) => {
-          await context.onSession?.(session)
-          return whileAllowed(session, bounded, () => firstValue(session, configuration.sql))
-        })
-        return { name, ...judge(answer, expect, secrets) }
-      } catch (error) {
-        signal.throwIfAborted()
-        const reason = bounded.aborted ? `no answer within ${timeout + GRACE_MS} ms` : serverSaid(error)
-        return { name, ok: false, found: excerpt(reason, secrets) }
-      }
-    },
+    run: async (context, signal) => ({
+      name,
+      ...(await onDatabase(setting, context, { timeoutMs: timeout, signal }, async (session) =>
+        judge(await firstValue(session, configuration.sql), expect, setting.secrets),
+      )),
+    }),
   }
 }
 
@@ -71,7 +58,7 @@ const AS_PRINTED: CustomTypesConfig = {
   getTypeParser: (oid: number) => (value: string) => (oid === BOOLEAN ? String(value === 't') : value),
 }
 
-function judge(answer: Answer, expected: VerifyCheck['expect'], secrets: readonly string[]) {
+function judge(answer: Answer, expected: SqlCheck['expect'], secrets: readonly string[]) {
   const wanted = expected === null ? 'null' : String(expected)
   if (!answer.row) return { ok: false, found: `no row, expected ${wanted}` }
   const found = answer.value === null ? 'null' : excerpt(answer.value, secrets) || 'an empty text'
@@ -80,14 +67,9 @@ function judge(answer: Answer, expected: VerifyCheck['expect'], secrets: readonl
 }
 
 /** As text; a number also as a number, since the server prints a sum of money as 0.00. */
-function isEqual(value: string | null, expected: VerifyCheck['expect']): boolean {
+function isEqual(value: string | null, expected: SqlCheck['expect']): boolean {
   if (value === null || expected === null) return value === expected
   if (value === String(expected)) return true
   const isExact = typeof expected === 'number' && Math.abs(expected) <= Number.MAX_SAFE_INTEGER
   return isExact && value.trim() !== '' && Number(value) === expected
-}
-
-function serverSaid(error: unknown): string {
-  const state = sqlState(error)
-  return state === '' ? messageOf(error) : `the server said: ${messageOf(error)} (${state})`
 }

@@ -48,11 +48,16 @@ const flattened = (issues: readonly Issue[], root: Written): Issue[] =>
 function ofAlternatives(issue: Extract<Issue, { code: 'invalid_union' }>, root: Written): Issue[] {
   const { found, missing } = findWritten(root, issue.path)
   if (missing.length > 0 || !isWrittenMap(found)) return [issue]
-  const meant = issue.errors.find((branch) =>
+  const meant = issue.errors.filter((branch) =>
     branch.some((at) => at.path.length > 0 || at.code === 'unrecognized_keys'),
   )
-  return (meant ?? []).map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }))
+  const [closest] = meant.toSorted((one, other) => strangenessOf(one) - strangenessOf(other))
+  return (closest ?? []).map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }))
 }
+
+/** How little of what is written an alternative knows. */
+const strangenessOf = (branch: readonly Issue[]): number =>
+  branch.reduce((sum, at) => sum + (at.code === 'unrecognized_keys' ? 2 * at.keys.length : 1), 0)
 
 function explain(issue: Issue, found: Written, missing: PropertyKey[], root: Written, schema: JsonSchema): Problem[] {
   if (issue.code === 'unrecognized_keys') {

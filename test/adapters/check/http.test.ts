@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createChecks } from '../../../src/adapters/check/index.js'
 import type { CheckSetting } from '../../../src/adapters/check/port.js'
 import { proveCheck } from '../../../src/adapters/check/prove.js'
-import { SmokeCheck } from '../../../src/domain/configuration.js'
+import { SmokeCheck } from '../../../src/domain/configuration-checks.js'
 import { freePort, type HttpServer, type Respond, startHttpServer } from '../../support/http-server.js'
 import { CONTEXT, checkContract, SECRET } from './contract.js'
 
@@ -18,11 +18,12 @@ const setting: CheckSetting = {
     sslrootcert: undefined,
   },
   applicationName: 'hg:00000000:1:smoke',
+  directory: '/',
   secrets: [SECRET],
 }
 
 function smoke(configuration: object) {
-  const [check] = createChecks('http', [SmokeCheck.parse(configuration)], setting)
+  const [check] = createChecks([SmokeCheck.parse(configuration)], setting)
   if (!check) throw new Error('no check was made')
   return check
 }
@@ -102,7 +103,7 @@ describe('a smoke check', () => {
 
   it('sends each check of a run another correlation id', async () => {
     const configuration = SmokeCheck.parse({ http: server.url, correlation: true })
-    for (const check of createChecks('http', [configuration, configuration], setting)) await check.run(CONTEXT, signal)
+    for (const check of createChecks([configuration, configuration], setting)) await check.run(CONTEXT, signal)
     const ids = server.received.map(({ headers }) => headers['x-correlation-id'])
     expect(ids).toEqual(['production-20261120-103015-smoke-1', 'production-20261120-103015-smoke-2'])
   })
@@ -132,5 +133,75 @@ describe('a smoke check', () => {
   it('is asked once when the first answer is good: a POST may have an effect', async () => {
     await proveCheck(smoke({ http: server.url, method: 'POST' }), CONTEXT, { signal })
     expect(server.received).toHaveLength(1)
+  })
+})
+
+describe('a value in an answer', () => {
+  let server: HttpServer
+  let answer: unknown
+  beforeEach(async () => {
+    server = await startHttpServer((_, response) => void response.end(JSON.stringify(answer)))
+  })
+  afterEach(() => server.close())
+
+  it.each([
+    [{ version: 'v1' }, { json: '$.version', expect: '{tag}' }, true, '$.version: v1'],
+    [{ version: 'v0' }, { json: '$.version', expect: '{tag}' }, false, '$.version: v0, expected v1'],
+    [{ hits: [{ count: 3 }] }, { json: '$.hits[0].count', max: 5 }, true, '$.hits[0].count: 3'],
+    [{ hits: [{ count: '7' }] }, { json: '$.hits[0].count', max: 5 }, false, '7, at most 5'],
+    [{ hits: [] }, { json: '$.hits[0].count', max: 5 }, false, 'nothing is there'],
+    [{ total: null }, { json: '$.total', min: 0 }, false, 'null, at least 0'],
+    [{ total: {} }, { json: '$.total', expect: '[object Object]' }, false, '{}'],
+  ])('%o against %o', async (body, expectation, ok, found) => {
+    answer = body
+    const result = await smoke({ http: `${server.url}/search`, ...expectation }).run(CONTEXT, signal)
+    expect(result).toMatchObject({ ok, found: expect.stringContaining(found) })
+  })
+
+  it('by a path that is none, or in an answer that is no JSON, is not there', async () => {
+    answer = { a: 1 }
+    expect((await smoke({ http: server.url, json: '$.a[' }).run(CONTEXT, signal)).ok).toBe(false)
+    server = await startHttpServer((_, response) => void response.end('<html>'))
+    const { ok, found } = await smoke({ http: server.url, json: '$.a', expect: 1 }).run(CONTEXT, signal)
+    expect(ok).toBe(false)
+    expect(found).toContain('the answer is not JSON')
+  })
+})
+
+describe('a request that is sent twice', () => {
+  /** Orders by their idempotency key, or one for each request. */
+  const shop = async (knowsKeys: boolean): Promise<HttpServer> => {
+    const orders: { key: string; correlation: string }[] = []
+    return startHttpServer(({ method, path, headers }, response) => {
+      const key = String(headers['idempotency-key'])
+      const correlation = String(headers['x-correlation-id'])
+      if (method === 'POST') {
+        if (!knowsKeys || !orders.some((order) => order.key === key)) orders.push({ key, correlation })
+        response.statusCode = 201
+        return void response.end()
+      }
+      const asked = new URL(path, 'http://shop').searchParams.get('correlation')
+      const found = orders.filter((order) => order.correlation === asked)
+      response.end(JSON.stringify({ total: found.length }))
+    })
+  }
+  const twice = (url: string) =>
+    smoke({
+      ...{ http: `${url}/orders`, method: 'POST', body: { item: 'tea' }, expectStatus: 201 },
+      twice: { url: `${url}/orders?correlation={correlation}`, json: '$.total' },
+    })
+
+  it('has one effect where the service knows it again', async () => {
+    const server = await shop(true)
+    const result = await twice(server.url).run(CONTEXT, signal)
+    await server.close()
+    expect(result).toMatchObject({ ok: true, found: 'sent twice, $.total: 1' })
+  })
+
+  it('is a finding where it has two', async () => {
+    const server = await shop(false)
+    const result = await twice(server.url).run(CONTEXT, signal)
+    await server.close()
+    expect(result).toMatchObject({ ok: false, found: 'sent twice, $.total: 2, expected 1' })
   })
 })

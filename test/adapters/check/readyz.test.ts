@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { createChecks } from '../../../src/adapters/check/index.js'
+import { createReadiness } from '../../../src/adapters/check/index.js'
 import type { CheckContext, CheckResult, CheckSetting } from '../../../src/adapters/check/port.js'
 import { proveCheck } from '../../../src/adapters/check/prove.js'
 import { Ready } from '../../../src/domain/configuration.js'
@@ -18,6 +18,7 @@ const setting: CheckSetting = {
     sslrootcert: undefined,
   },
   applicationName: 'hg:00000000:1:restart-services',
+  directory: '/',
   secrets: [SECRET],
 }
 
@@ -32,13 +33,7 @@ const migrations = (ok: boolean, version: unknown, name = 'migrations') => ({
 const STAGE = '0042_add_email'
 
 function readiness(url: string, more: object = {}) {
-  const [check] = createChecks(
-    'readyz',
-    [{ ...Ready.parse({ url: `${url}/readyz`, ...more }), service: 'api' }],
-    setting,
-  )
-  if (!check) throw new Error('no check was made')
-  return check
+  return createReadiness({ ...Ready.parse({ url: `${url}/readyz`, ...more }), service: 'api' }, setting)
 }
 
 checkContract('readyz', async () => {

@@ -2,7 +2,7 @@ import { afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { createChecks } from '../../../src/adapters/check/index.js'
 import type { CheckResult, CheckSetting } from '../../../src/adapters/check/port.js'
 import { withSession } from '../../../src/adapters/postgres/session.js'
-import type { VerifyCheck } from '../../../src/domain/configuration.js'
+import type { SqlCheck } from '../../../src/domain/configuration-checks.js'
 import { freePort } from '../../support/http-server.js'
 import { createDatabase, type TestDatabase } from '../../support/test-database.js'
 import { CONTEXT, checkContract, SECRET } from './contract.js'
@@ -19,11 +19,12 @@ const count = (): Promise<string | undefined> =>
 const setting = (): CheckSetting => ({
   target: database.target,
   applicationName: 'hg:00000000:1:verify',
+  directory: '/',
   secrets: [SECRET],
 })
 
-async function ask(sql: string, expected: VerifyCheck['expect'], timeout = 10_000): Promise<CheckResult> {
-  const [check] = createChecks('sql', [{ name: 'a check', sql, expect: expected, timeout }], setting())
+async function ask(sql: string, expected: SqlCheck['expect'], timeout = 10_000): Promise<CheckResult> {
+  const [check] = createChecks([{ name: 'a check', sql, expect: expected, timeout }], setting())
   if (!check) throw new Error('no check was made')
   return check.run(CONTEXT, signal)
 }
@@ -47,10 +48,10 @@ checkContract('sql', async () => {
     timeout: 10_000,
   }
   const used = { ...setting() }
-  const [check] = createChecks('sql', [configuration], used)
+  const [check] = createChecks([configuration], used)
   if (!check) throw new Error('no check was made')
   const unreachable = { ...database.target, port: await freePort() }
-  const gone = createChecks('sql', [configuration], { ...used, target: unreachable })[0]
+  const gone = createChecks([configuration], { ...used, target: unreachable })[0]
   return {
     check: {
       ...check,
@@ -68,7 +69,7 @@ describe('a sql check', () => {
     expect(await count()).toBe('2')
   })
 
-  it.each<[string, VerifyCheck['expect']]>([
+  it.each<[string, SqlCheck['expect']]>([
     ['select count(*) from orders', 2],
     ['select count(*) from orders', '2'],
     ['select 0.00::numeric', 0],
@@ -90,7 +91,7 @@ describe('a sql check', () => {
     expect(await ask(sql, expected)).toMatchObject({ ok: true })
   })
 
-  it.each<[string, VerifyCheck['expect'], string]>([
+  it.each<[string, SqlCheck['expect'], string]>([
     ['select 3', 0, '3, expected 0'],
     ['select 9007199254740993', 9007199254740992, '9007199254740993, expected 9007199254740992'],
     [`select ''`, 0, 'an empty text, expected 0'],
@@ -145,7 +146,6 @@ describe('a sql check', () => {
 
   it('ends its statement at the server when it is told to stop', async () => {
     const [check] = createChecks(
-      'sql',
       [{ name: 'a check', sql: `select pg_sleep(60) /* a long check */`, expect: 0, timeout: 60_000 }],
       setting(),
     )

@@ -37,6 +37,24 @@ export const BAD_FILES: BadFile[] = [
     ],
   },
   {
+    title: 'an unknown key inside one kind of check, which is known by its own',
+    yaml: shop('    smoke: [{ metrics: "https://prometheus", qurey: up }, { slots: [cdc], within: 5 }]'),
+    says: [
+      '5:13: environments.production.smoke[0].query is missing: it is text',
+      '5:46: unknown key "qurey" in environments.production.smoke[0], did you mean "query"?',
+      '5:83: environments.production.smoke[1].within is not right: a duration is a number and ms, s, m, h or d: 90s',
+    ],
+  },
+  {
+    title: 'an autodeploy that lacks what it needs',
+    yaml: shop('    autodeploy: [{ kind: github, repository: shop, workflow: ../deploy.yml }]'),
+    says: [
+      '5:18: environments.production.autodeploy[0].token is missing: it is text',
+      '5:46: environments.production.autodeploy[0].repository is not right: a repository is owner/name',
+      '5:62: environments.production.autodeploy[0].workflow is not right: a workflow is the name of its file, or its id',
+    ],
+  },
+  {
     title: 'migrations that are in two images',
     yaml: shop('    migrator: { kind: alembic, image: "shop:{tag}", service: admin }'),
     says: ['5:53: environments.production.migrator has image and service: the migrations are in one of them'],
