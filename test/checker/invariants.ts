@@ -87,7 +87,9 @@ const asTheOutcomeSays: Invariant = ({ before, now, watched, scene, executions }
     .map(([name, state]) => `consumer ${name} is ${now.consumers[name]}, and was ${state}`)
   if (outcome === 'needs-operator') return isAccepted(executions) ? [...woken, ...consumers] : woken
   const { direction, tags } = scene.release
-  const there = direction === 'up' && (outcome === 'succeeded' || outcome === 'deferred') ? tags.next : tags.previous
+  // What is taken back goes from the next image to the previous one; where it does not arrive the next one stays.
+  const arrived = outcome === 'succeeded' || outcome === 'deferred'
+  const there = (direction === 'up') === arrived ? tags.next : tags.previous
   const tag = AS_BEFORE.has(outcome) ? before.service : there
   const service = scene.service && now.service !== tag ? [`the service runs ${now.service}, not ${tag}`] : []
   return [...woken, ...consumers, ...service]

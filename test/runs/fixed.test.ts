@@ -93,6 +93,22 @@ describe('a run that needs an operator goes on with a release that mends it', ()
     expect(world.consumer.state).toBe('running')
   })
 
+  test('where the worker dies in the middle of it, the next one goes on with it', async () => {
+    await company({ migrations: { '0002_half.sql': HALF }, ...OPEN })
+    const run = await untilStopped()
+    await world.release('3', { '0002_half.sql': `${MENDED};\n  select pg_sleep(3)` })
+    await world.start('recover', { tag: '3', recover: { run, choice: 'fix' } })
+    while ((await recovery().catch(() => undefined))?.step !== 'migrate') await pause(50)
+    await pause(500)
+    world.workers[0]?.kill('SIGKILL')
+    await world.startWorker()
+    const watched = await world.typed('watch', 'staging')
+    expect(watched.exit, watched.text).toBe(0)
+    expect(await world.versions()).toEqual(['0001_orders', '0002_half'])
+    expect(await world.serving()).toBe('3')
+    expect(world.consumer.state).toBe('running')
+  })
+
   test('where all of it is applied and only the image was bad, the next image goes out', async () => {
     await company({ migrations: { '0002_half.sql': HALF }, ...OPEN })
     await untilStopped()
