@@ -14,6 +14,9 @@ const PARAMETER_PASSWORD = /[?&](?:ssl)?password=([^&\s]+)/i
 const CONNINFO_PASSWORD = /(?:^|\s)(?:ssl)?password\s*=\s*('(?:[^'\\]|\\.)+'|[^\s']+)/i
 const VARIABLE_PASSWORD = /PGPASSWORD=(\S+)/
 const HEADER_WITH_SECRET = /\.headers\.(?:proxy-)?authorization$/i
+const KEY_WITH_SECRET = /\.(?:token|password)$/
+/** Whoever has its path can post. */
+const SLACK_WEBHOOK = /hooks\.slack\.com\/\S+/i
 const DATABASE_URL_PATH = /(?:^|\.)(?:url|urls\.\w+|rehearsal\.from)$/
 
 /** Passwords written out in the file: each is refused, with the reference to write instead. */
@@ -22,9 +25,12 @@ export function literalPasswords(root: Written): Problem[] {
     const literal = literalPart(value)
     const isConninfo = DATABASE_URL_PATH.test(path) && CONNINFO_PASSWORD.test(literal)
     const isHeader = HEADER_WITH_SECRET.test(path) && !/^(?:(?:basic|bearer|token)\s*)?$/i.test(literal)
+    const isKey = KEY_WITH_SECRET.test(path) && literal !== ''
+    const isWebhook = SLACK_WEBHOOK.test(literal)
+    const isSecret = isHeader || isKey || isWebhook
     const inUrl = [AUTHORITY_PASSWORD, DATABASE_PASSWORD, PARAMETER_PASSWORD, VARIABLE_PASSWORD]
-    if (!isConninfo && !isHeader && !inUrl.some((pattern) => pattern.test(literal))) return []
-    const what = isHeader ? 'a secret' : 'a password'
+    if (!isConninfo && !isSecret && !inUrl.some((pattern) => pattern.test(literal))) return []
+    const what = isSecret ? 'a secret' : 'a password'
     return [{ at, text: `${path} holds ${what}; write a reference: \${env:${variableFor(path)}}` }]
   })
 }

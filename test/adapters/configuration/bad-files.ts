@@ -46,6 +46,18 @@ export const BAD_FILES: BadFile[] = [
     ],
   },
   {
+    title: 'tokens and passwords that are written out, and a webhook that anybody could post to',
+    yaml: shop(`    autodeploy: [{ kind: github, repository: acme/shop, workflow: deploy.yml, token: hunter2 }]
+    notify:
+      - { kind: slack, url: "https://hooks.slack.com/services/T0/B0/hunter2" }
+      - { kind: email, host: mail, from: a@example.com, to: [b@example.com], username: a, password: hunter2 }`),
+    says: [
+      '5:86: environments.production.autodeploy[0].token holds a secret; write a reference: ${env:PRODUCTION_AUTODEPLOY_TOKEN}',
+      '7:29: environments.production.notify[0].url holds a secret; write a reference: ${env:PRODUCTION_NOTIFY_URL}',
+      '8:101: environments.production.notify[1].password holds a secret; write a reference: ${env:PRODUCTION_NOTIFY_PASSWORD}',
+    ],
+  },
+  {
     title: 'an autodeploy that lacks what it needs',
     yaml: shop('    autodeploy: [{ kind: github, repository: shop, workflow: ../deploy.yml }]'),
     says: [
