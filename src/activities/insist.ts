@@ -10,7 +10,9 @@ import { type Dependencies, onSite } from './site.js'
 
 /** So many attempts have failed. */
 const TOLD_AT = 5
-const UNDOS: ReadonlySet<StepName> = new Set(['put-back', 'redeploy-previous', 'release-writers', 'resume-consumers'])
+const UNDOS: ReadonlySet<StepName> = new Set([
+  ...(['put-back', 'redeploy-previous', 'release-writers', 'resume-consumers', 'release-autodeploy'] as const),
+])
 
 /**
  * Throws what a step failed with; as retryable where it may pass by itself and nothing would undo the step, so that a

@@ -14,6 +14,7 @@ import { captureBefore, compareWithCapture } from './capture.js'
 import { changing, type Step } from './changing.js'
 import { reopen } from './gate.js'
 import { asRehearsed } from './rehearsed.js'
+import { recoveriesOf } from './recoveries.js'
 import { requireApproved } from './require-approved.js'
 import { requireImagesAsPlanned } from './running.js'
 import type { Dependencies } from './site.js'
@@ -63,17 +64,30 @@ export const migrateStage = (dependencies: Dependencies) =>
     },
   })
 
-/** What the ledger marks as half done the tool would refuse; who fixes the run has a release that goes on from there. */
+/** An event of the journal: from then on what the ledger marks as half done is this fix's own work. */
+const BEGUN_ANEW = 'begun anew'
+
+/**
+ * What the ledger marked as half done before the fix begins at its first statement, once: an attempt after this one, and whoever
+ * finishes the run, goes on from what this one has done.
+ */
 async function forgetHalfDone(step: Step): Promise<void> {
+  const { site, run, plan, fence } = step
+  const { halfDone: version, recovery } = plan.fix ?? {}
+  if (version === undefined || (await recoveriesOf(site.journal, run.name)).at(-1) !== 'fix') return
+  const events = await listEvents(site.journal, run.name)
+  if (events.some(({ type, body }) => type === BEGUN_ANEW && body.recovery === recovery)) return
+  await markPending(step, version)
+  const text = `${version}, which was half done, is begun anew`
+  await recordEvent(site.journal, run.name, BEGUN_ANEW, { text, recovery })
+  fence.progress(text)
+}
+
+async function markPending(step: Step, version: string): Promise<void> {
   const { site, plan, fence } = step
-  const version = plan.fix?.halfDone
-  if (version === undefined) return
   const { dirty } = await step.onTarget((session) => asked(step, () => site.migrator.ledger(session, plan.tag)))
   if (dirty !== version) return
-  if (!site.migrator.mark)
-    throw failure('GuardFailed', `the ledger marks ${version} as half done, and only the tool itself can change that`)
-  fence.progress(`mark ${version} as pending: it was half done`)
-  await site.migrator.mark({ tag: plan.tag ?? '', version, as: 'pending' }, site.target, fence)
+  await site.migrator.mark?.({ tag: plan.tag ?? '', version, as: 'pending' }, site.target, fence)
 }
 
 /** An expand stage can be put back at any time; a contract stage only as long as nothing of it has committed. */

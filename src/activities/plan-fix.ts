@@ -1,29 +1,50 @@
-import type { RunRecord } from '../adapters/journal/runs.js'
-import { replacePlan } from '../adapters/journal/runs.js'
-import { recordEvent } from '../adapters/journal/steps.js'
+import { z } from 'zod'
+import type { Journal } from '../adapters/journal/journal.js'
+import { type RunRecord, replacePlan } from '../adapters/journal/runs.js'
+import { listEvents, listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { isOpen } from '../adapters/postgres/gate.js'
 import { failure } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
-import { isNarrowing, type Plan, type PlannedMigration, type PlanSummary, type Stage } from '../domain/plan.js'
+import { Tag } from '../domain/names.js'
+import {
+  isNarrowing,
+  type Plan,
+  type PlannedMigration,
+  type PlanSummary,
+  Requester,
+  type Stage,
+} from '../domain/plan.js'
 import { fenced, type Step } from './changing.js'
 import { serviceOf } from './configured.js'
 import { reopen, shut } from './gate.js'
 import { approversOf, pendingOf, readLedger, releaseOf, requireApprovable, requireTag } from './make-plan.js'
 import { digestOf, isOutBefore, summaryOf } from './plan.js'
+import { databaseFindings, serviceFindings } from './preflight.js'
+import { recoveriesOf } from './recoveries.js'
 import { requireRehearsed } from './rehearsed.js'
+import { requireShape } from './require-shape.js'
 import { requireReviewed } from './review.js'
 import { after, before, isOn, runningOf } from './running.js'
 import type { Dependencies, Site } from './site.js'
 import { splitRelease } from './split-release.js'
+import { asked } from './watch.js'
 
-export interface FixRequest {
+export const FixRequest = z.strictObject({
   /** Of the fixed release; without it the one that the run has. */
-  tag?: string | undefined
+  tag: Tag.optional(),
   /** Who asks for it. */
-  by: string
+  by: Requester.shape.by,
   /** The plan that was approved, where it waited for that. */
-  approved?: string
-}
+  approved: z.string().max(64).optional(),
+})
+export type FixRequest = z.infer<typeof FixRequest>
+
+/** Events of the journal. */
+const FIX = 'fix'
+const OPENED = 'opened to plan a fix'
+const SHUT = 'shut after a fix was planned'
+/** Each shows that a fix was begun. */
+const BEGINS: readonly string[] = ['migrate', 'restart-services', 'restore-backup']
 
 /** Throws `GuardFailed` where the run is none that a release could mend. */
 export function requireFixable({ name, kind }: Pick<RunRecord, 'name' | 'kind'>): void {
@@ -39,15 +60,17 @@ export function requireFixable({ name, kind }: Pick<RunRecord, 'name' | 'kind'>)
  */
 export const planFix =
   (dependencies: Dependencies) =>
-  (run: string, stageNumber: number, request: FixRequest): Promise<{ same: boolean; summary: PlanSummary }> =>
+  (run: string, stageNumber: number, given: FixRequest): Promise<{ same: boolean; summary: PlanSummary }> =>
     fenced(dependencies, 'plan', run, stageNumber, async (step) => {
+      const request = requireShape(FixRequest, given)
       const searchAttributes = await dependencies.searchAttributes()
       const { site, plan } = step
       const made = await whileOpen(step, () => fixOf(step, request))
       const digest = digestOf(made)
       if (digest !== step.run.planDigest) {
         const text = `${request.by} goes on with ${made.tag === plan.tag ? 'what the release has now' : `release ${made.tag}`}`
-        await recordEvent(site.journal, run, 'fix', { text: `${text}: ${inWords(made, stageNumber)}` })
+        const replaced = step.run.planDigest
+        await recordEvent(site.journal, run, FIX, { text: `${text}: ${inWords(made, stageNumber)}`, digest, replaced })
         await replacePlan(site.journal, run, digest, made)
       }
       const here = { ...made, stages: made.stages.filter(({ number }) => number === stageNumber) }
@@ -57,14 +80,37 @@ export const planFix =
       }
     })
 
+/**
+ * The digest of the plan that stands: a fix that nothing was begun of (it was rejected, cancelled, or its workflow is gone) is
+ * none any more, and every other way out is that of the run it was meant for.
+ */
+export async function standingPlan(journal: Journal, { name, planDigest }: RunRecord): Promise<string> {
+  const steps = await listSteps(journal, name)
+  const fixes = (await listEvents(journal, name)).filter(({ type }) => type === FIX).reverse()
+  let digest = planDigest ?? ''
+  for (const { at, body } of fixes) {
+    const isBegun = steps.some(({ step, startedAt }) => BEGINS.includes(step) && startedAt > at)
+    if (body.digest !== digest || isBegun || typeof body.replaced !== 'string') break
+    digest = body.replaced
+  }
+  return digest
+}
+
+/** Opens a database that was left shut for as long as it is looked at. An attempt that died in between has left it open. */
 async function whileOpen<T>(step: Step, work: () => Promise<T>): Promise<T> {
-  if (await isOpen(step.control, step.run.database)) return work()
+  const { site, run, control } = step
+  const mark = (type: string): Promise<void> => recordEvent(site.journal, run.name, type, {})
+  const last = (await listEvents(site.journal, run.name)).findLast(({ type }) => type === OPENED || type === SHUT)
+  const isOurs = last?.type === OPENED
+  if (!isOurs && (await isOpen(control, run.database))) return work()
+  if (!isOurs) await mark(OPENED)
   await reopen(step)
   try {
     return await work()
   } finally {
     // As it was found: behind a closed gate only sessions of ours came in, each accounted for.
     await shut(step)
+    await mark(SHUT)
   }
 }
 
@@ -74,12 +120,14 @@ async function fixOf(step: Step, { tag = step.plan.tag, by }: FixRequest): Promi
   if (!stopped) throw failure('StateUnexpected', `run ${step.run.name} has no stage ${stageNumber}`)
   requireTag(site, tag)
   const { migratorImage, migrations } = await releaseOf(site, tag)
-  const ledger = await readLedger(site, tag)
+  const ledger = await asked(step, () => readLedger(site, tag))
   const { dirty } = ledger
   const whole = wholeOf(ledger)
   const pending = pendingOf(migrations, whole)
   const services = await servicesFor(step, plan.kind === 'deploy' ? tag : undefined)
-  const stages = await stagesFor(site, stopped, pending, services)
+  const applied = new Set(whole.applied.map(({ version }) => version))
+  const kept = stopped.migrations.filter(({ version }) => applied.has(version))
+  const stages = await stagesFor(site, stopped, { kept, pending, services })
   const [here, ...later] = stages
   if (!here)
     throw failure(
@@ -90,13 +138,12 @@ async function fixOf(step: Step, { tag = step.plan.tag, by }: FixRequest): Promi
         hint: 'choose --finish to go on with what is there, or mend the release first',
       },
     )
+  requireFixing(site, here, dirty)
   requireApprovable(site, stages)
   // What the services have is told anew, as it is before this stage.
   const done = plan.stages
     .filter(({ number }) => number < stageNumber)
     .map((stage) => ({ ...stage, deploysImage: false }))
-  const applied = new Set(whole.applied.map(({ version }) => version))
-  const kept = stopped.migrations.filter(({ version }) => applied.has(version))
   const planned = [...done, stopped].flatMap((stage) => stage.migrations.map(({ version }) => version))
   const { migratorImage: _, ...rest } = plan
   const fixed: Plan = {
@@ -106,24 +153,21 @@ async function fixOf(step: Step, { tag = step.plan.tag, by }: FixRequest): Promi
     applied: whole.applied
       .filter(({ version }) => !planned.includes(version))
       .map(({ version, name }) => ({ version, ...(name === undefined ? {} : { name }) })),
-    stages: [...done, withKept(here, stopped, kept), ...later],
+    stages: [...done, here, ...later],
     services,
-    fix: { by, ...(dirty === undefined ? {} : { halfDone: dirty }) },
+    fix: {
+      by,
+      recovery: (await recoveriesOf(site.journal, step.run.name)).length,
+      ...(dirty === undefined ? {} : { halfDone: dirty }),
+    },
     approvers: approversOf(site.configuration.approval),
   }
+  await requireNothingInTheWay(site, fixed, fence.signal)
   await requireRehearsed(site, fixed)
   const reviewed = await requireReviewed(site, fixed, fence.signal)
   if (reviewed !== undefined)
     await recordEvent(site.journal, step.run.name, 'review', { text: reviewed }).catch(() => {})
   return fixed
-}
-
-/** Where only an image is left the stage stays what it was: its migrations are verified before that goes out. */
-function withKept(here: Stage, { phase }: Stage, kept: readonly PlannedMigration[]): Stage {
-  const last = kept.at(-1)
-  if (last === undefined) return here
-  if (here.phase === 'image') return { ...here, phase, migrations: [...kept], target: last.version }
-  return { ...here, migrations: [...kept, ...here.migrations] }
 }
 
 /** What is half done is to be done: whoever fixes it knows what is there. */
@@ -132,13 +176,41 @@ const wholeOf = ({ dirty, ...ledger }: Ledger): Ledger => ({
   applied: ledger.applied.filter(({ version }) => version !== dirty),
 })
 
-/** A contract stage takes all there is: what it began must come to its end before anything else. */
-async function stagesFor(
-  site: Site,
-  stopped: Stage,
-  pending: readonly PlannedMigration[],
-  services: Plan['services'],
-): Promise<Stage[]> {
+/** What was half done must come to its end in this stage, and be one that can be begun anew. Throws `GuardFailed`. */
+function requireFixing({ migrator }: Site, here: Stage, dirty: string | undefined): void {
+  if (dirty === undefined) return
+  if (!here.migrations.some(({ version }) => version === dirty))
+    throw failure(
+      'GuardFailed',
+      `the ledger marks ${dirty} as half done, and this stage would not finish it`,
+      undefined,
+      {
+        hint: `mend the release so that ${dirty} itself comes to its end, under its name and in its phase`,
+      },
+    )
+  if (!migrator.mark)
+    throw failure('GuardFailed', `the ledger marks ${dirty} as half done, and only the tool itself can change that`)
+}
+
+/** As the preflight of a deploy, of what this stage touches. */
+async function requireNothingInTheWay(site: Site, plan: Plan, signal: AbortSignal): Promise<void> {
+  const looks = [databaseFindings(site, plan), serviceFindings(site, plan, signal)]
+  const findings = (await Promise.all(looks)).flat()
+  if (findings.length > 0) throw failure('GuardFailed', findings.join('; '))
+}
+
+interface Left {
+  /** Of the stage, what the ledger has. */
+  kept: readonly PlannedMigration[]
+  pending: readonly PlannedMigration[]
+  services: Plan['services']
+}
+
+/**
+ * The stage where it stopped, and what comes after it. It is no other phase than it was: what was paused, shut and backed up
+ * before it was for that one. A contract stage takes all there is: what it began must come to its end before anything else.
+ */
+async function stagesFor(site: Site, stopped: Stage, { kept, pending, services }: Left): Promise<Stage[]> {
   const { approval } = site.configuration
   const approvalBefore = approval === 'none' ? [] : approval.before
   const deploysImage = services.some(({ next }) => next !== undefined)
@@ -149,7 +221,30 @@ async function stagesFor(
         stopsAtTarget: site.migrator.stopsAtTarget,
         approvalBefore,
       })
-  return stages.map((stage) => ({ ...stage, number: stopped.number + stage.number - 1 }))
+  const [first, ...rest] = stages
+  const last = kept.at(-1)
+  const again = (stage: Pick<Stage, 'deploysImage'>, migrations: readonly PlannedMigration[]): Stage => ({
+    ...{ number: stopped.number, phase: stopped.phase, migrations: [...kept, ...migrations], approval: false },
+    ...{ target: migrations.at(-1)?.version ?? last?.version ?? '', deploysImage: stage.deploysImage },
+  })
+  const numbered = (all: readonly Stage[]): Stage[] =>
+    all.map((stage, index) => ({ ...stage, number: stopped.number + index }))
+  if (first === undefined) return []
+  if (first.phase === stopped.phase)
+    return numbered([
+      last === undefined ? first : { ...again(first, first.migrations), approval: first.approval },
+      ...rest,
+    ])
+  // All of the stage is applied: it is verified, and an image goes out after it.
+  if (first.phase === 'image' && last !== undefined) return numbered([again(first, []), ...rest])
+  if (first.phase === 'contract' && last !== undefined && stopped.phase === 'expand' && site.migrator.stopsAtTarget)
+    return numbered([again({ deploysImage: false }, []), ...stages])
+  throw failure(
+    'GuardFailed',
+    `what is left of the release begins with ${first.phase === 'image' ? 'its image' : `${first.phase} migrations`}, and the run stopped in its ${stopped.phase} stage`,
+    undefined,
+    { hint: 'choose another way out of this run, then deploy the release' },
+  )
 }
 
 function asContract(

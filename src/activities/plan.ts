@@ -158,7 +158,14 @@ export const confirmPlan =
     )
 
 /** Steps that come before anybody may write again, and before any is undone. */
-const BEHIND_THE_GATE: readonly string[] = ['pause-consumers', 'quiesce-writers', 'backup', 'migrate', 'verify']
+const BEHIND_THE_GATE: readonly string[] = [
+  'hold-autodeploy',
+  'pause-consumers',
+  'quiesce-writers',
+  'backup',
+  'migrate',
+  'verify',
+]
 
 async function isUnderWay({ journal }: Site, run: string, stage: number): Promise<boolean> {
   const begun = (await listSteps(journal, run)).filter((step) => step.stage === stage)

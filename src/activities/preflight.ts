@@ -42,7 +42,7 @@ export const preflight =
       }),
     )
 
-async function databaseFindings(site: Site, plan: Plan): Promise<string[]> {
+export async function databaseFindings(site: Site, plan: Plan): Promise<string[]> {
   return lookInto(site, site.control, 'headgate preflight', async (session) => {
     const inTheWay = plan.restores === undefined ? [] : wouldNotFollow(await readIdentity(session))
     const old = await longTransactions(session, plan.bound.database, LONG_TRANSACTION_MS)
@@ -82,7 +82,7 @@ const unreadableFindings = (site: Site): Promise<string[]> =>
     (await unreadableOf(session)).map(({ what, grant }) => `the backup's role ${site.reader.user} ${what} (${grant})`),
   )
 
-async function serviceFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
+export async function serviceFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
   const findings: string[] = []
   for (const { service } of site.services) {
     const { previous, previousImage, next, nextImage } = plan.services.find(({ name }) => name === service.name) ?? {}

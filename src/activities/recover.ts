@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { proveCheck } from '../adapters/check/prove.js'
-import { findPlan, findRun, openRunOf, type RunRecord, takeOverRun } from '../adapters/journal/runs.js'
+import { findPlan, findRun, openRunOf, replacePlan, type RunRecord, takeOverRun } from '../adapters/journal/runs.js'
 import { listSteps, type StepRecord } from '../adapters/journal/steps.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
@@ -16,7 +16,7 @@ import { beating } from './heartbeat.js'
 import { isInPlace } from './init-database.js'
 import { lookInto } from './look-into.js'
 import { requireProject, summaryOf } from './plan.js'
-import { requireFixable } from './plan-fix.js'
+import { requireFixable, standingPlan } from './plan-fix.js'
 import { requireShape } from './require-shape.js'
 import { after, before, isOn, type Running, runningOf } from './running.js'
 import { type Dependencies, onSite, type Site } from './site.js'
@@ -48,7 +48,8 @@ export const openRecovery =
         const run = await openRun(site, request)
         // One that said that a person is needed does nothing more.
         if (run.outcome === undefined && run.carrier !== carrier) await dependencies.requireAbandoned(run)
-        const plan = await findPlan(site.journal, run.planDigest ?? '')
+        const digest = await standingPlan(site.journal, run)
+        const plan = await findPlan(site.journal, digest)
         const stopped = (await listSteps(site.journal, run.name)).findLast(({ stage }) => stage > 0)?.stage ?? 1
         if (request.choice === 'fix') requireFixable(run)
         if (request.choice === 'finish' || request.choice === 'fix')
@@ -62,8 +63,9 @@ export const openRecovery =
           (await takeOverRun(site.journal, run.name, { carrier, engine }, event, from, request.from !== undefined))
         if (!isTaken && (await findRun(site.journal, run.name)).carrier !== carrier)
           throw failure('RunTaken', `run ${run.name} is carried again, or has ended: nothing is done by itself`)
+        if (digest !== run.planDigest) await replacePlan(site.journal, run.name, digest, plan)
         const here = { ...plan, stages: plan.stages.filter(({ number }) => number === stopped) }
-        return summaryOf(run.name, run.planDigest ?? '', here, site, await dependencies.searchAttributes())
+        return summaryOf(run.name, digest, here, site, await dependencies.searchAttributes())
       })
     })
 
@@ -145,7 +147,8 @@ export const observeRecovered =
             contractStarted,
             ...ledgerFacts(plan, ledger, way === 'restore' ? stage - 1 : stage),
           },
-          mayBePartial: await mayBePartial(site, run.name, plan, ledger),
+          // What a backup has replaced left nothing half done.
+          mayBePartial: await mayBePartial(site, run.name, plan, ledger, way === 'restore' ? stage : undefined),
           verified: failing.length === 0,
           onNewImage: services.every(({ now, planned }) => isOn(now, after(planned))),
           // A service that cannot tell what it runs proves nothing of an image that may have been replaced.
@@ -204,12 +207,18 @@ function ledgerFacts(
   }
 }
 
-async function mayBePartial({ journal }: Site, run: string, plan: Plan, ledger: Ledger): Promise<boolean> {
+async function mayBePartial(
+  { journal }: Site,
+  run: string,
+  plan: Plan,
+  ledger: Ledger,
+  restored: number | undefined,
+): Promise<boolean> {
   const begun = new Set(
     (await listSteps(journal, run)).filter(({ step }) => step === 'migrate').map(({ stage }) => stage),
   )
   return plan.stages
-    .filter(({ number }) => begun.has(number))
+    .filter(({ number }) => begun.has(number) && number !== restored)
     .some((stage) => stillToDo(stage, ledger).some(({ transactional }) => !transactional))
 }
 

@@ -113,8 +113,11 @@ export const Plan = z.strictObject({
       migrations: z.array(PlannedMigration.pick({ version: true, checksum: true })),
     })
     .optional(),
-  /** Where the rest of a failed run was planned anew: who asked for that, and what the ledger marked as half done. */
-  fix: z.strictObject({ by: z.string(), halfDone: z.string().optional() }).optional(),
+  /**
+   * Where the rest of a failed run was planned anew: who asked for that, in which of the run's recoveries (what was decided about
+   * an earlier one does not count), and what the ledger marked as half done.
+   */
+  fix: z.strictObject({ by: z.string(), recovery: z.int(), halfDone: z.string().optional() }).optional(),
   /** Why no automatic restore is possible; undefined when it is. */
   noRestoreBecause: z.string().optional(),
   /** What the migrator's own contract cannot do, in words. */

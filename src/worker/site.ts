@@ -2,6 +2,7 @@ import { dirname, join, resolve } from 'node:path'
 import type { Site } from '../activities/index.js'
 import { pathToFileURL } from 'node:url'
 import { createAutodeploy } from '../adapters/autodeploy/index.js'
+import type { Autodeploy } from '../adapters/autodeploy/port.js'
 import { createBackupEngines } from '../adapters/backup/index.js'
 import { createChecks, createReadiness } from '../adapters/check/index.js'
 import { previousUse } from '../adapters/check/previous.js'
@@ -92,8 +93,10 @@ export async function siteOf(settings: Settings, journals: Journals, environment
     verify: createChecks(configuration.verify, checks),
     smoke: createChecks(configuration.smoke, checks),
     notifiers: configuration.notify.map((notifier) => createNotifier(notifier, context)),
-    autodeploys: configuration.autodeploy.map((one) =>
-      createAutodeploy(one, { ...context, project: configuration.project, environment }),
+    autodeploys: namedApart(
+      configuration.autodeploy.map((one) =>
+        createAutodeploy(one, { ...context, project: configuration.project, environment }),
+      ),
     ),
     backups: createBackupEngines({
       target: reader,
@@ -108,4 +111,14 @@ export async function siteOf(settings: Settings, journals: Journals, environment
     rehearsalSource: from === undefined ? undefined : parseTarget(from),
     secrets,
   }
+}
+
+/** They are known by their names, in plans and in the journal. Throws `ConfigurationInvalid`. */
+function namedApart(autodeploys: Autodeploy[]): Autodeploy[] {
+  const names = autodeploys.map(({ name }) => name)
+  const double = names.find((name, index) => names.indexOf(name) !== index)
+  if (double === undefined) return autodeploys
+  throw failure('ConfigurationInvalid', `two entries of autodeploy are called ${double}`, undefined, {
+    hint: 'give each a name of its own: name: NAME',
+  })
 }

@@ -44,6 +44,8 @@ const WAYS: Record<RecoverChoice, (run: Run) => Promise<void>> = {
     await run.planFix()
     await run.openPoint()
     await run.approval()
+    // A cancel may have been answered since it was approved.
+    await run.openPoint()
     await WAYS.finish(run)
   },
   restore: async (run) => {

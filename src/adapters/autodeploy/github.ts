@@ -7,7 +7,7 @@ const Workflow = z.object({ state: z.string() })
 const Runs = z.object({ total_count: z.int() })
 
 /** In each of these a run of the workflow deploys, or will: one that waits is begun by whoever approves it. */
-const UNDER_WAY = ['in_progress', 'queued', 'waiting', 'pending', 'requested'] as const
+const UNDER_WAY = ['requested', 'queued', 'pending', 'waiting', 'in_progress'] as const
 
 /**
  * A workflow of GitHub Actions, disabled and enabled: docs.github.com/rest/actions/workflows. A fine-grained token needs
@@ -35,8 +35,10 @@ export function github(
     calls,
     async state(signal) {
       const { state } = await read(rest, at, Workflow, signal)
-      const counts = UNDER_WAY.map((status) => read(rest, `${at}/runs?status=${status}&per_page=1`, Runs, signal))
-      const running = (await Promise.all(counts)).reduce((sum, { total_count }) => sum + total_count, 0)
+      let running = 0
+      // One after the other, in the order in which a run comes through them: one that moves on meanwhile is seen twice, never not.
+      for (const status of UNDER_WAY)
+        running += (await read(rest, `${at}/runs?status=${status}&per_page=1`, Runs, signal)).total_count
       return { state: state === 'active' ? 'on' : 'held', running }
     },
     hold: (fence) => change(rest, 'PUT', `${at}/disable`, fence, { isRelease: false }),

@@ -30,15 +30,15 @@ export function judgeValue(
   ].join(', ')
   const number = typeof value === 'number' || (typeof value === 'string' && value.trim() !== '') ? Number(value) : NaN
   const ok =
-    (expect === undefined || isSame(value, expect)) &&
+    (expect === undefined || isSame(value, expect, number)) &&
     (min === undefined || number >= min) &&
     (max === undefined || number <= max)
   return { ok, found: ok ? shown : `${shown}, ${wanted}` }
 }
 
 /** As text; a number also as a number. */
-function isSame(value: unknown, expected: string | number | boolean | null): boolean {
+function isSame(value: unknown, expected: string | number | boolean | null, number: number): boolean {
   if (value === null || expected === null) return value === expected
   if (typeof value === 'object') return false
-  return String(value) === String(expected) || (typeof expected === 'number' && Number(value) === expected)
+  return String(value) === String(expected) || (typeof expected === 'number' && number === expected)
 }

@@ -2,7 +2,7 @@ import type { CommandCheck } from '../../domain/configuration-checks.js'
 import { excerpt } from '../../domain/excerpt.js'
 import { failedWith, messageOf } from '../../domain/failures.js'
 import { runProgram } from '../process/run.js'
-import { filled } from './placeholders.js'
+import { filled, unknownIn } from './placeholders.js'
 import type { Check, CheckContext, CheckResult, CheckSetting } from './port.js'
 
 const CLEAN_MS = 60_000
@@ -36,6 +36,8 @@ export function command(configuration: CommandCheck, { directory, secrets }: Che
     successes: 1,
     async run(context, signal): Promise<CheckResult> {
       signal.throwIfAborted()
+      const missing = unknownIn([...program, ...(clean ?? [])], context)
+      if (missing !== undefined) return result(name, missing)
       const said = call(program, within, context, signal)
       if (clean === undefined) return result(name, await said)
       // Also where the time was over, or somebody stopped it.

@@ -13,7 +13,9 @@ const MISSING = `
   with wanted as (
     select 'table' as what, name, to_regclass(name) as oid from unnest($1::text[]) as name
     union all select 'index', name, to_regclass(name) from unnest($2::text[]) as name
-    union all select 'column', name, to_regclass(regexp_replace(name, '\\.[^.]*$', '')) from unnest($3::text[]) as name)
+    union all select 'column', name, to_regclass((
+        select string_agg(quote_ident(part), '.' order by at) from unnest(parse_ident(name)) with ordinality as p (part, at)
+        where at < cardinality(parse_ident(name)))) from unnest($3::text[]) as name)
   select what, name, case
       when what = 'index' and relkind in ('i', 'I') and not indisvalid then 'is not valid' else 'is not there' end as why
   from wanted left join pg_class on pg_class.oid = wanted.oid left join pg_index on indexrelid = wanted.oid
@@ -21,7 +23,7 @@ const MISSING = `
     when 'table' then relkind in ('r', 'p', 'v', 'm', 'f')
     when 'index' then relkind in ('i', 'I') and indisvalid
     else exists (select from pg_attribute where attrelid = wanted.oid and attnum > 0 and not attisdropped
-      and attname = trim(both '"' from regexp_replace(name, '^.*\\.', ''))) end is not true`
+      and attname = (parse_ident(name))[cardinality(parse_ident(name))]) end is not true`
 
 /** Tables, columns and indexes that must be there after the stage; an index must be valid too. Asked once. */
 export function exists({ name: given, tables, columns, indexes }: ExistsCheck, setting: CheckSetting): Check {

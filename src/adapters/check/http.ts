@@ -1,9 +1,10 @@
+import { randomBytes } from 'node:crypto'
 import type { HttpCheck } from '../../domain/configuration-checks.js'
 import { excerpt } from '../../domain/excerpt.js'
 import { messageOf } from '../../domain/failures.js'
 import { ask, type HttpAnswer, HttpUnanswered, whereOf } from '../http/ask.js'
 import { judgeValue, valueAt } from './answer.js'
-import { filled } from './placeholders.js'
+import { filled, unknownIn } from './placeholders.js'
 import type { Check, CheckContext, CheckSetting } from './port.js'
 
 /** How long one try may take. */
@@ -26,7 +27,10 @@ export function http(configuration: HttpCheck, { secrets }: CheckSetting, positi
     withinMs: within,
     successes: configuration.successes,
     async run(context, signal) {
-      const id = `${context.run}-smoke-${position + 1}`
+      const missing = unknownIn([url, configuration.expect, twice?.url], context)
+      if (missing !== undefined) return { name, ok: false, found: missing }
+      // Of this very try: what a service has kept of an earlier one proves nothing.
+      const id = `${context.run}-smoke-${position + 1}-${randomBytes(3).toString('hex')}`
       const marks = { ...(correlation || twice ? { [HEADER]: id } : {}), ...(twice ? { [KEY]: id } : {}) }
       const request = {
         ...{ method, url: filled(url, context), headers: { ...headers, ...marks }, json: body, timeoutMs, secrets },

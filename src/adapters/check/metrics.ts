@@ -5,7 +5,7 @@ import { startedAtOf } from '../../domain/names.js'
 import { jsonIn } from '../../domain/text.js'
 import { ask, HttpUnanswered, whereOf } from '../http/ask.js'
 import { judgeValue } from './answer.js'
-import { filled } from './placeholders.js'
+import { filled, unknownIn } from './placeholders.js'
 import type { Check, CheckContext, CheckSetting } from './port.js'
 
 const TRY_MS = 10_000
@@ -54,6 +54,8 @@ export function metrics(configuration: MetricsCheck, { secrets }: CheckSetting):
     withinMs: within,
     successes: configuration.successes,
     async run(context, signal) {
+      const missing = unknownIn([query], context)
+      if (missing !== undefined) return { name, ok: false, found: missing }
       try {
         const now = await sampled(context, undefined, signal)
         const limits = judgeValue(now, { expect, min, max }, secrets)

@@ -3,6 +3,7 @@ import type { Target } from '../postgres/target.js'
 
 /** What a check may ask for. */
 export interface CheckContext {
+  /** That the services run, where one is known. */
   tag: string | undefined
   /** The migrator's version the running stage brings: `readyz` is compared with it, not with head. */
   expectedVersion: string | undefined

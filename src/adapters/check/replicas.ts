@@ -15,13 +15,15 @@ interface Standby {
 
 /**
  * What each standby has not replayed yet: `pg_stat_replication`, of which only roles with `pg_read_all_stats` see more than that
- * somebody is there. A standby that has replayed everything tells no lag in time: it counts as none.
+ * somebody is there. Readers of logical slots are in a database, and what only receives WAL replays none: neither is a standby. One
+ * that has replayed everything tells no lag in time: it counts as none.
  */
 const STANDBYS = `
-  select coalesce(nullif(application_name, ''), host(client_addr), 'pid ' || pid) as name, state,
+  select coalesce(nullif(pg_stat_replication.application_name, ''), host(pg_stat_replication.client_addr), 'pid ' || pid) as name, pg_stat_replication.state,
     pg_wal_lsn_diff(pg_current_wal_lsn(), replay_lsn)::text as bytes,
     case when replay_lsn = pg_current_wal_lsn() then 0 else extract(epoch from replay_lag) end::float8 as seconds
-  from pg_stat_replication order by 1`
+  from pg_stat_replication join pg_stat_activity using (pid)
+  where datid is null and (pg_stat_replication.state is null or replay_lsn is not null) order by 1`
 
 /** Every standby streams, and is not further behind than it may be; at least so many are there. */
 export function replicas(configuration: ReplicasCheck, setting: CheckSetting): Check {
@@ -44,10 +46,10 @@ function judge(standbys: readonly Standby[], most: number, count: number): { ok:
   const found = standbys.map(({ name, state, bytes, seconds }) =>
     state === null || bytes === null
       ? `${name} is not seen: grant pg_read_all_stats`
-      : `${name} ${state}, ${(seconds ?? 0).toFixed(1)} s and ${bytes} bytes behind`,
+      : `${name} ${state}, ${seconds === null ? 'nobody knows how long' : `${seconds.toFixed(1)} s`} and ${bytes} bytes behind`,
   )
   const isFine = ({ state, bytes, seconds }: Standby): boolean =>
-    state === 'streaming' && bytes !== null && (seconds ?? 0) <= most
+    state === 'streaming' && bytes !== null && seconds !== null && seconds <= most
   const ok = standbys.length >= count && standbys.every(isFine)
   const missing = standbys.length < count ? [`${standbys.length} of ${count} are connected`] : []
   return { ok, found: excerpt([...missing, ...found].join('; ') || 'no standby') }

@@ -37,7 +37,8 @@ function messageOf(notice: Notice): object {
 
 const section = (text: string): object => ({
   type: 'section',
-  text: { type: 'mrkdwn', text: text === '' ? '-' : text.slice(0, LONGEST) },
+  // Verbatim: names and channels in a text stay what they are.
+  text: { type: 'mrkdwn', text: text === '' ? '-' : text.slice(0, LONGEST), verbatim: true },
 })
 
 /** The three characters that mean something to Slack: `<!channel>` in a text would call everybody. */

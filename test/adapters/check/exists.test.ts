@@ -23,7 +23,7 @@ const run = (sql: string): Promise<unknown> =>
 beforeAll(async () => {
   database = await createDatabase()
   await run(`create schema sales; create table orders (id int, "Item Name" text); create view recent as select * from orders;
-    create table sales.invoices (id int); create index orders_id on orders (id);
+    create table sales.invoices (id int); create index orders_id on orders (id); create table "Odd.Name" ("Sub.Part" int);
     create table doubled (n int); insert into doubled values (1), (1)`)
   await run('create unique index concurrently doubled_n on doubled (n)').catch(() => {})
 })
@@ -46,10 +46,10 @@ describe('what must exist', () => {
   it('is found with its schema and without, as PostgreSQL reads names', async () => {
     const wanted = {
       tables: ['orders', 'recent', 'sales.invoices'],
-      columns: ['orders.id', 'orders."Item Name"', 'sales.invoices.id'],
+      columns: ['orders.ID', 'orders."Item Name"', 'sales.invoices.id', '"Odd.Name"."Sub.Part"'],
       indexes: ['orders_id'],
     }
-    expect(await check(wanted).run(CONTEXT, signal)).toMatchObject({ ok: true, found: 'all 7' })
+    expect(await check(wanted).run(CONTEXT, signal)).toMatchObject({ ok: true, found: 'all 8' })
   })
 
   it.each([

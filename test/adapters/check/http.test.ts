@@ -91,7 +91,7 @@ describe('a smoke check', () => {
     respond = answer
     const result = await smoke({ http: server.url, correlation: true }).run(CONTEXT, signal)
     expect(result).toMatchObject({ ok: true })
-    expect(server.received[0]?.headers['x-correlation-id']).toBe('production-20261120-103015-smoke-1')
+    expect(server.received[0]?.headers['x-correlation-id']).toMatch(/^production-20261120-103015-smoke-1-[0-9a-f]{6}$/)
   })
 
   it('does not believe an answer with another correlation id', async () => {
@@ -105,7 +105,10 @@ describe('a smoke check', () => {
     const configuration = SmokeCheck.parse({ http: server.url, correlation: true })
     for (const check of createChecks([configuration, configuration], setting)) await check.run(CONTEXT, signal)
     const ids = server.received.map(({ headers }) => headers['x-correlation-id'])
-    expect(ids).toEqual(['production-20261120-103015-smoke-1', 'production-20261120-103015-smoke-2'])
+    expect(ids.map((id) => String(id).replace(/[0-9a-f]{6}$/, ''))).toEqual([
+      'production-20261120-103015-smoke-1-',
+      'production-20261120-103015-smoke-2-',
+    ])
   })
 
   it('is named after its request where it has no name, without what may be secret in the URL', () => {
@@ -156,6 +159,22 @@ describe('a value in an answer', () => {
     answer = body
     const result = await smoke({ http: `${server.url}/search`, ...expectation }).run(CONTEXT, signal)
     expect(result).toMatchObject({ ok, found: expect.stringContaining(found) })
+  })
+
+  it('that nobody knows in this run proves nothing', async () => {
+    answer = { version: '' }
+    const context = { ...CONTEXT, tag: undefined }
+    const result = await smoke({ http: server.url, json: '$.version', expect: '{tag}' }).run(context, signal)
+    expect(result).toMatchObject({ ok: false, found: '{tag} is not known in this run' })
+  })
+
+  it.each([
+    ['', 0],
+    [false, 0],
+    [true, 1],
+  ])('that is %o is not the number %d', async (value, expected) => {
+    answer = { value }
+    expect((await smoke({ http: server.url, json: '$.value', expect: expected }).run(CONTEXT, signal)).ok).toBe(false)
   })
 
   it('by a path that is none, or in an answer that is no JSON, is not there', async () => {
