@@ -312,6 +312,9 @@ const settings = {
     .enum(['auto', 'services', 'none'])
     .describe('auto, services: stop them where all of them can be stopped; none: leave them running'),
   pause: z.array(Name).describe('Consumers to pause, in this order; without it all, in the order written'),
+  pauseLimit: Duration.describe(
+    'How long a run may keep consumers paused before people are told; again after twice that, four times, and so on',
+  ),
   journal: Journal.describe('Where intents and outcomes are recorded'),
   queue: z
     .string()
@@ -368,6 +371,7 @@ export const EnvironmentConfiguration = z.strictObject({
   approval: settings.approval.prefault({}),
   quiesce: settings.quiesce.prefault('auto'),
   pause: settings.pause.optional(),
+  pauseLimit: settings.pauseLimit.prefault('30m'),
   journal: settings.journal.prefault({}),
   queue: settings.queue.optional(),
   locks: settings.locks.prefault({}),

@@ -5,7 +5,8 @@ import { type Carrying, carryingOf } from '../client/carrying.js'
 import { recoverWorkflowId } from '../domain/names.js'
 import { RECONCILER } from '../domain/run.js'
 import type { Journal } from '../adapters/journal/journal.js'
-import { listEvents, recordEvent } from '../adapters/journal/steps.js'
+import { listEvents, listSteps, recordEvent } from '../adapters/journal/steps.js'
+import { pauseAlarm, pausedSince } from './pause-alarm.js'
 
 export interface ReconcilerOptions {
   client: Client
@@ -19,6 +20,8 @@ export interface ReconcilerOptions {
     queue: string
     journal: () => Promise<Journal>
     failed: () => void
+    /** How long a run may keep consumers paused, in ms. */
+    pauseLimit: () => Promise<number>
   }[]
   onLine: (line: string) => void
   /** Tells people. Never throws. */
@@ -51,7 +54,10 @@ async function reconcileOne(options: ReconcilerOptions, place: Place): Promise<v
   const journal = await place.journal()
   const open = await openRunsOf(journal, options.project, place.environment)
   // One that cannot be looked at hides no other.
-  const looked = await Promise.allSettled(open.map((run) => lookAt(options, place, journal, run)))
+  const looks = [lookAt, lookAtPause]
+  const looked = await Promise.allSettled(
+    open.flatMap((run) => looks.map((look) => look(options, place, journal, run))),
+  )
   const failed = looked.find((one) => one.status === 'rejected')
   if (failed) throw failed.reason
 }
@@ -67,6 +73,20 @@ async function lookAt(options: ReconcilerOptions, place: Place, journal: Journal
   await once(journal, run, carrying, () => say(options, run, carrying.why))
   if (carrying.as === 'gone') await recover(options, place, journal, run)
 }
+
+/** Whatever keeps them so: a migration that takes long, a hold, a person who is waited for. */
+async function lookAtPause(options: ReconcilerOptions, place: Place, journal: Journal, run: RunRecord): Promise<void> {
+  const since = pausedSince(await listSteps(journal, run.name))
+  const alarm = since && pauseAlarm(since, await place.pauseLimit(), new Date())
+  if (!alarm) return
+  const events = await listEvents(journal, run.name)
+  if (events.some(({ type, body }) => type === PAUSED_LONG && body.key === alarm.key)) return
+  await say(options, run, alarm.text)
+  await recordEvent(journal, run.name, PAUSED_LONG, { ...alarm })
+}
+
+/** An event of the journal. */
+const PAUSED_LONG = 'paused long'
 
 /** A recovery may be terminated, or fail before it takes the run over: so often it is begun anew, then it is for a person alone. */
 const TRIES = 6

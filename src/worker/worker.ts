@@ -118,6 +118,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
                     resolveConfiguration(settings, environment),
                   ),
                 failed: () => journals.forget(environment),
+                pauseLimit: async () => (await resolveConfiguration(settings, environment)).pauseLimit,
               })),
             ),
           onLine,

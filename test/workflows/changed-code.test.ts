@@ -44,7 +44,9 @@ async function toldOf(
       plan: planOfShop({ environment }),
     })
     return await new Promise<string>((resolve, reject) => {
-      const environments = () => [{ environment, queue: environment, journal: async () => journal, failed: () => {} }]
+      const environments = () => [
+        { environment, queue: environment, journal: async () => journal, failed: () => {}, pauseLimit: async () => 0 },
+      ]
       const { client } = runs
       const tell = async (_: unknown, text: string): Promise<void> => resolve(text)
       reconcile(
