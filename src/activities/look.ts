@@ -1,5 +1,5 @@
 import { listBackups, recordBackup } from '../adapters/journal/backups.js'
-import { listRuns } from '../adapters/journal/runs.js'
+import { findPlan, findRun, listRuns } from '../adapters/journal/runs.js'
 import { failedWith, messageOf } from '../domain/failures.js'
 import type { LookAnswers } from '../domain/look.js'
 import { findBackup } from './find-backup.js'
@@ -10,12 +10,13 @@ import { lookInto } from './look-into.js'
 import { lookRehearse } from './look-rehearse.js'
 import { type Answer, LARGEST_BYTES, looking } from './looking.js'
 import { mismatches, requireTag } from './make-plan.js'
+import { toApply } from '../domain/plan.js'
 import { NOTHING_REVIEWED } from '../domain/review.js'
 import { digestOf } from './plan.js'
 import { planFor } from './plan-kinds.js'
 import { blocking, reviewOf } from './review.js'
 import { rehearsedOf } from './rehearsed.js'
-import type { Dependencies } from './site.js'
+import type { Dependencies, Site } from './site.js'
 
 /** Rows of one page: an answer stays far below the 2 MB that a payload may have. */
 const PAGE = 50
@@ -43,7 +44,8 @@ function fitting(answer: LookAnswers['plan']): LookAnswers['plan'] {
   })
 }
 
-const lookPlan: Answer<'plan'> = async (site, { tag, downTo }, signal) => {
+const lookPlan: Answer<'plan'> = async (site, { tag, downTo, run }, signal) => {
+  if (run !== undefined) return storedPlan(site, run, signal)
   const kind = downTo !== undefined ? 'rollback' : tag === undefined ? 'migrate' : 'deploy'
   const plan = await planFor(site, { kind, tag, downTo }, signal)
   const unread = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
@@ -54,6 +56,18 @@ const lookPlan: Answer<'plan'> = async (site, { tag, downTo }, signal) => {
     plan,
     review: found,
     blocks: blocking(site, found),
+    rehearsed: await rehearsedOf(site, plan).catch(() => []),
+  })
+}
+
+/** The plan that a run has, as it was approved or waits to be: what the files say by now does not matter. */
+async function storedPlan(site: Site, name: string, signal: AbortSignal): Promise<LookAnswers['plan']> {
+  const { planDigest: digest = '' } = await findRun(site.journal, name)
+  const plan = await findPlan(site.journal, digest)
+  const unread = toApply(plan).map(({ version }) => version)
+  const found = await reviewOf(site, plan, signal).catch(() => ({ ...NOTHING_REVIEWED, unread }))
+  return fitting({
+    ...{ digest, plan, review: found, blocks: [] },
     rehearsed: await rehearsedOf(site, plan).catch(() => []),
   })
 }

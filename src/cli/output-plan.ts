@@ -15,10 +15,12 @@ export function planPage(
   digest: string,
   review: Review = NOTHING_REVIEWED,
   rehearsed: readonly RehearsedMigration[] = [],
+  /** Whose plan it is, where it is one's already. */
+  run?: string,
 ): string[] {
   const { services, project, environment, tag, stages, bound, from } = plan
   const target = stages.findLast((stage) => stage.target !== undefined)?.target
-  const head = `plan of ${project} ${environment}${tag === undefined ? '' : `, tag ${tag}`}`
+  const head = `plan of ${run ?? `${project} ${environment}`}${tag === undefined ? '' : `, tag ${tag}`}`
   const where = `  database   ${line(bound.database)}, at ${line(from ?? 'no version')}${target === undefined ? '' : ` → ${line(target)}`}`
   if (stages.length === 0)
     return [
@@ -46,7 +48,9 @@ export function planPage(
     ...noteLines(review),
     ...plan.remarks.map((remark) => `  remark     ${line(remark)}`),
     `  digest     ${shortDigest(digest)}`,
-    `  next       headgate ${plan.kind} ${environment}${downTo(plan)}${tag === undefined ? '' : ` --tag ${tag}`} --digest ${shortDigest(digest)}`,
+    run === undefined
+      ? `  next       headgate ${plan.kind} ${environment}${downTo(plan)}${tag === undefined ? '' : ` --tag ${tag}`} --digest ${shortDigest(digest)}`
+      : `  next       headgate status ${run}`,
   ]
 }
 

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { look } from '../client/look.js'
+import { failure } from '../domain/failures.js'
 import { EXIT } from '../domain/outcome.js'
 import type { Context } from './context.js'
 import { planPage } from './output-plan.js'
@@ -8,26 +9,29 @@ import { downToOf, tagOf } from './starting.js'
 export function define(command: Command): void {
   command
     .description(
-      'What a deploy would do: stages, SQL, who is paused, which way back there is, who approves. It changes nothing.',
+      'What a deploy would do: stages, SQL, who is paused, which way back there is, who approves; of a run, its own plan, as it is approved. It changes nothing.',
     )
-    .argument('<environment>')
+    .argument('<environment>', 'an environment, or a run')
     .option('--tag <tag>', 'the release; without it what `headgate migrate` would do')
     .option('--down-to <version>', 'what `headgate rollback --down-to` would do')
     .option('--detailed-exitcode', 'exit 2 where something is to be done')
 }
 
 export async function run(context: Context, command: Command): Promise<number> {
-  const [environment = ''] = command.args
   const options = command.opts<{ tag?: string; downTo?: string; detailedExitcode?: boolean }>()
   const tag = tagOf(options.tag)
   const downTo = downToOf(options.downTo)
-  const place = await context.place(environment)
+  const place = await context.placeOf(command.args[0] ?? '')
+  const { run } = place
+  if (run !== undefined && (tag !== undefined || downTo !== undefined))
+    throw failure('UsageInvalid', `run ${run} has its plan: leave out --tag and --down-to`)
   const { digest, plan, review, blocks, rehearsed } = await look(await context.engine(), place, {
     command: 'plan',
     ...(tag === undefined ? {} : { tag }),
     ...(downTo === undefined ? {} : { downTo }),
+    ...(run === undefined ? {} : { run }),
   })
-  for (const text of planPage(plan, digest, review, rehearsed)) context.terminal.say(text)
+  for (const text of planPage(plan, digest, review, rehearsed, run)) context.terminal.say(text)
   context.terminal.answer({ schema: 'headgate/plan/1', digest, ...plan, review, rehearsed, blocks })
   if (blocks.length > 0) {
     context.terminal.note(
