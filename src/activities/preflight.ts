@@ -1,7 +1,9 @@
+import type { Consumer } from '../adapters/consumer/port.js'
 import { findPlan } from '../adapters/journal/runs.js'
 import { longPrepared, longTransactions } from '../adapters/postgres/activity.js'
 import { readIdentity } from '../adapters/postgres/identity.js'
 import { unreadableOf } from '../adapters/postgres/readable.js'
+import { duration } from '../domain/amounts.js'
 import { failure, messageOf } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
 import type { Plan } from '../domain/plan.js'
@@ -96,6 +98,18 @@ export async function serviceFindings(site: Site, plan: Plan, signal: AbortSigna
   return findings
 }
 
+/** What would be gone when it comes back from the longest pause. */
+async function keptTooShortly(consumer: Consumer, pauseMs: number, signal: AbortSignal): Promise<string[]> {
+  // Where its rights do not tell, nothing is known against it.
+  const kept = (await consumer.kept?.(signal).catch(() => [])) ?? []
+  return kept
+    .filter(({ ms }) => ms < pauseMs)
+    .map(
+      ({ what, ms }) =>
+        `${consumer.name}: ${what} are kept for ${duration(ms)}, and a pause may last ${duration(pauseMs)} (pauseLimit)`,
+    )
+}
+
 async function autodeployFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
   const findings: string[] = []
   for (const autodeploy of site.autodeploys.filter(({ name }) => plan.autodeploys?.includes(name)))
@@ -106,7 +120,11 @@ async function autodeployFindings(site: Site, plan: Plan, signal: AbortSignal): 
 async function consumerFindings(site: Site, plan: Plan, signal: AbortSignal): Promise<string[]> {
   const findings: string[] = []
   for (const consumer of site.consumers.filter(({ name }) => plan.consumers.includes(name))) {
-    await consumer.state(signal).catch((error: Error) => findings.push(`${consumer.name}: ${error.message}`))
+    const found = await consumer.state(signal).then(
+      () => keptTooShortly(consumer, site.configuration.pauseLimit, signal),
+      (error: Error) => [`${consumer.name}: ${error.message}`],
+    )
+    findings.push(...found)
   }
   return findings
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Admin, Kafka, logLevel, type Producer } from 'kafkajs'
+import { type Admin, ConfigResourceTypes, Kafka, logLevel, type Producer } from 'kafkajs'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { createConsumer } from '../../src/adapters/consumer/index.js'
 import type { Consumer } from '../../src/adapters/consumer/port.js'
@@ -50,6 +50,14 @@ class Sink {
     })
     await expect.poll(() => sink.states(), { timeout: 60_000 }).toEqual(['RUNNING', 'RUNNING', 'RUNNING'])
     return sink
+  }
+
+  /** Sets the topic's configuration. */
+  async configured(entries: Record<string, string>): Promise<void> {
+    const configEntries = Object.entries(entries).map(([name, value]) => ({ name, value }))
+    await admin.alterConfigs({
+      ...{ validateOnly: false, resources: [{ type: ConfigResourceTypes.TOPIC, name: this.topic, configEntries }] },
+    })
   }
 
   ask(method: string, path: string, body?: object): Promise<Response> {
@@ -208,6 +216,22 @@ describe('the Kafka group of a consumer', () => {
     await producer.send({ topic: sink.topic, messages: [{ partition: 0, value: 'waits' }] })
     const failed = await failureOf(proveMoving(behind, { withinMs: 2_000, signal }))
     expect(failed).toMatchObject({ code: 'ConsumerNotMoving', message: expect.stringContaining('lag 1') })
+  })
+
+  test('tells for how long its messages and its offsets are kept, where that is not for ever', async () => {
+    await sink.send('one')
+    await expect.poll(async () => (await grouped().state(signal)).processed, { timeout: 60_000 }).toBe(1)
+    const keeps = async (): Promise<Map<string, number>> =>
+      new Map((await grouped().kept?.(signal))?.map(({ what, ms }) => [what, ms]))
+    const messages = `messages of topic ${sink.topic}`
+    const week = 7 * 24 * 60 * 60_000
+    const found = await keeps()
+    expect(found.get(messages)).toBe(week)
+    expect(found.get(`offsets of group connect-${sink.name} without members`)).toBe(week)
+    await sink.configured({ 'retention.ms': '60000' })
+    await expect.poll(async () => (await keeps()).get(messages), { timeout: 60_000 }).toBe(60_000)
+    await sink.configured({ 'retention.ms': '60000', 'cleanup.policy': 'compact' })
+    await expect.poll(async () => (await keeps()).has(messages), { timeout: 60_000 }).toBe(false)
   })
 
   test('that is not there, and a broker that is down, are told of', async () => {

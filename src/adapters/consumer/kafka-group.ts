@@ -2,7 +2,7 @@ import type { Admin } from 'kafkajs'
 import type { KafkaGroup } from '../../domain/configuration.js'
 import { excerpt } from '../../domain/excerpt.js'
 import { failure, messageOf } from '../../domain/failures.js'
-import type { Consumer, ConsumerContext } from './port.js'
+import type { Consumer, ConsumerContext, Kept } from './port.js'
 
 const ANSWERED_WITHIN_MS = 5_000
 /** Of a partition that nothing was committed for, where it is told at all. */
@@ -23,13 +23,19 @@ export const withGroup = (consumer: Consumer, group: KafkaGroup, context: Consum
   ...(group.maxLag === undefined ? {} : { maxLag: group.maxLag }),
   async state(signal) {
     const own = await consumer.state(signal)
-    const { members, committed, lag } = await found(consumer.name, group, context)
+    const { members, committed, lag } = await asked(consumer.name, group, context, ofGroup)
     const staying = own.state === 'paused' && group.members === 'none' ? members : 0
     return { ...own, inFlight: own.inFlight + staying, lag, processed: committed }
   },
+  kept: () => asked(consumer.name, group, context, keptOf),
 })
 
-async function found(name: string, group: KafkaGroup, { secrets }: ConsumerContext): Promise<Found> {
+async function asked<T>(
+  name: string,
+  group: KafkaGroup,
+  { secrets }: ConsumerContext,
+  ask: (admin: Admin, id: string) => Promise<T>,
+): Promise<T> {
   const { Kafka, logLevel } = await import('kafkajs').catch(() => {
     throw failure('ToolMissing', `consumer ${name} has a Kafka group: kafkajs is not installed`, undefined, {
       hint: 'npm install kafkajs@2 beside headgate',
@@ -44,7 +50,7 @@ async function found(name: string, group: KafkaGroup, { secrets }: ConsumerConte
   const hidden = [...secrets, ...(sasl ? [sasl.password] : [])]
   try {
     await admin.connect()
-    return await ofGroup(admin, group.id)
+    return await ask(admin, group.id)
   } catch (error) {
     throw failure('ConsumerNotQuiet', `consumer ${name}: Kafka group ${group.id}: ${excerpt(messageOf(error), hidden)}`)
   } finally {
@@ -76,4 +82,35 @@ async function ofGroup(admin: Admin, id: string): Promise<Found> {
     }
   }
   return { members: described?.members.length ?? 0, committed, lag }
+}
+
+/** `ConfigResourceTypes` of Kafka's protocol. */
+const TOPIC = 2
+const BROKER = 4
+const MINUTE_MS = 60_000
+
+/** How long the topics that the group reads keep messages, and brokers the offsets of a group that nobody is in. */
+async function keptOf(admin: Admin, id: string): Promise<Kept[]> {
+  const topics = (await admin.fetchOffsets({ groupId: id })).map(({ topic }) => topic)
+  const { brokers } = await admin.describeCluster()
+  const { resources } = await admin.describeConfigs({
+    includeSynonyms: false,
+    resources: [
+      ...topics.map((name) => ({ type: TOPIC, name, configNames: ['retention.ms', 'cleanup.policy'] })),
+      ...brokers.map(({ nodeId }) => ({
+        ...{ type: BROKER, name: String(nodeId), configNames: ['offsets.retention.minutes'] },
+      })),
+    ],
+  })
+  return resources.flatMap(({ resourceType, resourceName, configEntries }) => {
+    const values = new Map(configEntries.map(({ configName, configValue }) => [configName, configValue]))
+    if (resourceType === BROKER) {
+      const minutes = Number(values.get('offsets.retention.minutes') ?? Number.POSITIVE_INFINITY)
+      return [{ what: `offsets of group ${id} without members`, ms: minutes * MINUTE_MS }]
+    }
+    // What is only compacted keeps the newest of each key for ever; -1 keeps all.
+    const ms = Number(values.get('retention.ms') ?? -1)
+    const isKept = ms < 0 || !String(values.get('cleanup.policy') ?? 'delete').includes('delete')
+    return isKept ? [] : [{ what: `messages of topic ${resourceName}`, ms }]
+  })
 }

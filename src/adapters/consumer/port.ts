@@ -10,6 +10,13 @@ export interface ConsumerState {
   processed?: number
 }
 
+/** For how long something that a consumer comes back to is kept while it is paused. */
+export interface Kept {
+  /** `messages of topic orders`. */
+  what: string
+  ms: number
+}
+
 /** What a kind gets beside its own configuration. */
 export interface ConsumerContext {
   /** Where programs run: the folder of headgate.yaml. */
@@ -25,6 +32,8 @@ export interface Consumer {
   readonly maxLag?: number
   /** Reads; changes nothing. Throws `ConsumerNotQuiet` when it does not answer in its form. */
   state(signal: AbortSignal): Promise<ConsumerState>
+  /** What is not kept for ever of what it comes back to, where the kind knows. Reads; changes nothing. Throws as `state`. */
+  kept?(signal: AbortSignal): Promise<Kept[]>
   /** Asks it to pause. Twice is once. A positive answer is not a proof: the step samples `state` after it. */
   pause(fence: Fence): Promise<void>
   /** Asks it to go on. Twice is once. */
