@@ -44,6 +44,22 @@ async function untilStopped(): Promise<string> {
 const fix = (...words: string[]): ReturnType<typeof headgate> =>
   world.typed('recover', 'staging', '--fix', '--by', 'cleo', ...words)
 
+/** Half of a contract migration is done, after somebody approved it. */
+async function contractStopped(): Promise<string> {
+  await company({ migrations: { '0002_item.contract.sql': HALF_CONTRACT } })
+  const { digest } = await world.until(({ state }) => state === 'waiting')
+  await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+  return untilStopped()
+}
+
+/** A fix of that, in release 3, which waits for somebody to approve it. */
+async function fixWaits(sql = MENDED_CONTRACT): Promise<string> {
+  const run = await contractStopped()
+  await world.release('3', { '0002_item.contract.sql': sql })
+  expect((await fix('--tag', '3')).exit).toBe(3)
+  return run
+}
+
 describe('a run that needs an operator goes on with a release that mends it', () => {
   test('what was half done is done, the mended release goes out, and everybody is let in', async () => {
     await company({ migrations: { '0002_half.sql': HALF }, ...OPEN })
@@ -142,10 +158,7 @@ describe('a run that needs an operator goes on with a release that mends it', ()
   })
 
   test('of a contract stage it is approved anew, and by nobody who asked', async () => {
-    await company({ migrations: { '0002_item.contract.sql': HALF_CONTRACT } })
-    const { digest } = await world.until(({ state }) => state === 'waiting')
-    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
-    const run = await untilStopped()
+    const run = await contractStopped()
     await world.release('3', { '0002_item.contract.sql': MENDED_CONTRACT })
     const asked = await fix('--tag', '3')
     expect(asked.exit, asked.text).toBe(3)
@@ -178,12 +191,7 @@ describe('a run that needs an operator goes on with a release that mends it', ()
   })
 
   test('a file that changes while it waits makes the approval void', async () => {
-    await company({ migrations: { '0002_item.contract.sql': HALF_CONTRACT } })
-    const { digest } = await world.until(({ state }) => state === 'waiting')
-    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
-    const run = await untilStopped()
-    await world.release('3', { '0002_item.contract.sql': HALF_CONTRACT })
-    expect((await fix('--tag', '3')).exit).toBe(3)
+    const run = await fixWaits(HALF_CONTRACT)
     const before = await recovery()
     await writeFile(join(world.folder, 'releases', '3', '0002_item.contract.sql'), MENDED_CONTRACT)
     await world.typed('approve', run, '--yes', '--by', 'ben')
@@ -198,12 +206,7 @@ describe('a run that needs an operator goes on with a release that mends it', ()
   })
 
   test('where its workflow is terminated while it waits, the run is found again, and can be mended again', async () => {
-    await company({ migrations: { '0002_item.contract.sql': HALF_CONTRACT } })
-    const { digest } = await world.until(({ state }) => state === 'waiting')
-    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
-    const run = await untilStopped()
-    await world.release('3', { '0002_item.contract.sql': MENDED_CONTRACT })
-    expect((await fix('--tag', '3')).exit).toBe(3)
+    const run = await fixWaits()
     const waiting = await recovery()
     await terminate()
     while ((await recovery()).state === 'waiting') await pause(100)
@@ -221,12 +224,7 @@ describe('a run that needs an operator goes on with a release that mends it', ()
   })
 
   test('rejected, it leaves the run as it was: its other ways out are still there', async () => {
-    await company({ migrations: { '0002_item.contract.sql': HALF_CONTRACT } })
-    const { digest } = await world.until(({ state }) => state === 'waiting')
-    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
-    const run = await untilStopped()
-    await world.release('3', { '0002_item.contract.sql': MENDED_CONTRACT })
-    expect((await fix('--tag', '3')).exit).toBe(3)
+    const run = await fixWaits()
     expect((await world.typed('reject', run, '--by', 'ben', '--reason', 'not tonight')).exit).toBe(0)
     expect((await world.typed('watch', run)).exit).toBe(6)
     expect(world.consumer.state).toBe('paused')
@@ -239,12 +237,7 @@ describe('a run that needs an operator goes on with a release that mends it', ()
   })
 
   test('rejected, it can be asked for again, and be approved then', async () => {
-    await company({ migrations: { '0002_item.contract.sql': HALF_CONTRACT } })
-    const { digest } = await world.until(({ state }) => state === 'waiting')
-    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
-    const run = await untilStopped()
-    await world.release('3', { '0002_item.contract.sql': MENDED_CONTRACT })
-    expect((await fix('--tag', '3')).exit).toBe(3)
+    const run = await fixWaits()
     await world.typed('reject', run, '--by', 'ben', '--reason', 'not tonight')
     expect((await world.typed('watch', run)).exit).toBe(6)
     expect((await fix('--tag', '3')).exit).toBe(3)
@@ -254,12 +247,7 @@ describe('a run that needs an operator goes on with a release that mends it', ()
   })
 
   test('held and cancelled after it was approved, it does nothing', async () => {
-    await company({ migrations: { '0002_item.contract.sql': HALF_CONTRACT } })
-    const { digest } = await world.until(({ state }) => state === 'waiting')
-    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
-    const run = await untilStopped()
-    await world.release('3', { '0002_item.contract.sql': MENDED_CONTRACT })
-    expect((await fix('--tag', '3')).exit).toBe(3)
+    const run = await fixWaits()
     expect((await world.typed('hold', run, '--by', 'cleo')).exit).toBe(0)
     await world.typed('approve', run, '--yes', '--by', 'ben')
     while ((await recovery()).state !== 'held') await pause(50)
