@@ -10,6 +10,7 @@ import type { Ending } from '../domain/run.js'
 import { findUnended } from './find-unended.js'
 import { beating } from './heartbeat.js'
 import { type Dependencies, onSite, type Site } from './site.js'
+import { keepStandingPlan } from './standing-plan.js'
 
 /**
  * Ends the run in the journal and tells people. Twice is once, but people may be told again: better than not at all.
@@ -36,6 +37,8 @@ export const conclude =
           return (record.state === 'ended' && record.ending) || ending
         }
         if (record.state === 'open' && (await didMore(site, run, options.knows))) return wasReset(ending)
+        // Of a fix that came to nothing nobody should read as if it were the run's release.
+        if (record.state === 'open' && isOpen(ending)) await keepStandingPlan(site.journal, record)
         await endRun(site.journal, run, ending, { carrier, evidence: options.evidence })
         // Of a workflow that was reset it is what the run had come to before.
         const stands = (record.state === 'ended' && record.ending) || ending

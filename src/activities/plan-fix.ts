@@ -1,7 +1,6 @@
 import { z } from 'zod'
-import type { Journal } from '../adapters/journal/journal.js'
 import { type RunRecord, replacePlan } from '../adapters/journal/runs.js'
-import { listEvents, listSteps, recordEvent } from '../adapters/journal/steps.js'
+import { listEvents, recordEvent } from '../adapters/journal/steps.js'
 import { isOpen } from '../adapters/postgres/gate.js'
 import { failure } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
@@ -27,6 +26,7 @@ import { requireReviewed } from './review.js'
 import { after, before, isOn, runningOf } from './running.js'
 import type { Dependencies, Site } from './site.js'
 import { splitRelease } from './split-release.js'
+import { FIX } from './standing-plan.js'
 import { asked } from './watch.js'
 
 export const FixRequest = z.strictObject({
@@ -40,11 +40,8 @@ export const FixRequest = z.strictObject({
 export type FixRequest = z.infer<typeof FixRequest>
 
 /** Events of the journal. */
-const FIX = 'fix'
 const OPENED = 'opened to plan a fix'
 const SHUT = 'shut after a fix was planned'
-/** Each shows that a fix was begun. */
-const BEGINS: readonly string[] = ['migrate', 'restart-services', 'restore-backup']
 
 /** Throws `GuardFailed` where the run is none that a release could mend. */
 export function requireFixable({ name, kind }: Pick<RunRecord, 'name' | 'kind'>): void {
@@ -79,22 +76,6 @@ export const planFix =
         summary: await summaryOf(run, digest, here, site, searchAttributes),
       }
     })
-
-/**
- * The digest of the plan that stands: a fix that nothing was begun of (it was rejected, cancelled, or its workflow is gone) is
- * none any more, and every other way out is that of the run it was meant for.
- */
-export async function standingPlan(journal: Journal, { name, planDigest }: RunRecord): Promise<string> {
-  const steps = await listSteps(journal, name)
-  const fixes = (await listEvents(journal, name)).filter(({ type }) => type === FIX).reverse()
-  let digest = planDigest ?? ''
-  for (const { at, body } of fixes) {
-    const isBegun = steps.some(({ step, startedAt }) => BEGINS.includes(step) && startedAt > at)
-    if (body.digest !== digest || isBegun || typeof body.replaced !== 'string') break
-    digest = body.replaced
-  }
-  return digest
-}
 
 /** Opens a database that was left shut for as long as it is looked at. An attempt that died in between has left it open. */
 async function whileOpen<T>(step: Step, work: () => Promise<T>): Promise<T> {

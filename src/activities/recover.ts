@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { proveCheck } from '../adapters/check/prove.js'
-import { findPlan, findRun, openRunOf, replacePlan, type RunRecord, takeOverRun } from '../adapters/journal/runs.js'
+import { findPlan, findRun, openRunOf, type RunRecord, takeOverRun } from '../adapters/journal/runs.js'
 import { listSteps, type StepRecord } from '../adapters/journal/steps.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
@@ -16,9 +16,10 @@ import { beating } from './heartbeat.js'
 import { isInPlace } from './init-database.js'
 import { lookInto } from './look-into.js'
 import { requireProject, summaryOf } from './plan.js'
-import { requireFixable, standingPlan } from './plan-fix.js'
+import { requireFixable } from './plan-fix.js'
 import { requireShape } from './require-shape.js'
 import { after, before, isOn, type Running, runningOf } from './running.js'
+import { keepStandingPlan } from './standing-plan.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
 export const RecoverRequest = z.strictObject({
@@ -48,7 +49,7 @@ export const openRecovery =
         const run = await openRun(site, request)
         // One that said that a person is needed does nothing more.
         if (run.outcome === undefined && run.carrier !== carrier) await dependencies.requireAbandoned(run)
-        const digest = await standingPlan(site.journal, run)
+        const digest = await keepStandingPlan(site.journal, run)
         const plan = await findPlan(site.journal, digest)
         const stopped = (await listSteps(site.journal, run.name)).findLast(({ stage }) => stage > 0)?.stage ?? 1
         if (request.choice === 'fix') requireFixable(run)
@@ -63,7 +64,6 @@ export const openRecovery =
           (await takeOverRun(site.journal, run.name, { carrier, engine }, event, from, request.from !== undefined))
         if (!isTaken && (await findRun(site.journal, run.name)).carrier !== carrier)
           throw failure('RunTaken', `run ${run.name} is carried again, or has ended: nothing is done by itself`)
-        if (digest !== run.planDigest) await replacePlan(site.journal, run.name, digest, plan)
         const here = { ...plan, stages: plan.stages.filter(({ number }) => number === stopped) }
         return summaryOf(run.name, digest, here, site, await dependencies.searchAttributes())
       })

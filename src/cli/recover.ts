@@ -62,7 +62,7 @@ export async function run(context: Context, command: Command): Promise<number> {
 async function recover(context: Context, name: string, options: RecoverOptions): Promise<number> {
   const chosen = [...RecoverChoice.options, 'look' as const].filter((choice) => options[choice])
   if (chosen.length > 1) throw failure('UsageInvalid', `choose one of --${chosen.join(', --')}`)
-  if (options.tag !== undefined && chosen.length > 0 && !options.fix)
+  if (options.tag !== undefined && !options.fix && (chosen.length > 0 || !context.terminal.interactive))
     throw failure('UsageInvalid', '--tag is of the release that mends the run: it goes with --fix')
   const place = await context.placeOf(name)
   if (options.fromBackup) {

@@ -228,6 +228,11 @@ describe('a run that needs an operator goes on with a release that mends it', ()
     expect((await world.typed('reject', run, '--by', 'ben', '--reason', 'not tonight')).exit).toBe(0)
     expect((await world.typed('watch', run)).exit).toBe(6)
     expect(world.consumer.state).toBe('paused')
+    const evidence = await world.typed('recover', run)
+    expect(evidence.text).toContain('deploy of tag 2')
+    expect((await world.typed('recover', run, '--tag', '3')).text).toContain(
+      '--tag is of the release that mends the run',
+    )
     expect((await world.typed('recover', run, '--restore', '--yes')).exit).toBe(0)
     expect(await world.versions()).toEqual(['0001_orders'])
     expect(world.consumer.state).toBe('running')
