@@ -10,8 +10,12 @@ import { type Dependencies, onSite } from './site.js'
 
 /** So many attempts have failed. */
 const TOLD_AT = 5
-const UNDOS: ReadonlySet<StepName> = new Set([
-  ...(['put-back', 'redeploy-previous', 'release-writers', 'resume-consumers', 'release-autodeploy'] as const),
+const UNDOS: ReadonlySet<StepName> = new Set<StepName>([
+  'put-back',
+  'redeploy-previous',
+  'release-writers',
+  'resume-consumers',
+  'release-autodeploy',
 ])
 
 /**

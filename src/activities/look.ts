@@ -10,7 +10,7 @@ import { lookInto } from './look-into.js'
 import { lookRehearse } from './look-rehearse.js'
 import { type Answer, LARGEST_BYTES, looking } from './looking.js'
 import { mismatches, requireTag } from './make-plan.js'
-import { toApply } from '../domain/plan.js'
+import type { Plan } from '../domain/plan.js'
 import { NOTHING_REVIEWED } from '../domain/review.js'
 import { digestOf } from './plan.js'
 import { planFor } from './plan-kinds.js'
@@ -48,28 +48,31 @@ const lookPlan: Answer<'plan'> = async (site, { tag, downTo, run }, signal) => {
   if (run !== undefined) return storedPlan(site, run, signal)
   const kind = downTo !== undefined ? 'rollback' : tag === undefined ? 'migrate' : 'deploy'
   const plan = await planFor(site, { kind, tag, downTo }, signal)
-  const unread = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
-  // It adds to the plan: where it cannot be had, the plan is shown without it.
-  const found = await reviewOf(site, plan, signal).catch(() => ({ ...NOTHING_REVIEWED, unread }))
-  return fitting({
-    digest: digestOf(plan),
-    plan,
-    review: found,
-    blocks: blocking(site, found),
-    rehearsed: await rehearsedOf(site, plan).catch(() => []),
-  })
+  const shown = await planShown(site, plan, digestOf(plan), signal)
+  return fitting({ ...shown, blocks: blocking(site, shown.review) })
 }
 
 /** The plan that a run has, as it was approved or waits to be: what the files say by now does not matter. */
 async function storedPlan(site: Site, name: string, signal: AbortSignal): Promise<LookAnswers['plan']> {
   const { planDigest: digest = '' } = await findRun(site.journal, name)
-  const plan = await findPlan(site.journal, digest)
-  const unread = toApply(plan).map(({ version }) => version)
-  const found = await reviewOf(site, plan, signal).catch(() => ({ ...NOTHING_REVIEWED, unread }))
-  return fitting({
-    ...{ digest, plan, review: found, blocks: [] },
+  const shown = await planShown(site, await findPlan(site.journal, digest), digest, signal)
+  return fitting({ ...shown, blocks: [] })
+}
+
+/** With what adds to it: where that cannot be had, the plan is shown without. */
+async function planShown(
+  site: Site,
+  plan: Plan,
+  digest: string,
+  signal: AbortSignal,
+): Promise<Omit<LookAnswers['plan'], 'blocks'>> {
+  const unread = plan.stages.flatMap(({ migrations }) => migrations.map(({ version }) => version))
+  return {
+    digest,
+    plan,
+    review: await reviewOf(site, plan, signal).catch(() => ({ ...NOTHING_REVIEWED, unread })),
     rehearsed: await rehearsedOf(site, plan).catch(() => []),
-  })
+  }
 }
 
 const lookInfo: Answer<'info'> = async (site, { tag }) => {

@@ -8,7 +8,7 @@ import { redact } from '../domain/text.js'
 import { serviceOf } from './configured.js'
 import { lookInto } from './look-into.js'
 import { planDown, type WayDown } from './plan-down.js'
-import { runningOf, withNext } from './running.js'
+import { having, runningOf, withNext } from './running.js'
 import type { Site } from './site.js'
 import { splitRelease } from './split-release.js'
 
@@ -238,16 +238,7 @@ async function plannedServices(site: Site, tag: string | undefined, signal: Abor
 }
 
 export async function currentServices(site: Site, signal: AbortSignal): Promise<Plan['services']> {
-  return Promise.all(
-    site.services.map(async ({ service }) => {
-      const { tag, image } = await runningOf(service, signal)
-      return {
-        name: service.name,
-        ...(tag === undefined ? {} : { previous: tag }),
-        ...(image === undefined ? {} : { previousImage: image }),
-      }
-    }),
-  )
+  return Promise.all(site.services.map(async ({ service }) => having(service.name, await runningOf(service, signal))))
 }
 
 const previousRemarks = (site: Site, services: Plan['services']): string[] =>

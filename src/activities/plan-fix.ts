@@ -23,7 +23,7 @@ import { recoveriesOf } from './recoveries.js'
 import { requireRehearsed } from './rehearsed.js'
 import { requireShape } from './require-shape.js'
 import { requireReviewed } from './review.js'
-import { after, before, isOn, runningOf } from './running.js'
+import { after, before, getting, having, isOn, runningOf } from './running.js'
 import type { Dependencies, Site } from './site.js'
 import { splitRelease } from './split-release.js'
 import { FIX } from './standing-plan.js'
@@ -243,18 +243,13 @@ function servicesFor({ site, plan, stageNumber, fence }: Step, tag: string | und
   const isOut = isOutBefore(plan, stageNumber)
   return Promise.all(
     plan.services.map(async (planned) => {
-      const { tag: previous, image: previousImage } = isOut ? after(planned) : before(planned)
-      const was = {
-        name: planned.name,
-        ...(previous === undefined ? {} : { previous }),
-        ...(previousImage === undefined ? {} : { previousImage }),
-      }
+      const was = having(planned.name, isOut ? after(planned) : before(planned))
       const service = serviceOf(site, planned.name)?.service
       if (tag === undefined || !service) return was
       const image = await service.imageOf?.(tag, 'newest')
       const next = { tag, image }
       const isThere = isOn(before(was), next) && isOn(await runningOf(service, fence.signal), next)
-      return isThere ? was : { ...was, next: tag, ...(image === undefined ? {} : { nextImage: image }) }
+      return isThere ? was : getting(was, tag, image)
     }),
   )
 }

@@ -26,11 +26,23 @@ export const before = ({ previous, previousImage }: Planned): Running => ({ tag:
 export const after = (planned: Planned): Running =>
   planned.next === undefined ? before(planned) : { tag: planned.next, image: planned.nextImage }
 
+/** A service that has this, and gets nothing else. */
+export const having = (name: string, { tag, image }: Running): Planned => ({
+  name,
+  ...(tag === undefined ? {} : { previous: tag }),
+  ...(image === undefined ? {} : { previousImage: image }),
+})
+
+/** A service that gets this, whatever it has. */
+export const getting = (planned: Planned, tag: string, image: string | undefined): Planned => ({
+  ...planned,
+  next: tag,
+  ...(image === undefined ? {} : { nextImage: image }),
+})
+
 /** A service that gets this; one that has it already is left alone. */
-export function withNext(planned: Planned, { tag, image }: Running): Planned {
-  if (tag === undefined || isOn(before(planned), { tag, image })) return planned
-  return { ...planned, next: tag, ...(image === undefined ? {} : { nextImage: image }) }
-}
+export const withNext = (planned: Planned, { tag, image }: Running): Planned =>
+  tag === undefined || isOn(before(planned), { tag, image }) ? planned : getting(planned, tag, image)
 
 /**
  * A tag may have been moved since it was planned and approved: what goes out in this stage or after it must be that image still.

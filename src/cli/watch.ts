@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { standingOf } from '../client/standing.js'
-import { workflowIdOf } from '../client/runs.js'
+import { carryingKind, workflowIdOf } from '../client/runs.js'
 import { failure } from '../domain/failures.js'
 import type { Context } from './context.js'
 import { addWaitOption, type FollowOptions, followRun } from './following.js'
@@ -17,9 +17,8 @@ export function define(command: Command): void {
 export async function run(context: Context, command: Command): Promise<number> {
   const place = await context.placeOf(command.args[0] ?? '')
   const engine = await context.engine()
-  const recovery = await standingOf(engine, place, 'recover')
-  const isRecovered = recovery !== undefined && recovery.ending === undefined
-  const standing = isRecovered ? recovery : await standingOf(engine, place)
+  const kind = await carryingKind(engine, place)
+  const standing = await standingOf(engine, place, kind)
   if (!standing) throw failure('RunUnknown', `Temporal knows no run of ${place.environment}`)
   const newest = standing.state?.run ?? standing.ending?.run ?? ''
   if (place.run !== undefined && newest !== place.run)
@@ -27,6 +26,6 @@ export async function run(context: Context, command: Command): Promise<number> {
       'RunUnknown',
       `${place.run} is not the newest run of ${place.environment}: headgate report ${place.run} tells of it`,
     )
-  const handle = engine.client.workflow.getHandle(workflowIdOf(isRecovered ? 'recover' : 'deploy', place))
+  const handle = engine.client.workflow.getHandle(workflowIdOf(kind, place))
   return followRun(context, handle, standing.executionId, command.opts<FollowOptions>())
 }

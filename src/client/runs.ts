@@ -76,8 +76,8 @@ export async function startRun(
   }
 }
 
-/** Who carries the environment's newest run now, by its newest execution: the recovery while one is under way, else its own workflow. */
-export async function handleOf({ client }: Engine, place: Place): Promise<WorkflowHandle> {
+/** What carries the environment's newest run now: a recovery while one is under way, else the workflow that began it. */
+export async function carryingKind({ client }: Engine, place: Place): Promise<'recover' | 'deploy'> {
   const recovery = client.workflow.getHandle(workflowIdOf('recover', place))
   const status = await recovery.describe().then(
     ({ status }) => status.name,
@@ -86,8 +86,12 @@ export async function handleOf({ client }: Engine, place: Place): Promise<Workfl
       throw error
     },
   )
-  return status === 'RUNNING' ? recovery : client.workflow.getHandle(workflowIdOf('deploy', place))
+  return status === 'RUNNING' ? 'recover' : 'deploy'
 }
+
+/** The newest execution of what carries the environment's newest run. */
+export const handleOf = async (engine: Engine, place: Place): Promise<WorkflowHandle> =>
+  engine.client.workflow.getHandle(workflowIdOf(await carryingKind(engine, place), place))
 
 /** Asks a run where it stands. Throws `RunUnknown`, `WorkerMissing` when no worker answers in time. */
 export async function stateOf(handle: WorkflowHandle): Promise<RunState> {

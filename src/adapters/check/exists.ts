@@ -29,18 +29,10 @@ const MISSING = `
 export function exists({ name: given, tables, columns, indexes }: ExistsCheck, setting: CheckSetting): Check {
   const count = tables.length + columns.length + indexes.length
   const name = given ?? `${count} ${count === 1 ? 'relation' : 'relations'} there`
-  return {
-    name,
-    withinMs: 0,
-    successes: 1,
-    run: async (context, signal) => ({
-      name,
-      ...(await onDatabase(setting, context, { timeoutMs: TIMEOUT_MS, signal }, async (session) => {
-        const wanted = [tables, indexes, columns]
-        const { rows } = await session.query<{ what: string; name: string; why: string }>(MISSING, wanted)
-        const missing = rows.map((row) => `${row.what} ${row.name} ${row.why}`)
-        return { ok: rows.length === 0, found: excerpt(missing.join(', ') || `all ${count}`, setting.secrets) }
-      })),
-    }),
-  }
+  return onDatabase({ name, timeoutMs: TIMEOUT_MS }, setting, async (session) => {
+    const wanted = [tables, indexes, columns]
+    const { rows } = await session.query<{ what: string; name: string; why: string }>(MISSING, wanted)
+    const missing = rows.map((row) => `${row.what} ${row.name} ${row.why}`)
+    return { ok: rows.length === 0, found: excerpt(missing.join(', ') || `all ${count}`, setting.secrets) }
+  })
 }

@@ -29,17 +29,9 @@ const STANDBYS = `
 export function replicas(configuration: ReplicasCheck, setting: CheckSetting): Check {
   const { replicaLag, count, within } = configuration
   const name = configuration.name ?? `replicas at most ${replicaLag / 1000} s behind`
-  return {
-    name,
-    withinMs: within,
-    successes: 1,
-    run: async (context, signal) => ({
-      name,
-      ...(await onDatabase(setting, context, { timeoutMs: TRY_MS, signal }, async (session) =>
-        judge((await session.query<Standby>(STANDBYS)).rows, replicaLag / 1000, count),
-      )),
-    }),
-  }
+  return onDatabase({ name, timeoutMs: TRY_MS, withinMs: within }, setting, async (session) =>
+    judge((await session.query<Standby>(STANDBYS)).rows, replicaLag / 1000, count),
+  )
 }
 
 function judge(standbys: readonly Standby[], most: number, count: number): { ok: boolean; found: string } {

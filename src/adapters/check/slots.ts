@@ -28,22 +28,14 @@ export function slots(configuration: SlotsCheck, setting: CheckSetting): Check {
   const name = configuration.name ?? `slots ${names.join(', ')} move`
   // By run: one worker has many.
   const wanted = new Map<string, bigint>()
-  return {
-    name,
-    withinMs: within,
-    successes: 1,
-    run: async (context, signal) => ({
-      name,
-      ...(await onDatabase(setting, context, { timeoutMs: TRY_MS, signal }, async (session) => {
-        const seen = (await session.query<Slot>(SLOTS, [names])).rows
-        const goal = wanted.get(context.run) ?? BigInt(seen[0]?.current ?? 0)
-        wanted.set(context.run, goal)
-        const behind = seen.flatMap((slot) => whyBehind(slot, goal) ?? [])
-        const found = behind.join(', ') || names.map((slot) => `${slot} moves`).join(', ')
-        return { ok: behind.length === 0, found: excerpt(found, setting.secrets) }
-      })),
-    }),
-  }
+  return onDatabase({ name, timeoutMs: TRY_MS, withinMs: within }, setting, async (session, { run }) => {
+    const seen = (await session.query<Slot>(SLOTS, [names])).rows
+    const goal = wanted.get(run) ?? BigInt(seen[0]?.current ?? 0)
+    wanted.set(run, goal)
+    const behind = seen.flatMap((slot) => whyBehind(slot, goal) ?? [])
+    const found = behind.join(', ') || names.map((slot) => `${slot} moves`).join(', ')
+    return { ok: behind.length === 0, found: excerpt(found, setting.secrets) }
+  })
 }
 
 function whyBehind({ name, active, confirmed }: Slot, goal: bigint): string | undefined {

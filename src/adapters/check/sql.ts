@@ -10,17 +10,9 @@ const BOOLEAN = 16
 /** An assertion: the first column of the first row of one statement that only reads. Asked once. */
 export function sql(configuration: SqlCheck, setting: CheckSetting): Check {
   const { name, timeout, expect } = configuration
-  return {
-    name,
-    withinMs: 0,
-    successes: 1,
-    run: async (context, signal) => ({
-      name,
-      ...(await onDatabase(setting, context, { timeoutMs: timeout, signal }, async (session) =>
-        judge(await firstValue(session, configuration.sql), expect, setting.secrets),
-      )),
-    }),
-  }
+  return onDatabase({ name, timeoutMs: timeout }, setting, async (session) =>
+    judge(await firstValue(session, configuration.sql), expect, setting.secrets),
+  )
 }
 
 type Answer = { row: false } | { row: true; value: string | null }

@@ -1,10 +1,9 @@
 import type { NotifierConfiguration } from '../../domain/configuration.js'
-import { ask } from '../http/ask.js'
 import type { Notice, Notifier, NotifierContext } from './port.js'
+import { post } from './post.js'
 import { sayable } from './sayable.js'
 import { titleOf } from './wording.js'
 
-const WITHIN_MS = 5_000
 /** Of a section block's text; Slack refuses longer ones (api.slack.com/reference/block-kit/blocks#section). */
 const LONGEST = 3_000
 
@@ -13,16 +12,11 @@ export function slack(
   { url }: Extract<NotifierConfiguration, { kind: 'slack' }>,
   { secrets }: NotifierContext,
 ): Notifier {
-  // The path of a webhook is its password: it is not shown.
   const what = `Slack webhook ${new URL(url).origin}`
   return {
     async send(notice, signal) {
       const json = messageOf(sayable(notice, secrets))
-      const request = { method: 'POST', url, headers: {}, json, timeoutMs: WITHIN_MS, secrets } as const
-      const { status, shown } = await ask(request, signal).catch((error: unknown) => {
-        signal.throwIfAborted()
-        throw new Error(`${what}: ${error instanceof Error ? error.message : 'failed'}`)
-      })
+      const { status, shown } = await post(what, { url, headers: {}, json, secrets }, signal)
       // It answers `ok`, or says in one word what is wrong: `no_service`, `invalid_payload`, `channel_is_archived`.
       if (status !== 200) throw new Error(`${what}: ${shown}`)
     },
