@@ -48,7 +48,7 @@ export const migrateStage = (dependencies: Dependencies) =>
       const { site, run, stage, fence } = step
       await requireApproved(site.journal, run, step.plan, step.stageNumber)
       await requireFilesAsPlanned(step)
-      await forgetHalfDone(step)
+      await beginAnew(step)
       await dropLeftInvalid(step)
       const narrows = isNarrowing(stage?.phase)
       if (narrows) await recordContractStarted(site.journal, run.name, true)
@@ -64,30 +64,23 @@ export const migrateStage = (dependencies: Dependencies) =>
     },
   })
 
-/** An event of the journal: from then on what the ledger marks as half done is this fix's own work. */
+/** An event of the journal: from then on what is done of what was half done is this fix's own work. */
 const BEGUN_ANEW = 'begun anew'
 
 /**
  * What the ledger marked as half done before the fix begins at its first statement, once: an attempt after this one, and whoever
  * finishes the run, goes on from what this one has done.
  */
-async function forgetHalfDone(step: Step): Promise<void> {
+async function beginAnew(step: Step): Promise<void> {
   const { site, run, plan, fence } = step
   const { halfDone: version, recovery } = plan.fix ?? {}
   if (version === undefined || (await recoveriesOf(site.journal, run.name)).at(-1) !== 'fix') return
   const events = await listEvents(site.journal, run.name)
   if (events.some(({ type, body }) => type === BEGUN_ANEW && body.recovery === recovery)) return
-  await markPending(step, version)
+  await site.migrator.beginAnew?.({ tag: plan.tag ?? '', version }, site.target, fence)
   const text = `${version}, which was half done, is begun anew`
   await recordEvent(site.journal, run.name, BEGUN_ANEW, { text, recovery })
   fence.progress(text)
-}
-
-async function markPending(step: Step, version: string): Promise<void> {
-  const { site, plan, fence } = step
-  const { dirty } = await step.onTarget((session) => asked(step, () => site.migrator.ledger(session, plan.tag)))
-  if (dirty !== version) return
-  await site.migrator.mark?.({ tag: plan.tag ?? '', version, as: 'pending' }, site.target, fence)
 }
 
 /** An expand stage can be put back at any time; a contract stage only as long as nothing of it has committed. */
@@ -196,6 +189,7 @@ async function withinBudget(step: Step): Promise<void> {
             tag: plan.tag ?? '',
             target: stage?.target ?? '',
             planned: stage?.migrations ?? [],
+            halfDone: plan.fix?.halfDone,
             lockTimeoutMs: timeout,
             lockBudgetMs: Math.max(timeout, Math.round(deadline - performance.now())),
             statementTimeoutMs: statementTimeout,

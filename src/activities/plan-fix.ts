@@ -169,7 +169,7 @@ function requireFixing({ migrator }: Site, here: Stage, dirty: string | undefine
         hint: `mend the release so that ${dirty} itself comes to its end, under its name and in its phase`,
       },
     )
-  if (!migrator.mark)
+  if (!migrator.beginAnew)
     throw failure('GuardFailed', `the ledger marks ${dirty} as half done, and only the tool itself can change that`)
 }
 

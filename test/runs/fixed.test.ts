@@ -85,6 +85,8 @@ describe('a run that needs an operator goes on with a release that mends it', ()
     const failed = await fix()
     expect(failed.exit, failed.text).toBe(6)
     expect(world.consumer.state).toBe('paused')
+    // It failed at its first statement, and what was half done before it still is.
+    expect((await world.typed('recover', run)).text).toContain('0002_half is half done')
     await world.release('2', { '0002_half.sql': MENDED })
     const answer = await fix()
     expect(answer.exit, answer.text).toBe(0)

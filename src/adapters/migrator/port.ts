@@ -22,6 +22,8 @@ export interface UpRequest {
   /** All tries for a lock together. */
   lockBudgetMs: number
   statementTimeoutMs: number
+  /** One of the planned, which the ledger marked as half done before anything of this plan: fails as often as it may, it stays marked. */
+  halfDone?: string | undefined
   /** Runs what only tells of the ledger and opens sessions of its own: behind a closed gate they are accounted for. */
   asking?: <T>(work: () => Promise<T>) => Promise<T>
 }
@@ -80,6 +82,11 @@ export interface Migrator {
     target: Target,
     fence: Fence,
   ): Promise<void>
+  /**
+   * Has a version that is half done begin at its first statement when it is applied next, as `halfDone` of `up`. Twice is once.
+   * Absent where the tool alone knows its ledger, and where that marks nothing as half done.
+   */
+  beginAnew?(request: { tag: string; version: string }, target: Target, fence: Fence): Promise<void>
   /**
    * Has the tool open a session of this name and with these settings, and change nothing: somebody else looks whether they
    * arrive. Returns the end of what it said where it failed, else nothing. Absent where the sessions are our own, and for a

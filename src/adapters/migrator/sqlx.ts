@@ -3,7 +3,7 @@ import type { Client } from 'pg'
 import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence, OwnSession } from '../../domain/fence.js'
-import type { Ledger } from '../../domain/migration.js'
+import type { Ledger, Migration } from '../../domain/migration.js'
 import { withOwnSession } from '../postgres/account.js'
 import { sessionsNamed } from '../postgres/activity.js'
 import type { Target } from '../postgres/target.js'
@@ -90,6 +90,8 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
         last = await (ledger.exists ? heldBack(quoted, target, fence, run) : run()).catch(async (error) => {
           // What it failed of is what counts.
           if (!ledger.exists) await dropOwnLedger(quoted, target, fence).catch(() => {})
+          if (request.halfDone !== undefined)
+            await markHalfDone(quoted, fileOf(found, request.halfDone), target, fence).catch(() => {})
           throw error
         })
       }
@@ -120,6 +122,11 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
           `insert into ${quoted} (version, description, success, checksum, execution_time) values ($1, $2, true, decode($3, 'hex'), 0)`,
           [version, name, checksum],
         )
+      }),
+    // sqlx begins nothing that is marked as half done: `up` puts the mark back where it fails.
+    beginAnew: ({ version }, target, fence) =>
+      inLedger(target, fence, async (session) => {
+        await session.query(`delete from ${quoted} where version = $1 and not success`, [version])
       }),
     connect: async ({ tag, session }, target, signal) => {
       const info = [...command, 'migrate', 'info', '--source', dir.replaceAll('{tag}', tag)]
@@ -168,6 +175,21 @@ const dropOwnLedger = (quoted: string, target: Target, fence: Fence): Promise<vo
     if (!(await tableExists(session, quoted))) return
     await fence.check()
     await dropIfEmpty(session, quoted)
+  })
+
+/** Does nothing where the ledger has the version. */
+const markHalfDone = (
+  quoted: string,
+  { version, name, checksum }: Migration,
+  target: Target,
+  fence: Fence,
+): Promise<void> =>
+  inLedger(target, fence, async (session) => {
+    await session.query(
+      `insert into ${quoted} (version, description, success, checksum, execution_time)
+       values ($1, $2, false, decode($3, 'hex'), -1) on conflict do nothing`,
+      [version, name, checksum],
+    )
   })
 
 /**

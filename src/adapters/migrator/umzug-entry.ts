@@ -46,7 +46,7 @@ async function main(): Promise<void> {
 }
 
 async function migrate(request: UmzugRequest, session: Client, openWatch: () => Promise<Client>): Promise<void> {
-  const { files, table, target, planned, direction, lockBudgetMs } = request
+  const { files, table, target, planned, halfDone, direction, lockBudgetMs } = request
   const ledger = await readUmzugLedger(session, table)
   const versions =
     direction === 'up'
@@ -58,6 +58,7 @@ async function migrate(request: UmzugRequest, session: Client, openWatch: () => 
     session,
     ledger: new UmzugLedger(session, table),
     ledgerExists: ledger.exists,
+    halfDone,
     locks: new LockBudget({
       backend: rows[0]?.pid ?? 0,
       budgetMs: lockBudgetMs,

@@ -66,6 +66,14 @@ export class UmzugLedger {
     return rows[0]
   }
 
+  /** As if nothing of it had been tried, by its file as it is now; it stays dirty. */
+  async beginAnew({ version, name, checksum }: { version: string; name: string; checksum: string }): Promise<void> {
+    await this.#session.query(
+      `update ${this.#table} set name = $2, checksum = $3, done = 0, tried = 0 where version = $1 and dirty`,
+      [version, name, checksum],
+    )
+  }
+
   async setProgress(version: string, { done, tried }: Progress): Promise<void> {
     await this.#asOurselves(`update ${this.#table} set done = $2, tried = $3 where version = $1`, [
       version,

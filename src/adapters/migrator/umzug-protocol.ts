@@ -24,6 +24,8 @@ export const UmzugRequest = z.strictObject({
   target: z.string(),
   /** With the checksums of the plan, not those of the files as they are now. */
   planned: z.array(PlannedFile),
+  /** A version whose row is dirty since before this plan: that stays when nothing of it could be done. */
+  halfDone: z.string().optional(),
   lockTimeoutMs: z.number(),
   lockBudgetMs: z.number(),
   statementTimeoutMs: z.number(),

@@ -18,6 +18,8 @@ export interface UmzugSession {
   ledger: UmzugLedger
   /** Whether the ledger's table is there; it is made together with what is written into it first. */
   ledgerExists: boolean
+  /** Its row is dirty since before this plan, and stays so where nothing of it can be done. */
+  halfDone: string | undefined
   locks: LockBudget
 }
 

@@ -75,7 +75,7 @@ async function applyStatements(
       progress.done = index + 1
       await run.ledger.setProgress(file.version, progress)
     } catch (error) {
-      if (progress.done === 0) await forgetWhereNothingHappened(run, file, wasThere)
+      if (progress.done === 0 && run.halfDone !== file.version) await forgetWhereNothingHappened(run, file, wasThere)
       throw failed(file.version, file.path, error, statement)
     }
   }

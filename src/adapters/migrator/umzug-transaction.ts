@@ -12,6 +12,7 @@ export async function applyInTransaction(run: UmzugSession, file: RequestedFile)
   const isSql = file.path.endsWith('.sql')
   await attempt(run, file.version, file.path, text, isSql, async () => {
     if (!run.ledgerExists) await run.ledger.create()
+    if (run.halfDone === file.version) await run.ledger.remove(file.version)
     await run.ledger.add(file, false)
     if (isSql) await run.session.query(text)
     else await callExport(file.path, 'up', guardedQuery(run.session))

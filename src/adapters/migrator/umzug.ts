@@ -59,6 +59,10 @@ export function umzugMigrator(
         await ledger.remove(version)
         if (as === 'applied') await ledger.add(fileOf(await files(tag), version), false)
       }),
+    beginAnew: ({ tag, version }, target, fence) =>
+      inLedger(target, fence, async (session) =>
+        new UmzugLedger(session, table).beginAnew(fileOf(await files(tag), version)),
+      ),
     describe: async () => [`umzug ${packageVersion('umzug')} on node ${process.versions.node}`],
   }
 }

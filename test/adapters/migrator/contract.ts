@@ -411,6 +411,31 @@ export function markContract(fixture: Fixture): void {
   })
 }
 
+/** What a migrator promises whose ledger can mark a version as half done; `asHalfDone`: SQL that so marks the applied 102. */
+export function beginAnewContract(fixture: Fixture, asHalfDone: string): void {
+  describe(`${fixture.kind}: a version that was half done and begins anew`, () => {
+    it.each([true, false])('stays marked until it has come to its end; transactional: %j', async (transactional) => {
+      const halfDone = '102'
+      const made = await project(fixture, [A, B])
+      const mended = async (...up: string[]): Promise<unknown> => {
+        made.rewrite([A, { version: halfDone, up, transactional }, C])
+        await made.migrator.beginAnew?.({ tag: 'v1', version: halfDone }, made.target, new OpenFence())
+        return failureOf(made.up([halfDone, '103'], new OpenFence(), { halfDone }))
+      }
+      await made.up(['101', '102'])
+      await made.look(asHalfDone)
+      for (const _ of ['the first time', 'and again']) {
+        expect(failedWith(await mended('select nope'), 'MigrationFailed')).toBe(true)
+        expect(await made.ledger()).toMatchObject({ dirty: halfDone, applied: [{ version: '101' }] })
+      }
+      expect(await mended('create table mended (id int)')).toBeUndefined()
+      expect(await made.applied()).toEqual(['101', '102', '103'])
+      expect((await made.ledger()).dirty).toBeUndefined()
+      expect(await made.relations()).toContain('mended')
+    })
+  })
+}
+
 async function sessions(applicationName: string, enough: (count: number) => boolean): Promise<void> {
   await withControl(async (control) => {
     for (;;) {

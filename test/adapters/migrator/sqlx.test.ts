@@ -7,7 +7,15 @@ import { createMigrator } from '../../../src/adapters/migrator/index.js'
 import { plainUrl } from '../../../src/adapters/migrator/tool-environment.js'
 import { knownFailure } from '../../../src/domain/failures.js'
 import { SQLX, type SqlxMigration, writeSqlx } from '../../support/sqlx-release.js'
-import { type Fixture, failureOf, markContract, migratorContract, PASSWORD, project } from './contract.js'
+import {
+  beginAnewContract,
+  type Fixture,
+  failureOf,
+  markContract,
+  migratorContract,
+  PASSWORD,
+  project,
+} from './contract.js'
 
 const configuration = (folder: string, command = [SQLX]) => ({
   ...{ kind: 'sqlx' as const, dir: folder, command, table: '_sqlx_migrations' },
@@ -24,6 +32,7 @@ const sqlx: Fixture = {
 describe('the program sqlx', () => {
   migratorContract(sqlx)
   markContract(sqlx)
+  beginAnewContract(sqlx, 'update _sqlx_migrations set success = false where version = 102')
 })
 
 const A: SqlxMigration = { version: '101', up: ['create table a (id int)'] }
