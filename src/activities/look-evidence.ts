@@ -19,6 +19,10 @@ import type { Site } from './site.js'
 export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: isLost }) => {
   const record = await asked(site, run, isLost === true)
   if (!record) throw await noneOpen(site)
+  if (record.state === 'ended' && !isLost)
+    throw failure('RunUnknown', `run ${record.name} has ended already: ${record.outcome}`, undefined, {
+      hint: `headgate report ${record.name} tells of it`,
+    })
   const report = await reportOf(site.journal, record.name)
   const others = record.gate === 'closed' ? await whoCameIn(site, record) : undefined
   const database = await lookInto(site, site.control, 'headgate evidence', (session) =>
@@ -28,7 +32,8 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: 
       `the ledger has ${ledger.applied.map(({ version }) => version).join(', ') || 'nothing'}${ledger.dirty === undefined ? '' : `; ${ledger.dirty} is half done`}`,
     async (error) => ((await isClosed(site)) ? CLOSED : messageOf(error)),
   )
-  const paused = [...(await priorStates(site.journal, record.name, 'consumer')).keys()]
+  const touched = async (kind: 'consumer' | 'autodeploy', name: string): Promise<boolean> =>
+    [...(await priorStates(site.journal, record.name, kind)).keys()].some((key) => key.endsWith(`/${name}`))
   const events = await listEvents(site.journal, record.name)
   // What a person did since makes it a thing of the past.
   const newest = events.findLast(
@@ -50,19 +55,37 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: 
     consumers: await Promise.all(
       site.consumers.map(async (consumer) => ({
         name: consumer.name,
-        touched: paused.some((name) => name.endsWith(`/${consumer.name}`)),
-        state: await consumer.state(AbortSignal.timeout(5_000)).then(({ state }) => state, messageOf),
+        touched: await touched('consumer', consumer.name),
+        state: await consumer.state(AbortSignal.timeout(ANSWER_MS)).then(({ state }) => state, messageOf),
       })),
     ),
+    autodeploys: await Promise.all(
+      site.autodeploys.map(async (autodeploy) => ({
+        name: autodeploy.name,
+        touched: await touched('autodeploy', autodeploy.name),
+        state: await autodeploy.state(AbortSignal.timeout(ANSWER_MS)).then(({ state }) => state, messageOf),
+      })),
+    ),
+    earlier: earlierReasons(events, report.ending?.reason),
     services: await Promise.all(
       site.services.map(async ({ service }) => ({
         name: service.name,
-        current: await service.current(AbortSignal.timeout(5_000)).then((tag) => tag ?? 'unknown', messageOf),
+        current: await service.current(AbortSignal.timeout(ANSWER_MS)).then((tag) => tag ?? 'unknown', messageOf),
       })),
     ),
   }
 }
 
+/** How often it had stopped before is told so many times. */
+const EARLIER = 5
+
+/** Newest first; where a recovery failed, what the run itself had failed of is the last of them. */
+const earlierReasons = (events: readonly { type: string; body: Record<string, unknown> }[], now = ''): string[] => {
+  const reasons = events.filter(({ type }) => type === 'ended').map(({ body }) => String(body.reason))
+  return [...new Set(reasons.reverse())].filter((reason) => reason !== now).slice(-EARLIER)
+}
+
+const ANSWER_MS = 5_000
 const CLOSED = 'closed to everybody (ALLOW_CONNECTIONS false), as the run left it: whatever is chosen opens it'
 
 const onServer = <T>(site: Site, work: (control: Client) => Promise<T>): Promise<T> =>

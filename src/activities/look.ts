@@ -13,6 +13,7 @@ import { mismatches, requireTag } from './make-plan.js'
 import type { Plan } from '../domain/plan.js'
 import { NOTHING_REVIEWED } from '../domain/review.js'
 import { digestOf } from './plan.js'
+import { previewFix } from './plan-fix.js'
 import { planFor } from './plan-kinds.js'
 import { blocking, reviewOf } from './review.js'
 import { rehearsedOf } from './rehearsed.js'
@@ -44,10 +45,12 @@ function fitting(answer: LookAnswers['plan']): LookAnswers['plan'] {
   })
 }
 
-const lookPlan: Answer<'plan'> = async (site, { tag, downTo, run }, signal) => {
-  if (run !== undefined) return storedPlan(site, run, signal)
+const lookPlan: Answer<'plan'> = async (site, { tag, downTo, run, fix }, signal) => {
+  if (run !== undefined && !fix) return storedPlan(site, run, signal)
   const kind = downTo !== undefined ? 'rollback' : tag === undefined ? 'migrate' : 'deploy'
-  const plan = await planFor(site, { kind, tag, downTo }, signal)
+  const plan = fix
+    ? await previewFix(site, run, { by: 'headgate plan', ...(tag === undefined ? {} : { tag }) }, signal)
+    : await planFor(site, { kind, tag, downTo }, signal)
   const shown = await planShown(site, plan, digestOf(plan), signal)
   return fitting({ ...shown, blocks: blocking(site, shown.review) })
 }

@@ -1,4 +1,5 @@
 import { type PlannedBackups, planBackups } from '../adapters/backup/index.js'
+import { openRunOf } from '../adapters/journal/runs.js'
 import type { DatabaseIdentity } from '../adapters/postgres/identity.js'
 import { readIdentity } from '../adapters/postgres/identity.js'
 import { failedWith, failure } from '../domain/failures.js'
@@ -36,6 +37,7 @@ export async function makePlan(
   requirePrimary(identity)
   await requireOneDatabase(site, identity)
   const ledger = scope === 'pending' ? await readLedger(site, request.tag) : await ledgerWithoutRelease(site, signal)
+  if (ledger.dirty !== undefined && scope === 'pending') throw await halfDone(site, ledger.dirty)
   const seen = { identity, ledger }
   const pending = scope === 'pending' ? pendingOf(migrations, seen.ledger) : []
   const approval = configuration.approval
@@ -175,13 +177,18 @@ async function requireOneDatabase(site: Site, control: DatabaseIdentity): Promis
   }
 }
 
+/** Of a run that is open it is that run's, and a fix goes on with it. */
+async function halfDone({ journal, configuration: { project, environment } }: Site, version: string): Promise<Error> {
+  const open = await openRunOf(journal, project, environment)
+  const text = `the ledger marks ${version} as half done`
+  if (!open) return failure('StateUnexpected', `${text}: look at the database, then repair the ledger`)
+  return failure('StateUnexpected', `${text}, and run ${open.name} is open`, undefined, {
+    hint: `headgate plan ${open.name} --fix --tag TAG shows how a release would mend it, headgate recover ${open.name} every way out`,
+  })
+}
+
 /** The pending set. Throws `StateUnexpected`, and `PlanInvalid` where files and ledger do not fit. */
 export function pendingOf(migrations: readonly Migration[], ledger: Ledger): PlannedMigration[] {
-  if (ledger.dirty !== undefined)
-    throw failure(
-      'StateUnexpected',
-      `the ledger marks ${ledger.dirty} as half done: look at the database, then repair the ledger`,
-    )
   const problems = mismatches(migrations, ledger)
   if (problems.length > 0) throw failure('PlanInvalid', problems.join('; '))
   const applied = new Set(ledger.applied.map(({ version }) => version))

@@ -1,7 +1,8 @@
 import { z } from 'zod'
-import { type RunRecord, replacePlan } from '../adapters/journal/runs.js'
-import { listEvents, recordEvent } from '../adapters/journal/steps.js'
+import { findPlan, findRun, openRunOf, type RunRecord, replacePlan } from '../adapters/journal/runs.js'
+import { listEvents, listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { isOpen } from '../adapters/postgres/gate.js'
+import { withDatabase } from '../adapters/postgres/target.js'
 import { failure } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
 import { Tag } from '../domain/names.js'
@@ -16,6 +17,7 @@ import {
 import { fenced, type Step } from './changing.js'
 import { serviceOf } from './configured.js'
 import { reopen, shut } from './gate.js'
+import { lookInto } from './look-into.js'
 import { approversOf, pendingOf, readLedger, releaseOf, requireApprovable, requireTag } from './make-plan.js'
 import { digestOf, isOutBefore, summaryOf } from './plan.js'
 import { databaseFindings, serviceFindings } from './preflight.js'
@@ -26,7 +28,8 @@ import { requireReviewed } from './review.js'
 import { after, before, getting, having, isOn, runningOf } from './running.js'
 import type { Dependencies, Site } from './site.js'
 import { splitRelease } from './split-release.js'
-import { FIX } from './standing-plan.js'
+import { FIX, standingPlan } from './standing-plan.js'
+import { requireBegun, stoppedAt } from './stopped.js'
 import { asked } from './watch.js'
 
 export const FixRequest = z.strictObject({
@@ -43,10 +46,16 @@ export type FixRequest = z.infer<typeof FixRequest>
 const OPENED = 'opened to plan a fix'
 const SHUT = 'shut after a fix was planned'
 
-/** Throws `GuardFailed` where the run is none that a release could mend. */
-export function requireFixable({ name, kind }: Pick<RunRecord, 'name' | 'kind'>): void {
-  if (kind === 'deploy' || kind === 'migrate') return
-  throw failure('GuardFailed', `run ${name} is a ${kind}: no release mends it, choose another way`)
+/** Throws `GuardFailed` where the run is none that a release could mend, and what the migrator does where there is no such release. */
+export async function requireFixable(
+  site: Site,
+  { name, kind }: Pick<RunRecord, 'name' | 'kind'>,
+  tag: string | undefined,
+): Promise<void> {
+  if (kind !== 'deploy' && kind !== 'migrate')
+    throw failure('GuardFailed', `run ${name} is a ${kind}: no release mends it, choose another way`)
+  requireTag(site, tag)
+  await releaseOf(site, tag)
 }
 
 /**
@@ -62,18 +71,40 @@ export const planFix =
       const request = requireShape(FixRequest, given)
       const searchAttributes = await dependencies.searchAttributes()
       const { site, plan } = step
-      const made = await whileOpen(step, () => fixOf(step, request))
+      const { fence } = step
+      const made = await whileOpen(step, async () => {
+        const ledger = await asked(step, () => readLedger(site, request.tag ?? plan.tag))
+        const fixed = await fixOf({ ...step, signal: fence.signal }, ledger, request)
+        await requireRehearsed(site, fixed)
+        const reviewed = await requireReviewed(site, fixed, fence.signal)
+        if (reviewed !== undefined) await recordEvent(site.journal, run, 'review', { text: reviewed }).catch(() => {})
+        return fixed
+      })
       const digest = digestOf(made)
-      if (digest !== step.run.planDigest) {
-        const text = `${request.by} goes on with ${made.tag === plan.tag ? 'what the release has now' : `release ${made.tag}`}`
-        const replaced = step.run.planDigest
-        await recordEvent(site.journal, run, FIX, { text: `${text}: ${inWords(made, stageNumber)}`, digest, replaced })
+      const replaced = step.run.planDigest
+      if (digest !== replaced) {
+        const what = made.tag === plan.tag ? 'what the release has now' : `release ${made.tag}`
+        const isOther = replaced === request.approved && plan.fix?.recovery === made.fix?.recovery
+        const text = isOther
+          ? `the fix is not what was approved any more, and waits for an approval anew`
+          : `${request.by} goes on with ${what}`
+        const said = `${text}: ${inWords(made, stageNumber)}`
+        await recordEvent(site.journal, run, FIX, {
+          text: said,
+          digest,
+          replaced,
+          tag: made.tag ?? null,
+          was: plan.tag ?? null,
+        })
         await replacePlan(site.journal, run, digest, made)
       }
       const here = { ...made, stages: made.stages.filter(({ number }) => number === stageNumber) }
       return {
         same: digest === request.approved,
-        summary: await summaryOf(run, digest, here, site, searchAttributes),
+        summary: {
+          ...(await summaryOf(run, digest, here, site, searchAttributes)),
+          requesters: [...new Set([step.run.requester.by, request.by])],
+        },
       }
     })
 
@@ -95,17 +126,58 @@ async function whileOpen<T>(step: Step, work: () => Promise<T>): Promise<T> {
   }
 }
 
-async function fixOf(step: Step, { tag = step.plan.tag, by }: FixRequest): Promise<Plan> {
-  const { site, plan, stageNumber, fence } = step
+/** A run that stopped, and the stage where it did. */
+interface Stopped extends Pick<Step, 'site' | 'run' | 'plan' | 'stageNumber'> {
+  signal: AbortSignal
+}
+
+/** What `planFix` would plan for the open run; without `name` for the environment's. It only looks. Throws as that, and `RunUnknown`. */
+export async function previewFix(
+  site: Site,
+  name: string | undefined,
+  request: FixRequest,
+  signal: AbortSignal,
+): Promise<Plan> {
+  const { project, environment } = site.configuration
+  const run =
+    name === undefined ? await openRunOf(site.journal, project, environment) : await findRun(site.journal, name)
+  if (run?.state !== 'open')
+    throw failure('RunUnknown', `${name ?? 'no run'} is ${name ? 'not ' : ''}open on ${environment}`)
+  const plan = await findPlan(site.journal, await standingPlan(site.journal, run))
+  const tag = request.tag ?? plan.tag
+  await requireFixable(site, run, tag)
+  const steps = await listSteps(site.journal, run.name)
+  const stageNumber = stoppedAt(steps)
+  requireBegun(plan, stageNumber, steps)
+  if (
+    !(await lookInto(site, withDatabase(site.control, 'postgres'), 'headgate plan', (session) =>
+      isOpen(session, run.database),
+    ))
+  )
+    throw failure(
+      'GuardFailed',
+      `database ${run.database} is shut, as the run left it: it cannot be looked into`,
+      undefined,
+      {
+        hint: `headgate recover ${run.name} --fix opens it for its own look; a plan that waits for an approval is shown by headgate plan ${run.name}`,
+      },
+    )
+  return fixOf({ site, run, plan, stageNumber, signal }, await readLedger(site, tag), request)
+}
+
+async function fixOf(
+  { site, run, plan, stageNumber, signal }: Stopped,
+  ledger: Ledger,
+  { tag = plan.tag, by }: FixRequest,
+): Promise<Plan> {
   const stopped = plan.stages.find(({ number }) => number === stageNumber)
-  if (!stopped) throw failure('StateUnexpected', `run ${step.run.name} has no stage ${stageNumber}`)
+  if (!stopped) throw failure('StateUnexpected', `run ${run.name} has no stage ${stageNumber}`)
   requireTag(site, tag)
   const { migratorImage, migrations } = await releaseOf(site, tag)
-  const ledger = await asked(step, () => readLedger(site, tag))
   const { dirty } = ledger
   const whole = wholeOf(ledger)
   const pending = pendingOf(migrations, whole)
-  const services = await servicesFor(step, plan.kind === 'deploy' ? tag : undefined)
+  const services = await servicesFor({ site, plan, stageNumber, signal }, plan.kind === 'deploy' ? tag : undefined)
   const applied = new Set(whole.applied.map(({ version }) => version))
   const kept = stopped.migrations.filter(({ version }) => applied.has(version))
   const stages = await stagesFor(site, stopped, { kept, pending, services })
@@ -138,16 +210,14 @@ async function fixOf(step: Step, { tag = step.plan.tag, by }: FixRequest): Promi
     services,
     fix: {
       by,
-      recovery: (await recoveriesOf(site.journal, step.run.name)).length,
+      recovery: (await recoveriesOf(site.journal, run.name)).length,
+      stage: stageNumber,
+      kept: kept.map(({ version }) => version),
       ...(dirty === undefined ? {} : { halfDone: dirty }),
     },
     approvers: approversOf(site.configuration.approval),
   }
-  await requireNothingInTheWay(site, fixed, fence.signal)
-  await requireRehearsed(site, fixed)
-  const reviewed = await requireReviewed(site, fixed, fence.signal)
-  if (reviewed !== undefined)
-    await recordEvent(site.journal, step.run.name, 'review', { text: reviewed }).catch(() => {})
+  await requireNothingInTheWay(site, fixed, signal)
   return fixed
 }
 
@@ -239,7 +309,10 @@ function asContract(
 }
 
 /** The image of before stays the one before the stage, whatever the run has brought since. */
-function servicesFor({ site, plan, stageNumber, fence }: Step, tag: string | undefined): Promise<Plan['services']> {
+function servicesFor(
+  { site, plan, stageNumber, signal }: Omit<Stopped, 'run'>,
+  tag: string | undefined,
+): Promise<Plan['services']> {
   const isOut = isOutBefore(plan, stageNumber)
   return Promise.all(
     plan.services.map(async (planned) => {
@@ -248,7 +321,7 @@ function servicesFor({ site, plan, stageNumber, fence }: Step, tag: string | und
       if (tag === undefined || !service) return was
       const image = await service.imageOf?.(tag, 'newest')
       const next = { tag, image }
-      const isThere = isOn(before(was), next) && isOn(await runningOf(service, fence.signal), next)
+      const isThere = isOn(before(was), next) && isOn(await runningOf(service, signal), next)
       return isThere ? was : getting(was, tag, image)
     }),
   )

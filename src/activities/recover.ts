@@ -1,16 +1,16 @@
 import { z } from 'zod'
 import { proveCheck } from '../adapters/check/prove.js'
 import { findPlan, findRun, openRunOf, type RunRecord, takeOverRun } from '../adapters/journal/runs.js'
-import { listSteps, type StepRecord } from '../adapters/journal/steps.js'
+import { listSteps } from '../adapters/journal/steps.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
 import { type AfterRecovery, outcomeOfRecovery, SUCCEEDED } from '../domain/ending.js'
 import { failure } from '../domain/failures.js'
 import type { Ledger } from '../domain/migration.js'
-import { environmentOf, Name, RunName } from '../domain/names.js'
+import { environmentOf, Name, RunName, Tag } from '../domain/names.js'
 import type { Outcome } from '../domain/outcome.js'
 import { downTarget, stillToDo, type Plan, type PlanSummary, Requester } from '../domain/plan.js'
-import { RecoverChoice, type RecoverWay, type StepName } from '../domain/run.js'
+import { RecoverChoice, type RecoverWay } from '../domain/run.js'
 import { serviceOf } from './configured.js'
 import { beating } from './heartbeat.js'
 import { isInPlace } from './init-database.js'
@@ -20,6 +20,7 @@ import { requireFixable } from './plan-fix.js'
 import { requireShape } from './require-shape.js'
 import { after, before, isOn, type Running, runningOf } from './running.js'
 import { keepStandingPlan } from './standing-plan.js'
+import { requireBegun, stoppedAt } from './stopped.js'
 import { type Dependencies, onSite, type Site } from './site.js'
 
 export const RecoverRequest = z.strictObject({
@@ -28,6 +29,8 @@ export const RecoverRequest = z.strictObject({
   requester: Requester,
   choice: z.enum([...RecoverChoice.options, 'automatic']),
   run: RunName.optional(),
+  /** Of the release that mends it. */
+  tag: Tag.optional(),
   /** The workflow that was found gone; a person takes a run over from whoever carries it. */
   from: z.string().max(300).optional(),
   of: z.literal('backup').optional(),
@@ -36,7 +39,7 @@ export type RecoverRequest = z.infer<typeof RecoverRequest>
 
 /**
  * Finds the open run and the stage where it stopped, and takes it over. Throws `RunUnknown` when nothing is open, `RunOpen`
- * where a workflow still carries it: that one is steered.
+ * where a workflow still carries it: that one is steered; `PlanInvalid` where a fix has no release: the run stays as it is.
  */
 export const openRecovery =
   (dependencies: Dependencies) =>
@@ -51,12 +54,13 @@ export const openRecovery =
         if (run.outcome === undefined && run.carrier !== carrier) await dependencies.requireAbandoned(run)
         const digest = await keepStandingPlan(site.journal, run)
         const plan = await findPlan(site.journal, digest)
-        const stopped = (await listSteps(site.journal, run.name)).findLast(({ stage }) => stage > 0)?.stage ?? 1
-        if (request.choice === 'fix') requireFixable(run)
-        if (request.choice === 'finish' || request.choice === 'fix')
-          requireBegun(plan, stopped, await listSteps(site.journal, run.name))
+        const steps = await listSteps(site.journal, run.name)
+        const stopped = stoppedAt(steps)
+        if (request.choice === 'fix') await requireFixable(site, run, request.tag ?? plan.tag)
+        if (request.choice === 'finish' || request.choice === 'fix') requireBegun(plan, stopped, steps)
         const { engine } = dependencies
-        const event = { choice: request.choice, by: request.requester.by, stage: stopped }
+        const { choice, tag, requester } = request
+        const event = { choice, by: requester.by, stage: stopped, ...(tag === undefined ? {} : { tag }) }
         // From whoever carried it when that was asked, and from nobody who came since.
         const from = request.from ?? run.carrier
         const isTaken =
@@ -68,31 +72,6 @@ export const openRecovery =
         return summaryOf(run.name, digest, here, site, await dependencies.searchAttributes())
       })
     })
-
-/** Each of these steps shows that a stage of this phase was approved and begun. */
-const BEGINS: Record<Plan['stages'][number]['phase'], readonly StepName[]> = {
-  // Behind a closed gate and a backup; where the ledger had all of the stage already, nothing was migrated.
-  expand: ['backup', 'migrate', 'verify'],
-  contract: ['backup', 'migrate', 'verify'],
-  'undo-contract': ['backup', 'migrate', 'verify'],
-  'undo-expand': ['backup', 'migrate', 'verify'],
-  image: ['restart-services'],
-  restore: ['quiesce-writers'],
-}
-
-/** A stage that was never begun has perhaps no approval, no backup and no closed gate: it is not finished, but begun anew. */
-function requireBegun(plan: Plan, stopped: number, steps: readonly StepRecord[]): void {
-  const stage = plan.stages.find(({ number }) => number === stopped)
-  if (!stage || (stage.phase === 'image' && !stage.approval)) return
-  const begins = new Set<string>(BEGINS[stage.phase])
-  const isBegun = ({ step, stage: at, state }: StepRecord): boolean =>
-    at === stopped && begins.has(step) && (step !== 'backup' || state === 'done')
-  if (steps.some(isBegun)) return
-  throw failure(
-    'GuardFailed',
-    `stage ${stopped} was not begun: there is nothing to finish, choose accept and start the command again`,
-  )
-}
 
 async function openRun(site: Site, { project, environment, run }: RecoverRequest): Promise<RunRecord> {
   const found =

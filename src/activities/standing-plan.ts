@@ -11,7 +11,7 @@ const BEGINS: readonly string[] = ['migrate', 'restart-services', 'restore-backu
  * The digest of the plan that stands: a fix that nothing was begun of (it was rejected, cancelled, or its workflow is gone) is
  * none any more, and every other way out is that of the run it was meant for.
  */
-async function standingPlan(journal: Journal, { name, planDigest }: RunRecord): Promise<string> {
+export async function standingPlan(journal: Journal, { name, planDigest }: RunRecord): Promise<string> {
   const steps = await listSteps(journal, name)
   const fixes = (await listEvents(journal, name)).filter(({ type }) => type === FIX).reverse()
   let digest = planDigest ?? ''

@@ -10,6 +10,7 @@ import { declined, requesterOf } from './asking.js'
 import type { Context } from './context.js'
 import { decisionAsked, decisionLines } from './output-decision.js'
 import { digestOf } from './starting.js'
+import { requireNamed } from './steering.js'
 
 export interface DecideOptions {
   reason?: string
@@ -34,7 +35,8 @@ export async function decide(
   await requireWorker(engine, place)
   const handle = await handleOf(engine, place)
   const state = await stateOf(handle)
-  requireWaiting(state, place.run)
+  await requireNamed(engine, place, state)
+  requireWaiting(state)
   if (asked !== undefined && !state.digest.startsWith(asked))
     throw failure(
       'ApprovalRefused',
@@ -58,12 +60,7 @@ export async function decide(
   return 0
 }
 
-function requireWaiting(state: RunState, run: string | undefined): void {
-  if (run !== undefined && state.run !== run)
-    throw failure(
-      'RunUnknown',
-      `${run} is not open: the newest run of ${state.environment} is ${state.run || 'not planned yet'}`,
-    )
+function requireWaiting(state: RunState): void {
   if (state.state === 'waiting') return
   const where = state.ending ? `it ended: ${state.ending.outcome}` : `it is at ${state.step}`
   throw failure('ApprovalRefused', `${state.run || 'the run'} does not wait for an approval: ${where}`, undefined, {

@@ -5,21 +5,21 @@ import { line } from './output-words.js'
 type Evidence = LookAnswers['evidence']
 
 /** What is known of a run that stopped, newest steps last. */
-export function evidenceLines(
-  { report, database, gate, others, contractStarted, consumers, services, proposed, rebuilt, byHand }: Evidence,
-  isLocal = false,
-): string[] {
+export function evidenceLines(evidence: Evidence, isLocal = false): string[] {
+  const { report, database, gate, others, contractStarted, consumers, services, autodeploys = [] } = evidence
+  const { proposed, rebuilt, byHand, earlier = [] } = evidence
   const failed = report.steps.findLast(({ state }) => state === 'failed')
   const unknown = report.steps.findLast(({ state }) => state === 'intended')
   return [
     line(
-      `${report.run}: ${report.kind}${report.tag === undefined ? '' : ` of tag ${report.tag}`}, database ${report.database}, since ${moment(report.startedAt)}`,
+      `${report.run}: ${report.kind}${report.tag === undefined ? '' : ` of tag ${report.tag}`}${report.mendedWith === undefined ? '' : `, mended with ${report.mendedWith}`}, database ${report.database}, since ${moment(report.startedAt)}`,
     ),
     ...(report.ending === undefined
       ? [
           `  ended      no: ${byHand ? 'a person has taken it over by hand' : isLocal ? 'its workflow is in the Temporal that is away' : 'its workflow is gone'}`,
         ]
       : [`  stopped    ${line(report.ending.reason)}`]),
+    ...earlier.map((reason) => `  before     ${line(reason)}`),
     ...(failed ? [`  failed     ${failed.step}, attempt ${failed.attempt}: ${line(failed.note)}`] : []),
     ...(unknown ? [`  unknown    ${unknown.step}, attempt ${unknown.attempt}: nobody knows how it ended`] : []),
     ...(rebuilt === undefined ? [] : [`  journal    ${line(rebuilt)}`]),
@@ -29,6 +29,9 @@ export function evidenceLines(
     ...consumers.map(
       ({ name, state, touched }) =>
         `  consumer   ${line(name)} is ${line(state)}${touched ? ', paused by the run' : ''}`,
+    ),
+    ...autodeploys.map(
+      ({ name, state, touched }) => `  autodeploy ${line(name)} is ${line(state)}${touched ? ', held by the run' : ''}`,
     ),
     ...report.backups.map(({ name, kind, state }) => `  backup     ${name}/${kind}, ${state}`),
     ...(proposed === undefined
@@ -63,7 +66,7 @@ function choiceLines(nobodyWrote: boolean, contractStarted: boolean, hasBackup: 
       ? `  restore    put the backup back: ${lost}, what is live now is kept as quarantine`
       : '  restore    not possible: there is no valid backup',
     contractStarted
-      ? '  redeploy   the previous image may not run on this schema'
+      ? '  redeploy   refused where a service was restarted: the previous image cannot run on this schema'
       : '  redeploy   leave the database, put the previous image back',
     '  accept     leave everything as it is, let writers and consumers in',
   ]

@@ -15,12 +15,12 @@ export function planPage(
   digest: string,
   review: Review = NOTHING_REVIEWED,
   rehearsed: readonly RehearsedMigration[] = [],
-  /** Whose plan it is, where it is one's already. */
-  run?: string,
+  /** Whose plan it is, where it is one's already, or would be. */
+  whose?: { run: string; isProposed: boolean },
 ): string[] {
-  const { services, project, environment, tag, stages, bound, from } = plan
+  const { services, project, environment, tag, stages, bound, from, fix } = plan
   const target = stages.findLast((stage) => stage.target !== undefined)?.target
-  const head = `plan of ${run ?? `${project} ${environment}`}${tag === undefined ? '' : `, tag ${tag}`}`
+  const head = `plan of ${whose?.run ?? `${project} ${environment}`}${tag === undefined ? '' : `, tag ${tag}`}${fix === undefined ? '' : ', which mends it'}`
   const where = `  database   ${line(bound.database)}, at ${line(from ?? 'no version')}${target === undefined ? '' : ` → ${line(target)}`}`
   if (stages.length === 0)
     return [
@@ -38,20 +38,34 @@ export function planPage(
     ...stages.flatMap((stage) => ['', ...stageLines(stage, plan, review, rehearsed)]),
     '',
     ...(plan.autodeploys === undefined ? [] : [`  holds      ${plan.autodeploys.map(line).join(', ')}`]),
-    `  pauses     ${plan.consumers.map(line).join(', ') || 'nobody'}`,
-    `  stops      ${plan.quiesces.map(line).join(', ') || 'nothing'}`,
-    `  backups    ${plan.backups.join(' and ') || 'none'}`,
+    `  pauses     ${plan.consumers.map(line).join(', ') || 'nobody'}${fix && plan.consumers.length > 0 ? STILL : ''}`,
+    `  stops      ${plan.quiesces.map(line).join(', ') || 'nothing'}${fix && plan.quiesces.length > 0 ? STILL : ''}`,
+    `  backups    ${plan.backups.join(' and ') || 'none'}${fix && plan.backups.length > 0 ? ', as the run took them before the stage' : ''}`,
     ...(plan.noRestoreBecause === undefined
       ? []
       : [`  restore    no automatic restore here, because ${line(plan.noRestoreBecause)}`]),
     ...(stages.some(({ approval }) => approval) ? [`  approvers  ${approversOf(plan)}`] : []),
     ...noteLines(review),
     ...plan.remarks.map((remark) => `  remark     ${line(remark)}`),
-    `  digest     ${shortDigest(digest)}`,
-    run === undefined
-      ? `  next       headgate ${plan.kind} ${environment}${downTo(plan)}${tag === undefined ? '' : ` --tag ${tag}`} --digest ${shortDigest(digest)}`
-      : `  next       headgate status ${run}`,
+    ...(whose?.isProposed ? [] : [`  digest     ${shortDigest(digest)}`]),
+    `  next       ${nextOf(plan, digest, whose)}`,
   ]
+}
+
+/** Of a fix: from when the run was a deploy. */
+const STILL = ', as the run has left them'
+
+function nextOf(
+  { kind, environment, tag, stages, fix, ...plan }: Plan,
+  digest: string,
+  whose: { run: string; isProposed: boolean } | undefined,
+): string {
+  const release = tag === undefined ? '' : ` --tag ${tag}`
+  if (fix && whose?.isProposed !== false) return `headgate recover ${whose?.run ?? environment} --fix${release}`
+  if (!whose)
+    return `headgate ${kind} ${environment}${downTo({ ...plan, stages })}${release} --digest ${shortDigest(digest)}`
+  const waits = stages.some(({ number, approval }) => approval && number === fix?.stage)
+  return waits ? `headgate approve ${whose.run} --digest ${shortDigest(digest)}` : `headgate status ${whose.run}`
 }
 
 function servicesLine({ services }: Plan): string[] {
@@ -64,6 +78,8 @@ function servicesLine({ services }: Plan): string[] {
 
 function stageLines(stage: Stage, plan: Plan, review: Review, rehearsed: readonly RehearsedMigration[]): string[] {
   const { number, phase, migrations, target, approval, deploysImage } = stage
+  const { stage: first = 1, kept = [], halfDone } = plan.fix ?? {}
+  if (number < first) return [`  stage ${number}    done before`]
   const what =
     phase === 'image'
       ? imageOf(plan)
@@ -72,7 +88,12 @@ function stageLines(stage: Stage, plan: Plan, review: Review, rehearsed: readonl
   return [
     `  stage ${number}    ${what}${then}${approval ? '; waits for approval' : ''}`,
     ...migrations.flatMap((migration) => [
-      ...migrationLines(migration),
+      ...(kept.includes(migration.version)
+        ? [`    ${titleOf(migration.version, migration.name)}: applied already`]
+        : migrationLines(
+            migration,
+            migration.version === halfDone ? ['half done: begins at its first statement'] : [],
+          )),
       ...reviewLines(migration.version, review),
       ...rehearsed.filter(({ version }) => version === migration.version).flatMap(rehearsedLines),
     ]),
@@ -80,14 +101,14 @@ function stageLines(stage: Stage, plan: Plan, review: Review, rehearsed: readonl
   ]
 }
 
-const downTo = (plan: Plan): string => {
+const downTo = (plan: Pick<Plan, 'stages'>): string => {
   const target = downTarget(plan)
   return target === undefined ? '' : ` --down-to ${line(target)}`
 }
 const imageOf = ({ kind }: Plan): string => (kind === 'rollback' ? 'the previous image' : 'the new image')
 
-function migrationLines({ version, name, transactional, hasDown, sql }: PlannedMigration): string[] {
-  const facts = [...(transactional ? [] : ['not in a transaction']), ...(hasDown ? ['has a down'] : [])]
+function migrationLines({ version, name, transactional, hasDown, sql }: PlannedMigration, also: string[]): string[] {
+  const facts = [...also, ...(transactional ? [] : ['not in a transaction']), ...(hasDown ? ['has a down'] : [])]
   return [`    ${titleOf(version, name)}${facts.length === 0 ? '' : ` (${facts.join(', ')})`}`, ...sqlLines(sql)]
 }
 
@@ -140,7 +161,8 @@ function sqlLines(sql: string | undefined): string[] {
 }
 
 /** Which way back there is, and until when; where there is none, why. */
-function undoLines({ phase, deploysImage }: Stage, plan: Plan): string[] {
+function undoLines({ number, phase, deploysImage }: Stage, plan: Plan): string[] {
+  if (number === plan.fix?.stage) return ['nothing by itself: where it fails the run stays open, with its ways out']
   const previous = plan.services.filter(({ next }) => next !== undefined)
   const unknown = previous.filter((service) => service.previous === undefined).map(({ name }) => line(name))
   const image =

@@ -13,25 +13,32 @@ export function define(command: Command): void {
     )
     .argument('<environment>', 'an environment, or a run')
     .option('--tag <tag>', 'the release; without it what `headgate migrate` would do')
+    .option('--fix', 'of a run that needs an operator: what `headgate recover RUN --fix` would do')
     .option('--down-to <version>', 'what `headgate rollback --down-to` would do')
     .option('--detailed-exitcode', 'exit 2 where something is to be done')
 }
 
 export async function run(context: Context, command: Command): Promise<number> {
-  const options = command.opts<{ tag?: string; downTo?: string; detailedExitcode?: boolean }>()
+  const options = command.opts<{ tag?: string; downTo?: string; fix?: boolean; detailedExitcode?: boolean }>()
   const tag = tagOf(options.tag)
   const downTo = downToOf(options.downTo)
   const place = await context.placeOf(command.args[0] ?? '')
   const { run } = place
-  if (run !== undefined && (tag !== undefined || downTo !== undefined))
-    throw failure('UsageInvalid', `run ${run} has its plan: leave out --tag and --down-to`)
+  if (options.fix && downTo !== undefined) throw failure('UsageInvalid', '--fix goes forward: leave out --down-to')
+  if (run !== undefined && !options.fix && (tag !== undefined || downTo !== undefined))
+    throw failure(
+      'UsageInvalid',
+      `run ${run} has its plan: leave out --tag and --down-to; what would mend it is shown with --fix`,
+    )
   const { digest, plan, review, blocks, rehearsed } = await look(await context.engine(), place, {
     command: 'plan',
     ...(tag === undefined ? {} : { tag }),
     ...(downTo === undefined ? {} : { downTo }),
     ...(run === undefined ? {} : { run }),
+    ...(options.fix ? { fix: true as const } : {}),
   })
-  for (const text of planPage(plan, digest, review, rehearsed, run)) context.terminal.say(text)
+  const whose = run === undefined ? undefined : { run, isProposed: options.fix === true }
+  for (const text of planPage(plan, digest, review, rehearsed, whose)) context.terminal.say(text)
   context.terminal.answer({ schema: 'headgate/plan/1', digest, ...plan, review, rehearsed, blocks })
   if (blocks.length > 0) {
     context.terminal.note(

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { insteadOfRecovery } from '../client/carrying.js'
 import { look } from '../client/look.js'
-import type { Place } from '../client/runs.js'
+import { carryingKind, type Place } from '../client/runs.js'
 import { standingOf } from '../client/standing.js'
 import { failedWith, failure, messageOf } from '../domain/failures.js'
 import type { LookAnswers } from '../domain/look.js'
@@ -105,11 +105,21 @@ async function recover(context: Context, name: string, options: RecoverOptions):
 
 /** A run that its workflow still carries is steered, not taken over. */
 async function requireAbandoned(context: Context, place: Place, run: string): Promise<void> {
-  const standing = await standingOf(await context.engine(), place)
+  const engine = await context.engine()
+  const kind = await carryingKind(engine, place)
+  const standing = await standingOf(engine, place, kind)
   if (standing?.stuck !== undefined)
     throw failure('RunOpen', `the workflow of ${run} is stuck: ${standing.stuck}`, undefined, {
       hint: insteadOfRecovery.stuck(run),
     })
+  const { state } = standing ?? {}
+  if (kind === 'recover' && state?.run === run && state.state === 'waiting')
+    throw failure(
+      'RunOpen',
+      `a fix of ${run}${state.tag === undefined ? '' : ` by release ${state.tag}`} waits for an approval`,
+      undefined,
+      { hint: `${state.waiting}, or headgate reject ${run}; for another way out: headgate cancel ${run}` },
+    )
   if (standing?.state?.run === run && !standing.ending)
     throw failure(
       'RunOpen',

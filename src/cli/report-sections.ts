@@ -23,7 +23,7 @@ export function sectionsOf(report: Report): { title: string; facts: [string, str
     ),
     {
       title: 'Decisions',
-      columns: ['at', 'stage', 'decision', 'by', 'counts', 'note'],
+      columns: ['at', 'stage', 'decision', 'by', 'counts', 'plan', 'note'],
       rows: decisions.map(decisionRow),
     },
     {
@@ -50,6 +50,7 @@ function factsOf({
   environment,
   kind,
   tag,
+  mendedWith,
   database,
   digest,
   requestedBy,
@@ -65,7 +66,10 @@ function factsOf({
     ['database', ending === undefined ? database : `${database}: ${ending.database}`],
     ['services', ending?.services],
     ['consumers', ending?.consumers],
-    ['what', `${kind} of ${project} to ${environment}${tag === undefined ? '' : `, tag ${tag}`}`],
+    [
+      'what',
+      `${kind} of ${project} to ${environment}${tag === undefined ? '' : `, tag ${tag}`}${mendedWith === undefined ? '' : `, mended with ${mendedWith}`}`,
+    ],
     ['asked by', requestedBy],
     ['plan', digest === undefined ? undefined : shortDigest(digest)],
     ['started', moment(startedAt)],
@@ -84,11 +88,21 @@ const stepRow = ({ startedAt, stage, step, attempt, state, seconds, note }: Repo
   note,
 ]
 
-const decisionRow = ({ at, stage, decision, by, verified, accepted, note }: Report['decisions'][number]): string[] => [
+const decisionRow = ({
+  at,
+  stage,
+  decision,
+  by,
+  verified,
+  accepted,
+  digest,
+  note,
+}: Report['decisions'][number]): string[] => [
   moment(at),
   String(stage),
   decision,
   `${by}${verified ? ', verified' : ''}`,
   accepted ? 'yes' : 'refused',
+  shortDigest(digest),
   note,
 ]

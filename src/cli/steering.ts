@@ -1,6 +1,7 @@
 import type { WorkflowHandle } from '@temporalio/client'
 import { look, openRunAmong } from '../client/look.js'
-import { handleOf, requireWorker, stateOf, tell } from '../client/runs.js'
+import type { Engine } from '../client/connection.js'
+import { handleOf, type Place, requireWorker, stateOf, tell } from '../client/runs.js'
 import type { SteeringMessage } from '../domain/approval.js'
 import { failure } from '../domain/failures.js'
 import { EXIT } from '../domain/outcome.js'
@@ -21,28 +22,31 @@ export async function openRun(context: Context, name: string): Promise<{ handle:
   await requireWorker(engine, place)
   const handle = await handleOf(engine, place)
   const state = await stateOf(handle)
-  if (place.run !== undefined && state.run !== place.run)
-    throw failure(
-      'RunUnknown',
-      `${place.run} is not open: the newest run of ${place.environment} is ${state.run || 'not planned yet'}`,
-    )
+  await requireNamed(engine, place, state)
   if (state.ending) {
-    const { runs } = await look(engine, place, { command: 'history' })
-    const open = openRunAmong(runs)
-    if (open)
-      throw failure(
-        'RunUnknown',
-        `run ${open.run} is open on ${place.environment}, but no workflow carries it`,
-        undefined,
-        {
-          hint: `headgate recover ${open.run} shows what is known of it, and asks what to do`,
-        },
-      )
+    const open = openRunAmong((await look(engine, place, { command: 'history' })).runs)
+    if (open) throw notCarried(open.run, place)
     const last = state.run === '' ? '' : `: ${state.run} ended, ${state.ending.outcome}`
     throw failure('RunUnknown', `no run is open on ${place.environment}${last}`)
   }
   return { handle, state }
 }
+
+/** Throws `RunUnknown` where another run was named than the one whose workflow answered. */
+export async function requireNamed(engine: Engine, place: Place & { run?: string }, { run }: RunState): Promise<void> {
+  if (place.run === undefined || run === place.run) return
+  const { runs } = await look(engine, place, { command: 'history' })
+  if (openRunAmong(runs)?.run === place.run) throw notCarried(place.run, place)
+  throw failure(
+    'RunUnknown',
+    `${place.run} is not open: the newest run of ${place.environment} is ${run || 'not planned yet'}`,
+  )
+}
+
+const notCarried = (run: string, { environment }: Place): Error =>
+  failure('RunUnknown', `run ${run} is open on ${environment}, but no workflow carries it`, undefined, {
+    hint: `headgate recover ${run} shows what is known of it, and asks what to do`,
+  })
 
 /** Tells the run and says what it answered. */
 export async function steer(

@@ -78,7 +78,7 @@ const SERVICES: Record<Outcome, string> = {
   restored: 'on the previous image',
   'rolled-back': 'on the previous image',
   deferred: 'on the new image',
-  'needs-operator': 'as they were when the run stopped',
+  'needs-operator': 'as the run has left them',
 }
 
 /** What `succeeded` means for each kind of run. */
@@ -98,7 +98,7 @@ const NOT_TOUCHED = 'not touched'
 
 function consumersAfter(outcome: Outcome, paused: boolean, isAccepted: boolean): string {
   if (outcome !== 'needs-operator' || isAccepted) return 'as before the run'
-  return paused ? 'still paused' : 'as they were when the run stopped'
+  return paused ? 'still paused' : 'as the run has left them'
 }
 
 /** Whether the run still waits for a person, and blocks others. */

@@ -28,6 +28,8 @@ export const LookInput = z.strictObject({
   backup: z.string().max(128).optional(),
   /** Of `plan`: what a rollback to this version would do. */
   downTo: Version.optional(),
+  /** Of `plan`: what a fix of the open run, by the release of this tag, would do. */
+  fix: z.literal(true).optional(),
   /** Of `evidence`: a run that the journal has lost is opened again from its backup. */
   fromBackup: z.literal(true).optional(),
   /** Where the page before ended. */
@@ -99,6 +101,10 @@ export interface LookAnswers {
     contractStarted: boolean
     consumers: { name: string; touched: boolean; state: string }[]
     services: { name: string; current: string }[]
+    /** What deploys by itself. */
+    autodeploys?: { name: string; touched: boolean; state: string }[]
+    /** Why it had stopped before a recovery that failed, newest first. */
+    earlier?: string[]
     /** What the look at a run that nobody carried found to be right. */
     proposed?: { do: string; why: string }
     /** Sessions of attempts that are at work on the database now. */

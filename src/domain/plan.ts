@@ -115,9 +115,17 @@ export const Plan = z.strictObject({
     .optional(),
   /**
    * Where the rest of a failed run was planned anew: who asked for that, in which of the run's recoveries (what was decided about
-   * an earlier one does not count), and what the ledger marked as half done.
+   * an earlier one does not count), from which stage on, what of that was applied already, and what the ledger marked as half done.
    */
-  fix: z.strictObject({ by: z.string(), recovery: z.int(), halfDone: z.string().optional() }).optional(),
+  fix: z
+    .strictObject({
+      by: z.string(),
+      recovery: z.int(),
+      stage: z.int().optional(),
+      kept: z.array(z.string()).optional(),
+      halfDone: z.string().optional(),
+    })
+    .optional(),
   /** Why no automatic restore is possible; undefined when it is. */
   noRestoreBecause: z.string().optional(),
   /** What the migrator's own contract cannot do, in words. */
@@ -161,6 +169,8 @@ export const PlanSummary = z.strictObject({
   approvalsNeeded: z.int(),
   /** Whether who asked may be one of them; a run that was planned before this was told says nothing of it. */
   requesterMayApprove: z.boolean().optional(),
+  /** Who asked, where that is not only who started the workflow. */
+  requesters: z.array(z.string()).optional(),
   heartbeatMs: z.int(),
   holdOnFailure: z.boolean(),
   /** Whether the server knows our search attributes: an unregistered one blocks every workflow task. */

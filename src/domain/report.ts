@@ -53,6 +53,8 @@ export interface Report {
   environment: string
   kind: RunKind
   tag?: string
+  /** The release that mended it. */
+  mendedWith?: string
   database: string
   digest?: string
   requestedBy: string
@@ -83,13 +85,15 @@ const STEPS = 300
 const EVENTS = 200
 
 export function buildReport({ run, plan, steps, decisions, events, backups }: ReportFacts): Report {
-  const tag = run.tag === undefined ? '' : ` --tag ${run.tag}`
+  const asked = askedTag(run.tag, events)
+  const tag = asked === undefined ? '' : ` --tag ${asked}`
   return {
     run: run.name,
     project: run.project,
     environment: run.environment,
     kind: run.kind,
-    ...(run.tag === undefined ? {} : { tag: run.tag }),
+    ...(asked === undefined ? {} : { tag: asked }),
+    ...(run.tag === undefined || run.tag === asked ? {} : { mendedWith: run.tag }),
     database: run.database,
     ...(run.planDigest === undefined ? {} : { digest: run.planDigest }),
     requestedBy: `${run.requester.by}${run.requester.verified ? '' : ' (a claim)'}`,
@@ -108,9 +112,20 @@ export function buildReport({ run, plan, steps, decisions, events, backups }: Re
       .map(({ at, type, body }) => ({ at, type, text: sentenceOf(type, body) })),
     commands: [
       `headgate ${run.kind} ${run.environment}${argumentsOf(plan)}${tag}`,
+      ...events.flatMap(({ type, body: { choice, tag: by } }) =>
+        type === 'recover' && choice !== 'automatic'
+          ? [`headgate recover ${run.name} --${choice}${typeof by === 'string' ? ` --tag ${by}` : ''}`]
+          : [],
+      ),
       ...(run.ending === undefined ? [] : [run.ending.next]),
     ],
   }
+}
+
+/** What the run was asked for with: a fix has another release, and tells whose place it took. */
+function askedTag(now: string | undefined, events: ReportFacts['events']): string | undefined {
+  const { was } = events.find(({ type }) => type === 'fix')?.body ?? {}
+  return was === undefined ? now : typeof was === 'string' ? was : undefined
 }
 
 /** What was typed behind the environment. */
@@ -167,7 +182,7 @@ const isToldWithItsStep = ({ type, body }: JournaledEvent, steps: ReportFacts['s
 
 /** What happened, for a person; the journal's own words where this version does not know the type. */
 function sentenceOf(type: string, body: JournaledEvent['body']): string {
-  const { text, why, outcome, reason, differences, choice, by, stage, snapshot } = body
+  const { text, why, outcome, reason, differences, choice, by, stage, tag, snapshot } = body
   switch (type) {
     case 'ended':
       return `ended as ${outcome}: ${reason}`
@@ -178,7 +193,7 @@ function sentenceOf(type: string, body: JournaledEvent['body']): string {
     case 'recover':
       return choice === 'automatic'
         ? `taken over at stage ${stage} by ${by}`
-        : `${by} chose to ${choice} it, from stage ${stage}`
+        : `${by} chose to ${choice} it${typeof tag === 'string' ? ` with ${tag}` : ''}, from stage ${stage}`
     case 'recovery':
       return `what was found calls for ${body.do === 'ask' ? 'a person' : body.do}: ${why}`
     case 'gate proven closed':

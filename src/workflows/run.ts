@@ -117,12 +117,15 @@ export class Run {
 
   /** Takes over the run that is open, with a new epoch: its plan, at the stage where it stopped. */
   async takeOver(): Promise<void> {
-    const { project, environment, requester, recover } = this.#input
+    const { project, environment, requester, recover, tag } = this.#input
     if (!recover) throw failure('InputInvalid', 'recover needs a choice')
     const title = `take over the open run to ${recover.choice === 'automatic' ? 'look at it' : recover.choice}`
     this.#steering.refuseCancel(tooLate(title))
     this.#summary = await this.#line('plan', title, () =>
-      activities('quick', DEFAULT_HEARTBEAT_MS, title).openRecovery({ project, environment, requester, ...recover }),
+      activities('quick', DEFAULT_HEARTBEAT_MS, title).openRecovery({
+        ...{ project, environment, requester, ...recover },
+        ...(tag === undefined ? {} : { tag }),
+      }),
     )
     this.#show()
   }
@@ -298,12 +301,17 @@ export class Run {
       stage.phase === 'restore'
         ? 'the restore'
         : `${isUndo(stage.phase) ? 'taking back ' : ''}${stage.count} ${stage.phase.replace('undo-', '')} ${stage.count === 1 ? 'migration' : 'migrations'}`
-    const notBy = this.#summary?.requesterMayApprove === false ? `, not by ${this.#input.requester.by}, who asked` : ''
-    const title = `wait for approval of ${what}${notBy}`
+    const askers = this.#summary?.requesters ?? [this.#input.requester.by]
+    const notBy = this.#summary?.requesterMayApprove === false ? `, not by ${askers.join(' or ')}, who asked` : ''
+    const still = this.#kind === 'recover' ? '; what the run has paused and stopped stays so' : ''
+    const title = `wait for approval of ${what}${notBy}${still}`
     await this.#line('await-approval', title, async () => {
       // A plan that was replaced meanwhile is asked for anew, with all the time there is for it.
+      let why = ''
       do {
-        await this.#activities('quick', 'tell who may approve').notify(this.name, 'waiting', this.#approveCommand())
+        const text = `${why}${this.#approveCommand()}${still}`
+        await this.#activities('quick', 'tell who may approve').notify(this.name, 'waiting', text)
+        why = 'what was approved is not what would be done any more, it is asked for anew: '
         this.#deadline = Date.now() + (this.#summary?.approvalTimeoutMs ?? 0)
         await this.#awaitDecision(stage)
       } while (!(await this.#confirmed()))

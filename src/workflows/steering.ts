@@ -7,6 +7,7 @@ import {
   setHandler,
 } from '@temporalio/workflow'
 import { SteeringMessage } from '../domain/approval.js'
+import { excerpt } from '../domain/excerpt.js'
 import { failedWith, failure } from '../domain/failures.js'
 import * as messages from './messages.js'
 
@@ -18,7 +19,7 @@ export class Steering {
   /** What the run waits for, if it does. */
   awaiting: 'approval' | 'hold' | 'retry' | undefined
   #held: { now: boolean; by: string } | undefined
-  #cancel: { by: string; native: boolean } | undefined
+  #cancel: { by: string; native: boolean; why: string } | undefined
   /** Why a cancel comes too late now; undefined while it does not. */
   #tooLate: string | undefined
   #retry = false
@@ -51,7 +52,7 @@ export class Steering {
   }
 
   throwIfCancelled(): void {
-    if (this.#cancel) throw failure('Cancelled', `cancelled by ${this.#cancel.by}`)
+    if (this.#cancel) throw failure('Cancelled', `cancelled by ${this.#cancel.by}${this.#cancel.why}`)
   }
 
   allowCancel(): void {
@@ -174,14 +175,15 @@ export class Steering {
   }
 
   #requestCancel(message: unknown): string {
-    const { by } = SteeringMessage.parse(message)
+    const { by, reason } = SteeringMessage.parse(message)
     if (this.#cancel) return `cancelled already by ${this.#cancel.by}`
-    this.#cancelNow(by, false)
+    this.#cancelNow(by, false, reason === undefined ? '' : `: ${excerpt(reason)}`)
     return this.#running?.answer ?? 'cancelled'
   }
 
-  #cancelNow(by: string, native: boolean): void {
-    this.#cancel ??= { by, native }
+  /** `why`: in words that follow the name. */
+  #cancelNow(by: string, native: boolean, why = ''): void {
+    this.#cancel ??= { by, native, why }
     this.#running?.scope.cancel()
   }
 }

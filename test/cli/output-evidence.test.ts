@@ -75,5 +75,21 @@ test('with the gate open a restore says what leaves the live database, and after
   expect(lines).toContain(
     '  restore    put the backup back: writes since the backup leave the live database, what is live now is kept as quarantine',
   )
-  expect(lines).toContain('  redeploy   the previous image may not run on this schema')
+  expect(lines).toContain(
+    '  redeploy   refused where a service was restarted: the previous image cannot run on this schema',
+  )
+})
+
+test('what is held is named, and what the run had failed of before a recovery failed too', () => {
+  const lines = evidenceLines(
+    evidence({
+      autodeploys: [{ name: 'ci', touched: true, state: 'held' }],
+      earlier: ['could not plan the fix', '0002 failed'],
+    }),
+  )
+  expect(lines).toContain('  autodeploy ci is held, held by the run')
+  expect(lines.filter((line) => line.startsWith('  before'))).toEqual([
+    '  before     could not plan the fix',
+    '  before     0002 failed',
+  ])
 })

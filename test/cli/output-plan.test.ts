@@ -77,3 +77,40 @@ test('SQL that a migrator cannot show is said to be so', () => {
   const stage = { number: 1, phase: 'expand' as const, migrations: [unseen], deploysImage: false, approval: false }
   expect(planPage(planOfShop({ stages: [stage] }), DIGEST)).toContain('      | its SQL cannot be shown')
 })
+
+test('the plan of a fix tells what is done, what begins anew, and what is to be typed', () => {
+  const [first, second] = planOfShop().stages
+  if (!first || !second) throw new Error('the shop has two stages')
+  const plan = planOfShop({
+    tag: '3',
+    stages: [
+      { ...first, deploysImage: false },
+      { ...second, migrations: [migration('0004_drop_item'), migration('0005_half')], target: '0005_half' },
+    ],
+    fix: { by: 'cleo', recovery: 1, stage: 2, kept: ['0004_drop_item'], halfDone: '0005_half' },
+  })
+  const run = 'production-20261120-120300'
+  expect(
+    planPage(plan, DIGEST, undefined, [], { run, isProposed: false }).join('\n'),
+  ).toBe(`plan of ${run}, tag 3, which mends it
+  database   shop, at 0001_orders → 0005_half
+  services   api 1 → 2
+
+  stage 1    done before
+
+  stage 2    contract, 2 migrations to 0005_half; waits for approval
+    0004_drop_item: applied already
+    0005_half (half done: begins at its first statement)
+      | select 1
+    undo     nothing by itself: where it fails the run stays open, with its ways out
+
+  pauses     orders, stock, as the run has left them
+  stops      api, as the run has left them
+  backups    clone and dump, as the run took them before the stage
+  approvers  1 of ana@example.com, ben@example.com; signed; not who asked; within 3 d
+  digest     3f9a0c1d2e4b
+  next       headgate approve ${run} --digest 3f9a0c1d2e4b`)
+  const proposed = planPage(plan, DIGEST, undefined, [], { run, isProposed: true })
+  expect(proposed.at(-1)).toBe(`  next       headgate recover ${run} --fix --tag 3`)
+  expect(proposed.join()).not.toContain('digest')
+})

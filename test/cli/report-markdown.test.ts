@@ -33,9 +33,9 @@ test('a report says in Markdown what ran, with every attempt, who approved, and 
 
 ## Decisions
 
-| at | stage | decision | by | counts | note |
-| - | - | - | - | - | - |
-| 2026-11-20 12:04 UTC | 2 | approve | ben, verified | yes | signature verified |
+| at | stage | decision | by | counts | plan | note |
+| - | - | - | - | - | - | - |
+| 2026-11-20 12:04 UTC | 2 | approve | ben, verified | yes | 3f9a | signature verified |
 
 ## Backups
 

@@ -26,8 +26,8 @@ Steps
   12:03:14  1      migrate  2        done    1.3 s  1 applied
 
 Decisions
-  AT                    STAGE  DECISION  BY             COUNTS  NOTE
-  2026-11-20 12:04 UTC  2      approve   ben, verified  yes     signature verified
+  AT                    STAGE  DECISION  BY             COUNTS  PLAN  NOTE
+  2026-11-20 12:04 UTC  2      approve   ben, verified  yes     3f9a  signature verified
 
 Backups
   NAME                                      STATE  GATE    SIZE    WHERE

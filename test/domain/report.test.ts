@@ -88,3 +88,20 @@ test('any other failure keeps its name and its message', () => {
   const report = buildReport(facts({ steps: [failed({ code: 'MigrationFailed', message: 'CANCELLED' })] }))
   expect(report.steps[0]?.note).toBe('MigrationFailed: CANCELLED')
 })
+
+test('a run that a release mended keeps its own, and the commands are those that people typed', () => {
+  const events = [
+    { at: AT, type: 'recover', body: { choice: 'automatic', by: 'the reconciler', stage: 1 } },
+    { at: AT, type: 'recover', body: { choice: 'fix', by: 'cleo', stage: 1, tag: '3' } },
+    { at: AT, type: 'fix', body: { text: 'cleo goes on with release 3', tag: '3', was: '2' } },
+  ]
+  const { run } = facts()
+  const report = buildReport(facts({ run: { ...run, tag: '3' }, events }))
+  expect(report).toMatchObject({ tag: '2', mendedWith: '3' })
+  expect(report.events[1]?.text).toBe('cleo chose to fix it with 3, from stage 1')
+  expect(report.commands).toEqual(['headgate deploy production --tag 2', `headgate recover ${RUN} --fix --tag 3`])
+  // One that came to nothing mended nothing.
+  const rejected = buildReport(facts({ events }))
+  expect(rejected.tag).toBe('2')
+  expect(rejected).not.toHaveProperty('mendedWith')
+})
