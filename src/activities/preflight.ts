@@ -88,6 +88,8 @@ export async function serviceFindings(site: Site, plan: Plan, signal: AbortSigna
   const findings: string[] = []
   for (const { service } of site.services) {
     const { previous, previousImage, next, nextImage } = plan.services.find(({ name }) => name === service.name) ?? {}
+    if (next !== undefined || plan.quiesces.includes(service.name))
+      findings.push(...((await service.undoneBy?.(signal)) ?? []).map((what) => `${service.name}: ${what}`))
     if (next === undefined) continue
     if ((await service.exists(next, signal, nextImage)) === false)
       findings.push(`${service.name}: tag ${next} does not exist`)
@@ -121,7 +123,10 @@ async function consumerFindings(site: Site, plan: Plan, signal: AbortSignal): Pr
   const findings: string[] = []
   for (const consumer of site.consumers.filter(({ name }) => plan.consumers.includes(name))) {
     const found = await consumer.state(signal).then(
-      () => keptTooShortly(consumer, site.configuration.pauseLimit, signal),
+      async () => [
+        ...(await keptTooShortly(consumer, site.configuration.pauseLimit, signal)),
+        ...((await consumer.undoneBy?.(signal)) ?? []).map((what) => `${consumer.name}: ${what}`),
+      ],
       (error: Error) => [`${consumer.name}: ${error.message}`],
     )
     findings.push(...found)

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { SmokeCheck, VerifyCheck } from './configuration-checks.js'
 import { ComposeServices, composeKeys, TagVariable } from './configuration-compose.js'
+import { kubernetesKeys, ReleaseImage, Workloads } from './configuration-kubernetes.js'
 import { MigratorConfiguration } from './configuration-migrator.js'
 import { Command, Duration, Headers, HttpUrl, Text } from './configuration-scalars.js'
 import { Name } from './names.js'
@@ -71,6 +72,14 @@ export const ConsumerConfiguration = z.discriminatedUnion('kind', [
     tagVariable: TagVariable.optional(),
     ...everyConsumer,
   }),
+  z.strictObject({
+    kind: z
+      .literal('kubernetes')
+      .describe('Workloads of a Kubernetes namespace that consume: scaled to nothing, and back'),
+    workloads: Workloads,
+    ...kubernetesKeys,
+    ...everyConsumer,
+  }),
 ])
 export type ConsumerConfiguration = z.infer<typeof ConsumerConfiguration>
 
@@ -108,6 +117,13 @@ export const ServiceConfiguration = z.discriminatedUnion('kind', [
     services: ComposeServices,
     ...composeKeys,
     tagVariable: TagVariable,
+    ...everyService,
+  }),
+  z.strictObject({
+    kind: z.literal('kubernetes').describe('Workloads of a Kubernetes namespace, deployed together'),
+    workloads: Workloads,
+    image: ReleaseImage,
+    ...kubernetesKeys,
     ...everyService,
   }),
 ])

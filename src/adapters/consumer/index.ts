@@ -4,6 +4,7 @@ import { compose } from './compose.js'
 import { http } from './http.js'
 import { kafkaConnect } from './kafka-connect.js'
 import { withGroup } from './kafka-group.js'
+import { kubernetes } from './kubernetes.js'
 import type { Consumer, ConsumerContext } from './port.js'
 
 type Kinds = {
@@ -15,7 +16,7 @@ type Kinds = {
 }
 
 /** Add a kind: one file, one line here, one member in domain/configuration.ts. The compiler asks for the rest. */
-const kinds: Kinds = { http, command, compose, 'kafka-connect': kafkaConnect }
+const kinds: Kinds = { http, command, compose, 'kafka-connect': kafkaConnect, kubernetes }
 
 /** The consumer `name`. Asks nobody and changes nothing yet. */
 export function createConsumer(name: string, configuration: ConsumerConfiguration, context: ConsumerContext): Consumer {

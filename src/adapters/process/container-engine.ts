@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { ComposeProject } from '../../domain/configuration-compose.js'
 import { failure } from '../../domain/failures.js'
 import { type ContainerSource, composeCommand } from './container.js'
+import { ownVariables } from './environment.js'
 import { type ProgramResult, runProgram } from './run.js'
 
 const ASKED_WITHIN_MS = 60_000
@@ -105,23 +106,13 @@ export async function imagesOfServices(
 /** What the client gets: what leads it to its engine, what the Compose files take, the tag. */
 export const clientEnvironment = ({ tagVariable, env }: ComposeProject, tag: string): Record<string, string> => ({
   ...engineEnvironment(),
-  ...named(env),
+  ...ownVariables(env),
   ...(tagVariable === undefined ? {} : { [tagVariable]: tag }),
 })
 
 const engineEnvironment = (): Record<string, string> =>
   Object.fromEntries(
     Object.entries(process.env).flatMap(([name, value]) => (CLIENT.test(name) && value ? [[name, value]] : [])),
-  )
-
-/** Variables of the worker's own. Throws `ReferenceMissing` for one that it does not have. */
-const named = (names: readonly string[]): Record<string, string> =>
-  Object.fromEntries(
-    names.map((name) => {
-      const value = process.env[name]
-      if (value !== undefined) return [name, value]
-      throw failure('ReferenceMissing', `env in headgate.yaml names ${name}, which the worker does not have`)
-    }),
   )
 
 export const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.slice(0, 300) ?? ''

@@ -16,6 +16,16 @@ export function childEnvironment(added: Record<string, string> = {}): Record<str
   return { ...Object.fromEntries(kept), ...added }
 }
 
+/** Variables of the worker's own. Throws `ReferenceMissing` for one that it does not have. */
+export const ownVariables = (names: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    names.map((name) => {
+      const value = process.env[name]
+      if (value !== undefined) return [name, value]
+      throw failure('ReferenceMissing', `env in headgate.yaml names ${name}, which the worker does not have`)
+    }),
+  )
+
 /** Values that must not be shown: those of variables that sound secret, and the passwords of URLs among them. */
 export function secretsOf(env: Record<string, string> = {}): string[] {
   return Object.entries(env)

@@ -1,6 +1,7 @@
 import type { ServiceConfiguration } from '../../domain/configuration.js'
 import { command } from './command.js'
 import { compose } from './compose.js'
+import { kubernetes } from './kubernetes.js'
 import type { Service, ServiceContext } from './port.js'
 
 type Kinds = {
@@ -12,7 +13,7 @@ type Kinds = {
 }
 
 /** Add a kind: one file, one line here, one member in domain/configuration.ts. The compiler asks for the rest. */
-const kinds: Kinds = { command, compose }
+const kinds: Kinds = { command, compose, kubernetes }
 
 /** The service `name`. Asks nobody and changes nothing yet. */
 export function createService(name: string, configuration: ServiceConfiguration, context: ServiceContext): Service {

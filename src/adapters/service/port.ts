@@ -25,6 +25,8 @@ export interface Service {
    */
   currentImage?(signal: AbortSignal): Promise<string | undefined>
   imageOf?(tag: string, which: 'newest' | 'present'): Promise<string>
+  /** Who would undo a stop or a deploy that he knows nothing of, in words; asked before anything is touched. Changes nothing. */
+  undoneBy?(signal: AbortSignal): Promise<string[]>
   /** Brings `tag` into service, started. Twice is once. `image`: what it must be, also where the tag names another one by now. */
   deploy(tag: string, fence: Fence, image?: string): Promise<void>
   /** Starts what is deployed. Twice is once. */

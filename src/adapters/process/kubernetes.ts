@@ -1,0 +1,75 @@
+import { excerpt } from '../../domain/excerpt.js'
+import { failure } from '../../domain/failures.js'
+import type { Fence } from '../../domain/fence.js'
+import type { Cluster } from '../../domain/configuration-kubernetes.js'
+import { ownVariables } from './environment.js'
+import { type ProgramResult, type RunRequest, runFenced, runProgram } from './run.js'
+
+const ASKED_WITHIN_MS = 30_000
+/** How kubectl finds its cluster, the programs that log it in there, and their proxies. */
+const CLIENT = /^(KUBECONFIG|KUBERNETES_[A-Z_]+|(AWS|GOOGLE|CLOUDSDK|AZURE)_[A-Z_]+)$|^(HTTPS?|NO|ALL)_PROXY$/i
+const AWAY =
+  /unable to connect to the server|the connection to the server .* was refused|was refused - did you specify|i\/o timeout|TLS handshake timeout|context deadline exceeded|\(ServiceUnavailable\)|\(Timeout\)|\(ServerTimeout\)|\(TooManyRequests\)|\(InternalError\)/i
+
+/**
+ * The object at a path of the API; undefined where there is none, nor such a kind of object. Throws `EngineUnreachable` where the cluster
+ * does not answer, `RightsMissing`, `ToolMissing`, and `ConfigurationInvalid` for whatever else kubectl says.
+ */
+export async function getObject(cluster: Cluster, path: string, signal: AbortSignal): Promise<unknown> {
+  const lines: string[] = []
+  const request = requestOf(cluster, ['get', '--raw', path], ASKED_WITHIN_MS)
+  const result = await runProgram({ ...request, onAnswer: (line) => lines.push(line) }, signal)
+  if (result.exitCode === 0) return JSON.parse(lines.join('\n'))
+  if (/\(NotFound\)/.test(result.stderr)) return undefined
+  throw whyNot(cluster, `get ${path}`, result)
+}
+
+/**
+ * Merges `change` into an object, where it has not changed since `resourceVersion`. Returns false where it has: look again. Throws as
+ * `getObject`, and `ConfigurationInvalid` where there is no such object.
+ */
+export async function patchObject(
+  cluster: Cluster,
+  object: string,
+  change: { resourceVersion: string; type?: 'merge' | 'strategic'; patch: Record<string, unknown> },
+  fence: Fence,
+): Promise<boolean> {
+  const { resourceVersion, type = 'merge', patch } = change
+  const { metadata, ...rest } = patch
+  const guarded = { ...rest, metadata: { ...(metadata as object | undefined), resourceVersion } }
+  const words = ['patch', object, '--type', type, '--output', 'name', '--patch', JSON.stringify(guarded)]
+  const result = await runFenced(requestOf(cluster, words, ASKED_WITHIN_MS), fence)
+  if (result.exitCode === 0) return true
+  if (/\(Conflict\)/.test(result.stderr)) return false
+  throw whyNot(cluster, `patch ${object}`, result)
+}
+
+const requestOf = (cluster: Cluster, words: readonly string[], timeoutMs: number): RunRequest => {
+  const { command, context, namespace, env } = cluster
+  const where = [...(context === undefined ? [] : ['--context', context]), '--namespace', namespace]
+  return {
+    name: `kubectl ${words[0]}`,
+    command: [...command, ...where, '--request-timeout', `${Math.floor(timeoutMs / 1_500)}s`, ...words],
+    cwd: '/',
+    env: { ...clientEnvironment(), ...ownVariables(env) },
+    timeoutMs,
+  }
+}
+
+const clientEnvironment = (): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) => (CLIENT.test(name) && value ? [[name, value]] : [])),
+  )
+
+function whyNot({ namespace }: Cluster, what: string, { exitCode, stderr }: ProgramResult): Error {
+  const text = `kubectl ${what} in namespace ${namespace}: ${excerpt(stderr.trim() || `exit code ${exitCode}`)}`
+  if (AWAY.test(stderr))
+    return failure('EngineUnreachable', text, undefined, {
+      hint: "see that the worker's host reaches the cluster: `kubectl get --raw /readyz`",
+    })
+  if (/\(Forbidden\)|\(Unauthorized\)/.test(stderr))
+    return failure('RightsMissing', text, undefined, {
+      hint: "give the worker's account the rights that docs/services.md lists",
+    })
+  return failure('ConfigurationInvalid', text)
+}
