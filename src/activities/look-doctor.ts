@@ -12,6 +12,7 @@ import type { Target } from '../adapters/postgres/target.js'
 import { messageOf } from '../domain/failures.js'
 import type { LookAnswers } from '../domain/look.js'
 import { lostBecause } from './lost.js'
+import { whyNoBlock } from './block-roles.js'
 import { isPerRelease, plannedBackups, whyNoRestore, whyNoSwap } from './make-plan.js'
 import { lookInto } from './look-into.js'
 import type { Answer } from './looking.js'
@@ -132,7 +133,7 @@ function rightsLine(identity: DatabaseIdentity): Line {
 }
 
 async function wayBackLines(site: Site, identity: DatabaseIdentity, signal: AbortSignal): Promise<Line[]> {
-  const openBecause = whyNoRestore(site) ?? whyNoSwap(identity)
+  const openBecause = whyNoRestore(site) ?? (await whyNoBlock(site)) ?? whyNoSwap(identity)
   try {
     const { kinds, reasons } = await plannedBackups(site, identity, openBecause)
     const why = openBecause ?? (kinds.length === 0 ? 'there is no backup' : undefined)

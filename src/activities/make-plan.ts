@@ -6,6 +6,7 @@ import { failedWith, failure } from '../domain/failures.js'
 import type { Ledger, Migration } from '../domain/migration.js'
 import type { Plan, PlannedMigration, RunKind } from '../domain/plan.js'
 import { redact } from '../domain/text.js'
+import { blockedRoles, whyNoBlock } from './block-roles.js'
 import { serviceOf } from './configured.js'
 import { lookInto } from './look-into.js'
 import { planDown, type WayDown } from './plan-down.js'
@@ -47,7 +48,7 @@ export async function makePlan(
       : await wayDown(site, { ...request, downTo: request.downTo }, ledger, signal)
   requireApprovable(site, stages)
   const migrates = stages.some(({ phase }) => phase !== 'image')
-  const openBecause = whyNoRestore(site) ?? whyNoSwap(seen.identity)
+  const openBecause = whyNoRestore(site) ?? (await whyNoBlock(site)) ?? whyNoSwap(seen.identity)
   const backups = migrates ? await plannedBackups(site, seen.identity, openBecause) : { kinds: [], reasons: [] }
   const from = seen.ledger.applied.at(-1)?.version
   const noRestoreBecause = openBecause ?? (migrates && backups.kinds.length === 0 ? 'there is no backup' : undefined)
@@ -69,10 +70,7 @@ export async function makePlan(
     ...(migratorImage === undefined ? {} : { migratorImage }),
     ...(stages.length === 0 ? {} : heldOf(site)),
     consumers: migrates ? site.consumers.map(({ name }) => name) : [],
-    quiesces:
-      migrates && noRestoreBecause === undefined
-        ? site.services.filter(({ service }) => service.canStop).map(({ service }) => service.name)
-        : [],
+    ...(migrates && noRestoreBecause === undefined ? writersOf(site, blockedRoles(site)) : { quiesces: [] }),
     backups: backups.kinds,
     ...(noRestoreBecause === undefined ? {} : { noRestoreBecause }),
     remarks: [...remarks, ...backups.reasons, ...previousRemarks(site, services)],
@@ -80,6 +78,12 @@ export async function makePlan(
     protected: configuration.protected,
   }
 }
+
+/** Who is kept out where the gate is closed: these roles, else the services that can be stopped. */
+export const writersOf = (site: Site, blocks: string[]): Pick<Plan, 'quiesces' | 'blocks'> =>
+  blocks.length > 0
+    ? { quiesces: [], blocks }
+    : { quiesces: site.services.filter(({ service }) => service.canStop).map(({ service }) => service.name) }
 
 /** What the plan holds, where anything is configured: plans of before had no word of it, and have the digest they had. */
 export const heldOf = ({ autodeploys }: Site): Pick<Plan, 'autodeploys'> =>
@@ -255,6 +259,7 @@ const previousRemarks = (site: Site, services: Plan['services']): string[] =>
 
 /** Why the gate cannot be closed here; undefined when it can. */
 export function whyNoRestore({ configuration, services }: Site): string | undefined {
+  if (typeof configuration.quiesce === 'object') return undefined
   if (configuration.quiesce === 'none') return 'quiesce is none: services keep writing'
   const stuck = services.filter(({ service }) => !service.canStop).map(({ service }) => service.name)
   if (stuck.length > 0) return `${stuck.join(', ')} cannot be stopped: no start and stop are configured`

@@ -2,7 +2,8 @@ import { findPlan, listRuns } from '../adapters/journal/runs.js'
 import { failure } from '../domain/failures.js'
 import type { Mark, Plan, RunKind } from '../domain/plan.js'
 import { findValidBackup } from './find-backup.js'
-import { heldOf, isPerRelease, makePlan, requireTag } from './make-plan.js'
+import { blockedRoles, whyNoBlock } from './block-roles.js'
+import { heldOf, isPerRelease, makePlan, requireTag, writersOf } from './make-plan.js'
 import { initPlan } from './plan-init.js'
 import { releaseToUndo } from './plan-down.js'
 import { historyOf } from './repair-history.js'
@@ -129,7 +130,7 @@ async function restorePlan(site: Site, plan: Plan, name: string): Promise<Plan> 
     services,
     restores: `${manifest.name}/${manifest.kind}`,
     consumers: site.consumers.map(({ name }) => name),
-    quiesces: site.services.filter(({ service }) => service.canStop).map(({ service }) => service.name),
+    ...writersOf(site, (await whyNoBlock(site)) === undefined ? blockedRoles(site) : []),
     stages: [
       {
         number: 1,

@@ -1,10 +1,11 @@
 import { changing } from './changing.js'
+import { blockRoles } from './block-roles.js'
 import { requireServices, serviceOf } from './configured.js'
 import { closeGate } from './gate.js'
 import { recordServices } from './services-before.js'
 import type { Dependencies } from './site.js'
 
-/** Stops the services the plan names, shuts the database and proves that nobody but the run writes. */
+/** Stops the services the plan names, or blocks whom applications log in as, shuts the database and proves that nobody but the run writes. */
 export const quiesceWriters = (dependencies: Dependencies) =>
   changing(dependencies, {
     step: 'quiesce-writers',
@@ -24,8 +25,13 @@ export const quiesceWriters = (dependencies: Dependencies) =>
         // Also one that says that it is stopped: what is not there cannot write.
         await service.stop(fence)
       }
+      await blockRoles(step)
       const ended = await closeGate(step)
-      const stopped = plan.quiesces.length > 0 ? `stopped ${plan.quiesces.join(', ')}` : 'no service to stop'
-      return `${stopped}; ${ended} ${ended === 1 ? 'session' : 'sessions'} of others ended; gate proven closed`
+      const { quiesces, blocks = [] } = plan
+      const done = [
+        ...(quiesces.length > 0 ? [`stopped ${quiesces.join(', ')}`] : []),
+        ...(blocks.length > 0 ? [`nobody logs in as ${blocks.join(', ')}`] : []),
+      ]
+      return `${done.join(', ') || 'no service to stop'}; ${ended} ${ended === 1 ? 'session' : 'sessions'} of others ended; gate proven closed`
     },
   })

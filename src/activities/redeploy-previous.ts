@@ -1,11 +1,10 @@
-import { recordGateOpen } from '../adapters/journal/runs.js'
 import { listSteps } from '../adapters/journal/steps.js'
 import { failure } from '../domain/failures.js'
 import type { Plan } from '../domain/plan.js'
 import { bringBack } from './bring-up.js'
 import { changing, type Step } from './changing.js'
 import { throwTogether } from './each.js'
-import { reopen } from './gate.js'
+import { letIn } from './let-in.js'
 import { recoveriesOf } from './recoveries.js'
 import { before } from './running.js'
 import { servicesBefore } from './services-before.js'
@@ -27,7 +26,7 @@ export const redeployPrevious = (dependencies: Dependencies) =>
       return isRestored ? 'the image of then runs on the backup that was put in place' : undefined
     },
     act: async (step) => {
-      const { site, run, plan } = step
+      const { run, plan } = step
       const undone = await stagesUndone(step)
       const replaces = undone.some(({ deploysImage }) => deploysImage)
       if (run.contractStarted && (replaces || step.stage?.phase !== 'undo-expand')) {
@@ -36,8 +35,7 @@ export const redeployPrevious = (dependencies: Dependencies) =>
         throw failure('NeedsOperator', `the previous image cannot run on the schema in place: ${what}`)
       }
       // Whoever is started writes: the database lets them in, and the gate counts as open.
-      await recordGateOpen(site.journal, run.name)
-      await reopen(step)
+      await letIn(step)
       const { mayHaveRun, wasStopped } = await servicesBefore(step)
       const replaced = replaces ? plan.services.filter(({ next }) => next !== undefined) : []
       const { notes, failed } = await bringBack(step, [

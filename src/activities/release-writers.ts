@@ -1,9 +1,8 @@
-import { recordGateOpen } from '../adapters/journal/runs.js'
 import { bringBack } from './bring-up.js'
 import { changing } from './changing.js'
 import { discardUnfinished } from './discard-unfinished.js'
 import { throwTogether } from './each.js'
-import { reopen } from './gate.js'
+import { letIn } from './let-in.js'
 import { servicesBefore } from './services-before.js'
 import type { Dependencies } from './site.js'
 
@@ -13,10 +12,9 @@ export const releaseWriters = (dependencies: Dependencies) =>
     step: 'release-writers',
     observe: async () => undefined,
     act: async (step) => {
-      const { site, run, plan } = step
+      const { plan } = step
       await discardUnfinished(step)
-      await recordGateOpen(site.journal, run.name)
-      await reopen(step)
+      await letIn(step)
       const { mayHaveRun, wasStopped } = await servicesBefore(step)
       const { notes, failed } = await bringBack(
         step,
@@ -24,6 +22,7 @@ export const releaseWriters = (dependencies: Dependencies) =>
       )
       throwTogether('ServiceFailed', failed)
       const stopped = plan.quiesces.filter(wasStopped).map((name) => `${name} stays stopped, as it was`)
-      return [...notes, ...stopped].join(', ') || 'nothing was stopped'
+      const blocked = (plan.blocks ?? []).map((role) => `${role} may log in as before`)
+      return [...notes, ...stopped, ...blocked].join(', ') || 'nothing was stopped'
     },
   })

@@ -1,9 +1,8 @@
-import { recordGateOpen } from '../adapters/journal/runs.js'
 import type { Plan } from '../domain/plan.js'
 import { bringUp } from './bring-up.js'
 import { changing, type Step } from './changing.js'
 import { requireServices, type SiteService, serviceOf } from './configured.js'
-import { reopen } from './gate.js'
+import { letIn } from './let-in.js'
 import { proveReady } from './ready.js'
 import { after, type Running, requireImagesAsPlanned } from './running.js'
 import { recordServices, servicesBefore } from './services-before.js'
@@ -24,16 +23,14 @@ export const restartServices = (dependencies: Dependencies) =>
       return undefined
     },
     act: async (step) => {
-      const { site, run, plan } = step
+      const { site, plan } = step
       const deployed = deployedIn(step)
       await requireImagesAsPlanned(step)
       await recordServices(
         step,
         deployed.map(({ name }) => name),
       )
-      await recordGateOpen(site.journal, run.name)
-      run.gate = 'open'
-      await reopen(step)
+      await letIn(step)
       const { mayHaveRun, wasStopped } = await servicesBefore(step)
       const notes: string[] = []
       for (const { name } of plan.services) {

@@ -19,7 +19,7 @@ export async function reviewOf(site: Site, plan: Plan, signal: AbortSignal): Pro
   const migrations = asWritten(planned, files)
   const options = {
     hasPrevious: plan.services.some(({ previous }) => previous !== undefined),
-    isGateClosed: plan.quiesces.length > 0,
+    isGateClosed: plan.quiesces.length > 0 || plan.blocks !== undefined,
     longestMs: lint.longest,
     waivers: lint.waive,
     sharesTransaction: site.migrator.sharesTransaction ?? false,

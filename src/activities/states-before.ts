@@ -1,7 +1,7 @@
 import { priorStates, recordPriorState } from '../adapters/journal/steps.js'
 import type { Step } from './changing.js'
 
-type Kind = 'consumer' | 'service' | 'autodeploy'
+type Kind = 'consumer' | 'service' | 'autodeploy' | 'role'
 type At = Pick<Step, 'site' | 'run' | 'stageNumber'>
 
 /** Keeps what one was like before this stage touched it. The first record stands: a later attempt finds what an earlier one did. */

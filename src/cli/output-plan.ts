@@ -40,6 +40,9 @@ export function planPage(
     ...(plan.autodeploys === undefined ? [] : [`  holds      ${plan.autodeploys.map(line).join(', ')}`]),
     `  pauses     ${plan.consumers.map(line).join(', ') || 'nobody'}${fix && plan.consumers.length > 0 ? STILL : ''}`,
     `  stops      ${plan.quiesces.map(line).join(', ') || 'nothing'}${fix && plan.quiesces.length > 0 ? STILL : ''}`,
+    ...(plan.blocks === undefined
+      ? []
+      : [`  blocks     ${plan.blocks.map(line).join(', ')}: nobody logs in as them, in no database of the cluster`]),
     `  backups    ${plan.backups.join(' and ') || 'none'}${fix && plan.backups.length > 0 ? ', as the run took them before the stage' : ''}`,
     ...(plan.noRestoreBecause === undefined
       ? []

@@ -325,8 +325,20 @@ const settings = {
     .describe('What deploys without Headgate, and is held while a stage runs'),
   approval: ApprovalConfiguration.describe('Who must agree, and before what'),
   quiesce: z
-    .enum(['auto', 'services', 'none'])
-    .describe('auto, services: stop them where all of them can be stopped; none: leave them running'),
+    .union([
+      z.enum(['auto', 'services', 'none']),
+      z.strictObject({
+        roles: z
+          .array(Text)
+          .min(1)
+          .describe(
+            'As whom the applications log in: nobody does any more while a stage runs, in no database of the cluster',
+          ),
+      }),
+    ])
+    .describe(
+      'auto, services: stop them where all of them can be stopped; roles: block whom they log in as; none: leave them running',
+    ),
   pause: z.array(Name).describe('Consumers to pause, in this order; without it all, in the order written'),
   pauseLimit: Duration.describe(
     'How long a run may keep consumers paused before people are told; again after twice that, four times, and so on',

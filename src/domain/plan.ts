@@ -100,6 +100,8 @@ export const Plan = z.strictObject({
   migratorImage: z.string().optional(),
   /** Services stopped to close the gate. */
   quiesces: z.array(z.string()),
+  /** Roles that nobody can log in as while the gate is closed. */
+  blocks: z.array(z.string()).optional(),
   backups: z.array(z.enum(['clone', 'dump'])),
   /** The backup a `restore` run puts in place: `name/kind`. */
   restores: z.string().optional(),

@@ -12,7 +12,7 @@ import { Client } from 'pg'
 import { stringify } from 'yaml'
 import { UmzugLedger } from '../../src/adapters/migrator/umzug-ledger.js'
 import { fingerprint } from '../../src/adapters/postgres/data-fingerprint.js'
-import { withSession } from '../../src/adapters/postgres/session.js'
+import { quoteIdentifier, withSession } from '../../src/adapters/postgres/session.js'
 import { withDatabase } from '../../src/adapters/postgres/target.js'
 import type { Fingerprint } from '../../src/domain/manifest.js'
 import type { Ending, RunState } from '../../src/domain/run.js'
@@ -51,6 +51,8 @@ export interface WorldOptions {
   writesLate?: boolean
   /** Between two writes of the service, and of the consumer; each has a connection of its own. Default 60 ms. */
   writeEveryMs?: number
+  /** Whom the service and the consumer log in as; made where it is not there. Default: a superuser. */
+  writesAs?: string
   /** A second consumer, which somebody has paused long ago. */
   withSleeper?: boolean
   /** Other environments of the same project, as they stand in the file. */
@@ -136,6 +138,7 @@ export class World {
       await session.query(`create table orders (id bigint generated always as identity primary key, key text unique not null, item text not null, written_by text not null);
         create table stock (n bigint generated always as identity primary key, what text);
         insert into orders (key, item, written_by) select 'seed-' || n, 'bread', 'seed' from generate_series(1, 50) n`)
+      if (this.#options.writesAs) await this.#letWrite(session, quoteIdentifier(this.#options.writesAs))
       if (this.#options.schema) await session.query(this.#options.schema.replaceAll(':db', this.database.name))
     })
     await this.release('1', {})
@@ -151,6 +154,10 @@ export class World {
     await writeFile(join(this.folder, 'running'), '')
     await this.configure({})
     if (!this.#options.writesLate) this.startWriters()
+  }
+
+  async #letWrite(session: Client, role: string): Promise<void> {
+    await session.query(`create role ${role} login; grant insert on orders, stock to ${role}`)
   }
 
   /** The service and the consumer begin to write. */
@@ -263,7 +270,8 @@ export class World {
   }
 
   async #write(sql: string, values: string[]): Promise<boolean> {
-    const client = new Client({ connectionString: this.database.url, application_name: 'shop' })
+    const { host, port, user, database } = this.database.target
+    const client = new Client({ host, port, database, user: this.#options.writesAs ?? user, application_name: 'shop' })
     client.on('error', () => {})
     try {
       await client.connect()

@@ -1,0 +1,12 @@
+import { recordGateOpen } from '../adapters/journal/runs.js'
+import { unblockRoles } from './block-roles.js'
+import type { Step } from './changing.js'
+import { reopen } from './gate.js'
+
+/** Opens the gate to whoever the run kept out. That it counts as open is journaled first. Twice is once. */
+export async function letIn(step: Step): Promise<void> {
+  await recordGateOpen(step.site.journal, step.run.name)
+  step.run.gate = 'open'
+  await reopen(step)
+  await unblockRoles(step)
+}

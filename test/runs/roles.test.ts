@@ -1,0 +1,137 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import { afterEach, describe, expect, test } from 'vitest'
+import { quoteIdentifier } from '../../src/adapters/postgres/session.js'
+import { withControl } from '../support/test-database.js'
+import { World, type WorldOptions } from '../support/world.js'
+
+/** Who writes cannot be stopped, and tries all the time. */
+const HALF = `-- headgate:no-transaction
+  alter table orders add column half boolean;
+  create unique index concurrently orders_by_item on orders (item)`
+const SLOW = 'alter table orders add column price integer; select pg_sleep(1)'
+
+let world: World
+let role: string
+let made = 0
+const before = { limit: 7 }
+
+async function company(options: Partial<WorldOptions>, quiesce: unknown = { roles: [role] }): Promise<void> {
+  const { configuration, ...others } = options
+  world = await World.create({
+    ...{ migrations: { '0002_price.sql': SLOW }, withoutService: true, writesAs: role, writeEveryMs: 5 },
+    configuration: { quiesce, ...configuration },
+    ...others,
+  })
+  await limitTo(before.limit)
+  await world.startWorker()
+}
+const limitTo = (limit: number): Promise<unknown> =>
+  withControl((control) => control.query(`alter role ${quoteIdentifier(role)} connection limit ${limit}`))
+const limit = (): Promise<number> =>
+  withControl(async (control) => {
+    const { rows } = await control.query<{ limit: number }>(
+      'select rolconnlimit as "limit" from pg_roles where rolname = $1',
+      [role],
+    )
+    return rows[0]?.limit ?? Number.NaN
+  })
+const begun = async (step: string): Promise<void> => {
+  await world.until((state) => state.step === step)
+  await pause(300)
+}
+
+role = `app ${process.pid} "x" \\ '`
+afterEach(async () => {
+  const { left } = await world.leftOvers().finally(() => world.end())
+  expect(left).toEqual([])
+  made += 1
+  role = `app_${process.pid}_${made}`
+})
+
+describe('the roles that applications log in as are blocked', () => {
+  test('while the gate is closed, and log in as before after it, whatever they try meanwhile', async () => {
+    await company({})
+    const plan = await world.typed('plan', 'staging', '--tag', '2')
+    expect(plan.text).toContain('  blocks     ')
+    expect(plan.text).not.toContain('no automatic restore')
+    await world.start()
+    await begun('migrate')
+    expect(await limit()).toBe(0)
+    const written = world.acknowledged.length
+    const ending = await world.ending()
+    expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'succeeded', exit: 0 })
+    expect(ending.lines.find(({ step }) => step === 'quiesce-writers')?.note).toContain('nobody logs in as')
+    expect(await limit()).toBe(before.limit)
+    while (world.acknowledged.length <= written) await pause(20)
+    await world.quiet()
+    expect(await world.lost()).toEqual([])
+  })
+
+  test('so that a migration which fails half-way is put back by itself, and no write is lost', async () => {
+    await company({ migrations: { '0002_half.sql': HALF } })
+    await world.start()
+    const ending = await world.ending()
+    expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'restored' })
+    expect(await limit()).toBe(before.limit)
+    const written = world.acknowledged.length
+    while (world.acknowledged.length <= written) await pause(20)
+    await world.quiet()
+    expect(await world.lost()).toEqual([])
+  })
+
+  test.each(['quiesce-writers', 'migrate'])('also where the worker dies in %s', async (step) => {
+    await company({})
+    await world.start()
+    await world.until((state) => state.step === step)
+    world.workers[0]?.kill('SIGKILL')
+    await world.startWorker()
+    const ending = await world.ending()
+    expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'succeeded', exit: 0 })
+    expect(await limit()).toBe(before.limit)
+    await world.quiet()
+    expect(await world.lost()).toEqual([])
+  })
+
+  test('and stay so where somebody had blocked them before', async () => {
+    await company({})
+    await limitTo(0)
+    await world.start()
+    expect(await world.ending()).toMatchObject({ outcome: 'succeeded' })
+    expect(await limit()).toBe(0)
+  })
+
+  test('and where a run is terminated behind the gate the worker lets them in again', async () => {
+    await company({})
+    await world.start()
+    await begun('migrate')
+    await world.handle.terminate('somebody tidied up')
+    while ((await world.journal(`select from {s}.runs where state = 'open'`)).length > 0) await pause(100)
+    expect(await limit()).toBe(before.limit)
+    await world.quiet()
+    expect(await world.lost()).toEqual([])
+  })
+})
+
+describe('a role that cannot be blocked', () => {
+  test.each<[string, () => string, string]>([
+    ['that there is not', () => 'nobody_at_all', 'there is no role nobody_at_all'],
+    ['that Headgate logs in as', () => 'postgres', 'role postgres is one that Headgate itself logs in as'],
+  ])('%s leaves the gate open, and the plan says so', async (_, name, why) => {
+    await company({}, { roles: [name()] })
+    const plan = await world.typed('plan', 'staging', '--tag', '2')
+    expect(plan.text).toContain(`no automatic restore here, because ${why}`)
+    await world.start()
+    expect(await world.ending()).toMatchObject({ outcome: 'succeeded' })
+    await world.quiet()
+    expect(await world.lost()).toEqual([])
+  })
+
+  test('since it is a superuser leaves the gate open, and the plan says so', async () => {
+    await company({})
+    await withControl((control) => control.query(`alter role ${quoteIdentifier(role)} superuser`))
+    expect((await world.typed('plan', 'staging', '--tag', '2')).text).toContain(
+      'is a superuser, whom nothing keeps out',
+    )
+    expect((await world.typed('doctor', 'staging')).text).toContain('is a superuser, whom nothing keeps out')
+  })
+})
