@@ -3,6 +3,7 @@ import { guardsOf } from '../adapters/journal/fence.js'
 import { JOURNAL_REBUILT } from '../adapters/journal/rebuild.js'
 import { findRun, isKnown, openRunOf, type RunRecord, resourceOf } from '../adapters/journal/runs.js'
 import { listEvents, priorStates } from '../adapters/journal/steps.js'
+import { loginRoles } from '../adapters/postgres/role-limits.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
 import { failure, messageOf } from '../domain/failures.js'
@@ -52,6 +53,7 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: 
     gate: record.gate ?? 'never closed',
     ...(others === undefined ? {} : { others }),
     contractStarted: record.contractStarted,
+    blocked: await blockedBy(site, record.name),
     consumers: await Promise.all(
       site.consumers.map(async (consumer) => ({
         name: consumer.name,
@@ -74,6 +76,14 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: 
       })),
     ),
   }
+}
+
+const blockedBy = async (site: Site, run: string): Promise<string[]> => {
+  const touched = [...(await priorStates(site.journal, run, 'role')).keys()].map((key) =>
+    key.slice(key.indexOf('/') + 1),
+  )
+  const found = await onServer(site, (control) => loginRoles(control, touched)).catch(() => [])
+  return found.filter(({ limit }) => limit === 0).map(({ role }) => role)
 }
 
 /** How often it had stopped before is told so many times. */

@@ -7,7 +7,7 @@ type Evidence = LookAnswers['evidence']
 /** What is known of a run that stopped, newest steps last. */
 export function evidenceLines(evidence: Evidence, isLocal = false): string[] {
   const { report, database, gate, others, contractStarted, consumers, services, autodeploys = [] } = evidence
-  const { proposed, rebuilt, byHand, earlier = [] } = evidence
+  const { proposed, rebuilt, byHand, earlier = [], blocked = [] } = evidence
   const failed = report.steps.findLast(({ state }) => state === 'failed')
   const unknown = report.steps.findLast(({ state }) => state === 'intended')
   return [
@@ -25,6 +25,7 @@ export function evidenceLines(evidence: Evidence, isLocal = false): string[] {
     ...(rebuilt === undefined ? [] : [`  journal    ${line(rebuilt)}`]),
     `  database   ${line(database)}`,
     `  gate       ${gateWords(gate, others, contractStarted)}`,
+    ...(blocked.length === 0 ? [] : [`  blocked    nobody can log in as ${blocked.map(line).join(', ')}`]),
     ...services.map(({ name, current }) => `  service    ${line(name)} runs ${line(current)}`),
     ...consumers.map(
       ({ name, state, touched }) =>

@@ -101,6 +101,8 @@ export interface LookAnswers {
     contractStarted: boolean
     consumers: { name: string; touched: boolean; state: string }[]
     services: { name: string; current: string }[]
+    /** As whom nobody can log in, since the run has blocked them. */
+    blocked?: string[]
     /** What deploys by itself. */
     autodeploys?: { name: string; touched: boolean; state: string }[]
     /** Why it had stopped before a recovery that failed, newest first. */

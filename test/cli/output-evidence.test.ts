@@ -84,10 +84,12 @@ test('what is held is named, and what the run had failed of before a recovery fa
   const lines = evidenceLines(
     evidence({
       autodeploys: [{ name: 'ci', touched: true, state: 'held' }],
+      blocked: ['shop_app'],
       earlier: ['could not plan the fix', '0002 failed'],
     }),
   )
   expect(lines).toContain('  autodeploy ci is held, held by the run')
+  expect(lines).toContain('  blocked    nobody can log in as shop_app')
   expect(lines.filter((line) => line.startsWith('  before'))).toEqual([
     '  before     could not plan the fix',
     '  before     0002 failed',

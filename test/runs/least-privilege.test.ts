@@ -107,6 +107,25 @@ test.each(['clone', 'dump'])(
   },
 )
 
+test('whom the application logs in as is blocked by a role that may change it, and by no other', async () => {
+  await found(HALF, 'dump')
+  const { name } = world.database
+  const backup = { kind: 'auto', to: `file://${world.folder}/backups` }
+  await world.configure({ backup, quiesce: { roles: [`${name}_app`] }, services: {} })
+  const refused = await world.typed('plan', 'staging', '--tag', '2')
+  expect(refused.text).toContain(
+    `no automatic restore here, because role ${name}_control may not change role ${name}_app`,
+  )
+  await withControl((control) => control.query(`alter role ${name}_control createrole`))
+  const answer = await world.typed('deploy', 'staging', '--tag', '2')
+  expect(answer, answer.text).toMatchObject({ exit: 5 })
+  expect(answer.text).toContain('restored')
+  const written = world.acknowledged.length
+  while (world.acknowledged.length <= written) await new Promise((resolve) => setTimeout(resolve, 20))
+  await world.quiet()
+  expect(await world.lost()).toEqual([])
+})
+
 test.each([
   { right: 'to create databases', take: 'alter role :n_control nocreatedb', grant: 'alter role ":n_control" createdb' },
   {

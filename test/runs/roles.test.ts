@@ -35,6 +35,15 @@ const limit = (): Promise<number> =>
     )
     return rows[0]?.limit ?? Number.NaN
   })
+/** Whether the migration has come to where it waits. */
+const sleeps = (): Promise<boolean> =>
+  withControl(async (control) => {
+    const { rowCount } = await control.query(
+      `select from pg_stat_activity where datname = $1 and query like '%pg_sleep%' and state = 'active'`,
+      [world.database.name],
+    )
+    return rowCount === 1
+  })
 const begun = async (step: string): Promise<void> => {
   await world.until((state) => state.step === step)
   await pause(300)
@@ -110,6 +119,28 @@ describe('the roles that applications log in as are blocked', () => {
     await world.quiet()
     expect(await world.lost()).toEqual([])
   })
+})
+
+test('a run that needs an operator leaves them blocked, says so, and its way out lets them in', async () => {
+  const half = `-- headgate:no-transaction
+    alter table orders add column half boolean;
+    select pg_sleep(5);
+    select 1 / 0`
+  await company({ migrations: { '0002_half.sql': half } })
+  await world.start()
+  const { run } = await world.until((state) => state.step === 'migrate')
+  while (!(await sleeps())) await pause(50)
+  while ((await world.journal(`select from {s}.runs where outcome = 'needs-operator'`)).length === 0) {
+    await world.handle.terminate('somebody tidied up').catch(() => {})
+    await pause(100)
+  }
+  expect(await limit()).toBe(0)
+  expect((await world.typed('recover', run)).text).toContain('nobody can log in as')
+  const restored = await world.typed('recover', run, '--restore', '--yes')
+  expect(restored.exit, restored.text).toBe(0)
+  expect(await limit()).toBe(before.limit)
+  await world.quiet()
+  expect(await world.lost()).toEqual([])
 })
 
 describe('a role that cannot be blocked', () => {

@@ -270,8 +270,11 @@ export class World {
   }
 
   async #write(sql: string, values: string[]): Promise<boolean> {
-    const { host, port, user, database } = this.database.target
-    const client = new Client({ host, port, database, user: this.#options.writesAs ?? user, application_name: 'shop' })
+    const { writesAs } = this.#options
+    const { host, port, database } = this.database.target
+    const where =
+      writesAs === undefined ? { connectionString: this.database.url } : { host, port, database, user: writesAs }
+    const client = new Client({ ...where, application_name: 'shop' })
     client.on('error', () => {})
     try {
       await client.connect()
