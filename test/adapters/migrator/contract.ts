@@ -76,6 +76,11 @@ export async function project(fixture: Fixture, migrations: FixtureMigration[]) 
 }
 
 const folders: string[] = []
+// Of the file that takes this in.
+afterAll(() => {
+  for (const folder of folders.splice(0))
+    for (const made of [folder, `${folder}-logs`]) rmSync(made, { recursive: true, force: true })
+})
 const LIMITS = { lockTimeoutMs: 100, lockBudgetMs: 400, statementTimeoutMs: 60_000 }
 
 export const failureOf = async (promise: Promise<unknown>): Promise<unknown> =>
@@ -96,10 +101,6 @@ const SLEEPS: FixtureMigration = { version: '101', up: ['create table half (id i
 
 /** What every migrator promises, on a real server. */
 export function migratorContract(fixture: Fixture): void {
-  afterAll(() => {
-    for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
-  })
-
   describe(`${fixture.kind}: files and ledger`, () => {
     it('tells the migrations in order, and all of them are pending on an empty database, where looking creates nothing', async () => {
       const { migrator, ledger, relations } = await project(fixture, [A, B, C])
