@@ -2,6 +2,7 @@ import type { Consumer, ConsumerState } from '../adapters/consumer/port.js'
 import { proveQuiet } from '../adapters/consumer/quiet.js'
 import { changing, type Step } from './changing.js'
 import { consumerOf, requireEverything } from './configured.js'
+import { recordPositions } from './positions.js'
 import type { Dependencies } from './site.js'
 import { recordStateBefore, statesBefore } from './states-before.js'
 
@@ -37,6 +38,7 @@ async function pauseOne(step: Step, consumer: Consumer): Promise<string> {
   if (now.state === 'running') await consumer.pause(fence)
   const onSample = sampling(step, consumer)
   await proveQuiet(consumer, { withinMs: withinMs(site, consumer), signal: fence.signal, onSample })
+  await recordPositions(step, consumer)
   return (known ?? now.state) === 'paused' ? `${consumer.name} was paused already` : `${consumer.name} proven quiet`
 }
 

@@ -5,6 +5,7 @@ import { changing } from './changing.js'
 import { consumerOf } from './configured.js'
 import { each, throwTogether } from './each.js'
 import { sampling, withinMs } from './pause-consumers.js'
+import { tellMoved } from './positions.js'
 import type { Dependencies } from './site.js'
 import { statesBefore } from './states-before.js'
 
@@ -24,6 +25,8 @@ export const resumeConsumers = (dependencies: Dependencies) =>
       const consumers = paused.flatMap((name) => consumerOf(site, name) ?? [])
       // The first point of no return: the intent counts as open.
       await recordGateOpen(site.journal, run.name)
+      const told: string[] = []
+      for (const consumer of consumers) told.push((await tellMoved(step, consumer)) ?? '')
       const asked = await each(consumers, fence.signal, (consumer) => consumer.resume(fence))
       const moving = await each(asked.done, fence.signal, (consumer) =>
         proveMoving(consumer, {
@@ -34,10 +37,10 @@ export const resumeConsumers = (dependencies: Dependencies) =>
       )
       const gone = paused.filter((name) => !consumerOf(site, name)).map(notResumed)
       throwTogether('ConsumerNotMoving', [...asked.failed, ...moving.failed, ...gone])
-      return plan.consumers
+      const notes = plan.consumers
         .toReversed()
         .map((name) => (paused.includes(name) ? `${name} proven moving` : `${name} stays as it was`))
-        .join(', ')
+      return [...notes, ...told.filter(Boolean)].join(', ')
     },
   })
 

@@ -6,10 +6,12 @@ import { createConsumer } from '../../src/adapters/consumer/index.js'
 import type { Consumer } from '../../src/adapters/consumer/port.js'
 import { proveMoving, proveQuiet } from '../../src/adapters/consumer/quiet.js'
 import { cacheFolder } from '../../src/adapters/process/provision.js'
+import { movedBetween } from '../../src/domain/positions.js'
 import { ConsumerConfiguration } from '../../src/domain/configuration.js'
 import { knownFailure } from '../../src/domain/failures.js'
 import { consumerContract } from '../adapters/consumer/contract.js'
 import { OpenFence } from '../support/open-fence.js'
+import { World } from '../support/world.js'
 import { type Broker, type Connect, runTool, startConnect, startKafka } from './kafka.js'
 
 const signal = new AbortController().signal
@@ -197,6 +199,27 @@ describe('the Kafka group of a consumer', () => {
     expect(await proveMoving(consumer, PROOF)).toMatchObject({ state: 'running', lag: 0, processed: 5 })
   })
 
+  test('stands where it stood as long as it is paused, and is told of where somebody moves it', async () => {
+    const consumer = grouped()
+    await sink.send('one', 'two')
+    await expect.poll(async () => (await consumer.state(signal)).processed, { timeout: 60_000 }).toBe(2)
+    await consumer.pause(fence)
+    await proveQuiet(consumer, PROOF)
+    const before = (await consumer.positions?.(signal)) ?? {}
+    await sink.send('three')
+    expect(movedBetween(before, (await consumer.positions?.(signal)) ?? {})).toEqual([])
+    const [[where = '', at = ''] = []] = Object.entries(before).filter(([, offset]) => offset !== '0')
+    const [topic = '', partition] = where.split('/')
+    const offset = String(Number(at) + 1)
+    await admin.setOffsets({
+      ...{ groupId: `connect-${sink.name}`, topic, partitions: [{ partition: Number(partition), offset }] },
+    })
+    expect(movedBetween(before, (await consumer.positions?.(signal)) ?? {})).toEqual([
+      `${where} from ${at} to ${offset}`,
+    ])
+    await consumer.resume(fence)
+  })
+
   test('that somebody stays in is not quiet, unless members may stay', async () => {
     await sink.send('one')
     const consumer = grouped({}, 'pause')
@@ -252,6 +275,38 @@ describe('the Kafka group of a consumer', () => {
     await expect.poll(said, { timeout: 60_000 }).toContain('it is of the new consumer protocol')
     await member.end()
   })
+})
+
+test('a run pauses a connector, tells of what its group read meanwhile, and has it go on', async () => {
+  const sink = await Sink.create()
+  await sink.send('one', 'two')
+  const group = { brokers: [broker.address], id: `connect-${sink.name}`, maxLag: 0 }
+  const orders = { kind: 'kafka-connect', url: connect.url, connectors: [sink.name], within: '60s', group }
+  const world = await World.create({
+    migrations: { '0002_price.sql': 'alter table orders add column price integer; select pg_sleep(4)' },
+    configuration: { consumers: { orders } },
+  })
+  try {
+    await expect.poll(async () => sink.written(), { timeout: 60_000 }).toEqual(['one', 'two'])
+    await world.startWorker()
+    await world.start()
+    await world.until(({ step }) => step === 'migrate')
+    expect((await sink.states())[0]).toBe('STOPPED')
+    const [{ partitions = [] } = {}] = await admin.fetchOffsets({ groupId: group.id })
+    const [{ partition, offset } = { partition: 0, offset: '' }] = partitions.filter(({ offset: at }) => Number(at) > 0)
+    await producer.send({ topic: sink.topic, messages: [{ partition, value: 'nobody gets it' }] })
+    const next = String(Number(offset) + 1)
+    await admin.setOffsets({ groupId: group.id, topic: sink.topic, partitions: [{ partition, offset: next }] })
+    const ending = await world.ending()
+    expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'succeeded' })
+    const told = `orders read ${sink.topic}/${partition} from ${offset} to ${next} meanwhile: it was paused`
+    expect(ending.lines.find(({ step }) => step === 'resume-consumers')?.note).toBe(`orders proven moving, ${told}`)
+    expect((await world.typed('report', ending.run)).text).toContain(told)
+    expect((await sink.states())[0]).toBe('RUNNING')
+  } finally {
+    await world.end()
+    await sink.end()
+  }
 })
 
 test('a Connect that is down is told of within the time there is', async () => {

@@ -27,6 +27,7 @@ export const withGroup = (consumer: Consumer, group: KafkaGroup, context: Consum
     const staying = own.state === 'paused' && group.members === 'none' ? members : 0
     return { ...own, inFlight: own.inFlight + staying, lag, processed: committed }
   },
+  positions: () => asked(consumer.name, group, context, positionsOf),
   kept: () => asked(consumer.name, group, context, keptOf),
 })
 
@@ -82,6 +83,18 @@ async function ofGroup(admin: Admin, id: string): Promise<Found> {
     }
   }
   return { members: described?.members.length ?? 0, committed, lag }
+}
+
+/** The committed offsets, by topic and partition. */
+async function positionsOf(admin: Admin, id: string): Promise<Record<string, string>> {
+  const topics = await admin.fetchOffsets({ groupId: id })
+  return Object.fromEntries(
+    topics.flatMap(({ topic, partitions }) =>
+      partitions
+        .filter(({ offset }) => offset !== NEVER)
+        .map(({ partition, offset }) => [`${topic}/${partition}`, offset]),
+    ),
+  )
 }
 
 /** `ConfigResourceTypes` of Kafka's protocol. */

@@ -34,6 +34,8 @@ export interface Consumer {
   state(signal: AbortSignal): Promise<ConsumerState>
   /** What is not kept for ever of what it comes back to, where the kind knows. Reads; changes nothing. Throws as `state`. */
   kept?(signal: AbortSignal): Promise<Kept[]>
+  /** Where it goes on from, by whatever it reads (`orders/0`), where the kind knows. Reads; changes nothing. Throws as `state`. */
+  positions?(signal: AbortSignal): Promise<Record<string, string>>
   /** Who would end a pause that he knows nothing of, in words; asked before anybody is paused. Reads; changes nothing. Throws as `state`. */
   undoneBy?(signal: AbortSignal): Promise<string[]>
   /** Asks it to pause. Twice is once. A positive answer is not a proof: the step samples `state` after it. */

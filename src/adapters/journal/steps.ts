@@ -105,7 +105,7 @@ export async function listEvents(
 export async function recordPriorState(
   journal: Journal,
   run: string,
-  kind: 'consumer' | 'service' | 'autodeploy' | 'role' | 'database' | 'capture',
+  kind: 'consumer' | 'service' | 'autodeploy' | 'role' | 'position' | 'database' | 'capture',
   name: string,
   state: unknown,
 ): Promise<void> {
