@@ -9,7 +9,7 @@ import {
 import { unreadableOf } from '../adapters/postgres/readable.js'
 import { quoteIdentifier } from '../adapters/postgres/session.js'
 import type { Target } from '../adapters/postgres/target.js'
-import { messageOf } from '../domain/failures.js'
+import { failure, messageOf } from '../domain/failures.js'
 import type { LookAnswers } from '../domain/look.js'
 import { lostBecause } from './lost.js'
 import { whyNoBlock } from './block-roles.js'
@@ -60,7 +60,10 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
       async () => `${(await site.migrator.migrations(tag ?? '')).length} files${tag === undefined ? '' : ` of ${tag}`}`,
     )
   for (const consumer of site.consumers)
-    await look(`consumer ${consumer.name}`, async () => (await consumer.state(signal)).state)
+    await look(`consumer ${consumer.name}`, async () => {
+      await requireNobodyUndoes(consumer, signal)
+      return (await consumer.state(signal)).state
+    })
   for (const autodeploy of site.autodeploys)
     await look(`autodeploy ${autodeploy.name}`, async () => {
       const { state, running } = await autodeploy.state(signal)
@@ -68,6 +71,7 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
     })
   for (const { service } of site.services)
     await look(`service ${service.name}`, async () => {
+      await requireNobodyUndoes(service, signal)
       const tag = (await service.current(signal)) ?? 'an unknown tag'
       const isRunning = await service.isRunning(signal)
       if (isRunning === undefined) return `on ${tag}; without \`status\` nobody can tell whether it runs`
@@ -78,6 +82,15 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
     lines,
     grants: [...new Set([...(control ? missingRights(control) : []), ...unread].map(({ grant }) => grant))],
   }
+}
+
+/** Throws `GuardFailed` with who would undo what a run does to it. */
+async function requireNobodyUndoes(
+  { undoneBy }: { undoneBy?(signal: AbortSignal): Promise<string[]> },
+  signal: AbortSignal,
+): Promise<void> {
+  const others = (await undoneBy?.(signal)) ?? []
+  if (others.length > 0) throw failure('GuardFailed', others.join('; '))
 }
 
 /** A run that nobody carries any more, or that waits for an operator, keeps every other one from beginning. */
