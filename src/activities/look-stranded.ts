@@ -87,15 +87,16 @@ const HOLDING: readonly StepName[] = [
 const GOING_BACK: readonly StepName[] = ['put-back', 'redeploy-previous', 'release-writers']
 
 /** It waited for the approval of the next one, or was about to end: whatever the stage does last is done, and nothing was begun after it. */
-function isOver({ site, plan }: Step, rows: readonly StepRecord[]): boolean {
+function isOver({ site, run, plan }: Step, rows: readonly StepRecord[]): boolean {
   const last: StepName = plan.autodeploys?.length
     ? 'release-autodeploy'
     : plan.consumers.length > 0
       ? 'resume-consumers'
       : site.smoke.length > 0
         ? 'smoke'
-        : plan.services.length > 0
-          ? 'restart-services'
+        : plan.services.length > 0 || run.gate !== undefined
+          ? // It opens a gate that was closed, also where nothing is started.
+            'restart-services'
           : 'verify'
   const relevant: readonly string[] = [...HOLDING, ...GOING_BACK, ...LETTING_IN]
   const newest = rows.findLast(({ step }) => relevant.includes(step))

@@ -93,8 +93,9 @@ export const heldOf = ({ autodeploys }: Site): Pick<Plan, 'autodeploys'> =>
 export async function releaseOf(
   { migrator, secrets }: Site,
   tag = '',
+  which: 'newest' | 'present' = 'newest',
 ): Promise<{ migratorImage?: string | undefined; migrations: Migration[] }> {
-  const migratorImage = await migrator.image?.(tag, 'newest')
+  const migratorImage = await migrator.image?.(tag, which)
   const migrations = await migrator.migrations(tag)
   return { migratorImage, migrations: migrations.map((migration) => withoutSecrets(migration, secrets)) }
 }

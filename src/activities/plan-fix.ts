@@ -55,7 +55,7 @@ export async function requireFixable(
   if (kind !== 'deploy' && kind !== 'migrate')
     throw failure('GuardFailed', `run ${name} is a ${kind}: no release mends it, choose another way`)
   requireTag(site, tag)
-  await releaseOf(site, tag)
+  await releaseOf(site, tag, 'present')
 }
 
 /**
@@ -113,7 +113,8 @@ async function whileOpen<T>(step: Step, work: () => Promise<T>): Promise<T> {
   const { site, run, control } = step
   const mark = (type: string): Promise<void> => recordEvent(site.journal, run.name, type, {})
   const last = (await listEvents(site.journal, run.name)).findLast(({ type }) => type === OPENED || type === SHUT)
-  const isOurs = last?.type === OPENED
+  // A gate that was opened since is open for others.
+  const isOurs = last?.type === OPENED && run.gate === 'closed'
   if (!isOurs && (await isOpen(control, run.database))) return work()
   if (!isOurs) await mark(OPENED)
   await reopen(step)
@@ -162,7 +163,9 @@ export async function previewFix(
         hint: `headgate recover ${run.name} --fix opens it for its own look; a plan that waits for an approval is shown by headgate plan ${run.name}`,
       },
     )
-  return fixOf({ site, run, plan, stageNumber, signal }, await readLedger(site, tag), request)
+  const fixed = await fixOf({ site, run, plan, stageNumber, signal }, await readLedger(site, tag), request)
+  await requireRehearsed(site, fixed)
+  return fixed
 }
 
 async function fixOf(

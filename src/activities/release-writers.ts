@@ -14,7 +14,7 @@ export const releaseWriters = (dependencies: Dependencies) =>
     act: async (step) => {
       const { plan } = step
       await discardUnfinished(step)
-      await letIn(step)
+      const roles = await letIn(step)
       const { mayHaveRun, wasStopped } = await servicesBefore(step)
       const { notes, failed } = await bringBack(
         step,
@@ -22,7 +22,7 @@ export const releaseWriters = (dependencies: Dependencies) =>
       )
       throwTogether('ServiceFailed', failed)
       const stopped = plan.quiesces.filter(wasStopped).map((name) => `${name} stays stopped, as it was`)
-      const blocked = (plan.blocks ?? []).map((role) => `${role} may log in as before`)
+      const blocked = roles.map((role) => `${role} may log in as before`)
       return [...notes, ...stopped, ...blocked].join(', ') || 'nothing was stopped'
     },
   })

@@ -1,4 +1,4 @@
-import { priorStates, recordPriorState } from '../adapters/journal/steps.js'
+import { priorStates, recordPriorState, replacePriorState } from '../adapters/journal/steps.js'
 import type { Step } from './changing.js'
 
 type Kind = 'consumer' | 'service' | 'autodeploy' | 'role'
@@ -12,6 +12,11 @@ export async function recordStateBefore(
   state: { state: string },
 ): Promise<void> {
   await recordPriorState(site.journal, run.name, kind, `${stageNumber}/${name}`, state)
+}
+
+/** As `recordStateBefore`, in the place of what an earlier attempt found: somebody else has changed it since. */
+export async function replaceStateBefore(at: At, kind: Kind, name: string, state: { state: string }): Promise<void> {
+  await replacePriorState(at.site.journal, at.run.name, kind, `${at.stageNumber}/${name}`, state)
 }
 
 /** By name, what each was before this stage touched it; one that is not in it was not touched. Between two stages people may do as they like. */

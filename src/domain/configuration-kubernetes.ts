@@ -10,6 +10,10 @@ export const kubernetesKeys = {
   context: Text.optional().describe("Of the kubeconfig; without it kubectl's own choice, in a pod its service account"),
   namespace: dns('a namespace'),
   env: z.array(Variable).prefault([]).describe("Variables of the worker's that kubectl is given, beside KUBECONFIG"),
+  argocd: z
+    .enum(['check', 'ignore'])
+    .prefault('check')
+    .describe('check: where one of its applications would undo what a run does, none begins; ignore: it is not asked'),
 }
 
 export const Workloads = z

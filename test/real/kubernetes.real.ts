@@ -246,6 +246,20 @@ describe('a consumer of Kubernetes', () => {
     expect(annotation('scaledobject/orders', 'headgate.dev/paused')).toBe('')
   })
 
+  test('that KEDA has at nothing is held all the same: it would get pods with the next message', async () => {
+    await workload('orders', { replicas: 0 })
+    scaled('orders')
+    const consumer = consumerOf(['deployment/orders'])
+    expect((await consumer.state(signal)).state).toBe('running')
+    await consumer.pause(fence)
+    await proveQuiet(consumer, { withinMs: 60_000, signal })
+    expect(annotation('scaledobject/orders', 'autoscaling.keda.sh/paused')).toBe('true')
+    await consumer.resume(fence)
+    expect((await consumer.state(signal)).state).toBe('running')
+    expect(annotation('scaledobject/orders', 'autoscaling.keda.sh/paused')).toBe('')
+    expect(replicas('deployment/orders')).toBe('0')
+  })
+
   test('that KEDA was told to leave alone is left so after it', async () => {
     await workload('orders')
     scaled('orders', { 'autoscaling.keda.sh/paused': 'true' })
@@ -276,7 +290,10 @@ describe('a consumer of Kubernetes', () => {
       cluster.apply(
         JSON.stringify({
           ...{ apiVersion: 'argoproj.io/v1alpha1', kind: 'Application', metadata: { name: namespace, namespace } },
-          spec: { syncPolicy: { automated: { selfHeal: true } }, ignoreDifferences },
+          spec: {
+            syncPolicy: { automated: {}, syncOptions: ['RespectIgnoreDifferences=true'] },
+            ignoreDifferences,
+          },
           status: { resources: [{ group: 'apps', kind: 'Deployment', name: 'orders', namespace }] },
         }),
       )
@@ -288,7 +305,8 @@ describe('a consumer of Kubernetes', () => {
     cluster.apply(JSON.stringify({ ...rbac, kind: 'ClusterRoleBinding', roleRef, subjects }))
     await expect
       .poll(async () => (await consumer.undoneBy?.(signal))?.join(), { timeout: 30_000 })
-      .toContain(`Argo CD's application ${namespace} heals itself, and would undo the replicas of deployment/orders`)
+      .toContain(`Argo CD's application ${namespace} syncs by itself, and would undo the replicas of deployment/orders`)
+    expect(await consumerOf(['deployment/orders'], { argocd: 'ignore' }).undoneBy?.(signal)).toEqual([])
     application([{ group: 'apps', kind: 'Deployment', jsonPointers: ['/spec/replicas'] }])
     expect(await consumer.undoneBy?.(signal)).toEqual([])
     expect((await service.undoneBy?.(signal))?.join()).toContain('would undo the image of deployment/orders')
@@ -320,6 +338,34 @@ describe('services of Kubernetes', () => {
       `${IMAGE}:v2 registry.test/proxy:1`,
     )
     expect(await service.current(signal)).toBe('v2')
+  })
+
+  test('of which somebody has one at nothing come back without it', async () => {
+    await workload('api', { replicas: 2 })
+    await workload('jobs', { replicas: 0 })
+    const service = serviceOf(['deployment/api', 'deployment/jobs'])
+    await service.stop(fence)
+    await service.start(fence)
+    await service.deploy('v2', fence)
+    expect([replicas('deployment/api'), replicas('deployment/jobs')]).toEqual(['2', '0'])
+    expect(await service.current(signal)).toBe('v2')
+  })
+
+  test('that KEDA has at nothing are stopped, and let go after it', async () => {
+    await workload('api', { replicas: 0 })
+    cluster.apply(
+      JSON.stringify({
+        ...{ apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject', metadata: { name: 'api', namespace } },
+        spec: { scaleTargetRef: { name: 'api' } },
+      }),
+    )
+    const service = serviceOf(['deployment/api'])
+    expect(await service.isRunning(signal)).toBe(true)
+    await service.stop(fence)
+    expect(await service.isRunning(signal)).toBe(false)
+    await service.start(fence)
+    expect(await service.isRunning(signal)).toBe(true)
+    expect(replicas('deployment/api')).toBe('0')
   })
 
   test('are on no tag while they are on two', async () => {

@@ -121,6 +121,19 @@ describe('the roles that applications log in as are blocked', () => {
   })
 })
 
+test('a run without anybody to start or resume, terminated before it opened the gate, lets them in', async () => {
+  await company({ configuration: { consumers: {} } })
+  const verify = [{ name: 'takes its time', sql: 'select count(pg_sleep(2))', expect: 1 }]
+  await world.configure({ quiesce: { roles: [role] }, consumers: {}, verify })
+  await world.start()
+  await world.until(({ step }) => step === 'verify')
+  await world.handle.executeUpdate('hold', { args: [{ by: 'ben', now: true }] })
+  await world.until(({ state, lines }) => state === 'held' && lines.at(-1)?.step === 'verify')
+  await world.handle.terminate('somebody tidied up')
+  while ((await world.journal(`select from {s}.runs where state = 'open'`)).length > 0) await pause(100)
+  expect(await limit()).toBe(before.limit)
+})
+
 test('a run that needs an operator leaves them blocked, says so, and its way out lets them in', async () => {
   const half = `-- headgate:no-transaction
     alter table orders add column half boolean;
@@ -146,6 +159,7 @@ test('a run that needs an operator leaves them blocked, says so, and its way out
 describe('a role that cannot be blocked', () => {
   test.each<[string, () => string, string]>([
     ['that there is not', () => 'nobody_at_all', 'there is no role nobody_at_all'],
+    ['that only has members', () => 'pg_monitor', 'nobody logs in as role pg_monitor'],
     ['that Headgate logs in as', () => 'postgres', 'role postgres is one that Headgate itself logs in as'],
   ])('%s leaves the gate open, and the plan says so', async (_, name, why) => {
     await company({}, { roles: [name()] })

@@ -119,6 +119,24 @@ export async function recordPriorState(
   )
 }
 
+/** In the place of the first record. */
+export async function replacePriorState(
+  journal: Journal,
+  run: string,
+  kind: 'consumer' | 'service' | 'autodeploy' | 'role',
+  name: string,
+  state: unknown,
+): Promise<void> {
+  await journal.write((sql) =>
+    sql('update prior_states set state = $4 where run = $1 and kind = $2 and name = $3', [
+      run,
+      kind,
+      name,
+      JSON.stringify(state),
+    ]),
+  )
+}
+
 export async function priorStates(journal: Journal, run: string, kind: string): Promise<Map<string, unknown>> {
   const rows = await journal.read<{ name: string; state: unknown }>(
     'select name, state from prior_states where run = $1 and kind = $2',

@@ -3,7 +3,7 @@ import type { Client } from 'pg'
 import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence, OwnSession } from '../../domain/fence.js'
-import type { Ledger, Migration } from '../../domain/migration.js'
+import type { Ledger } from '../../domain/migration.js'
 import { withOwnSession } from '../postgres/account.js'
 import { sessionsNamed } from '../postgres/activity.js'
 import type { Target } from '../postgres/target.js'
@@ -71,32 +71,33 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
     ledgerTable: qualified(table),
     migrations: async (tag) => (await files(tag)).map(({ downPath: _, ...migration }) => migration),
     ledger: (session) => readLedger(session, quoted),
-    up: async (request, target, fence) => {
-      const found = await files(request.tag)
-      const ledger = await read(target, fence)
-      const question = { files: found, ledger, target: request.target, planned: request.planned }
-      let last = NOTHING
-      for (const group of groupsOf(found, pendingVersions({ ...question, isLinear: true, stopsAtTarget: true }))) {
-        // Again for each: the group before it may have taken hours.
-        const planned = request.planned.filter(({ version }) => group.versions.includes(version))
-        requireAsPlanned(await files(request.tag), planned)
-        if (!group.transactional)
-          await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
-        const limits = group.transactional ? {} : { lockTimeoutMs: 0 }
-        const upTo = group.versions.at(-1) ?? ''
-        // What makes a container takes its time, and has it before others are held up.
-        if (!host.isHere) await host.image(request.tag, 'present')
-        const run = (): Promise<ToolRun> => act(['run'], { ...request, ...limits, target: upTo }, target, fence)
-        last = await (ledger.exists ? heldBack(quoted, target, fence, run) : run()).catch(async (error) => {
-          // What it failed of is what counts.
-          if (!ledger.exists) await dropOwnLedger(quoted, target, fence).catch(() => {})
-          if (request.halfDone !== undefined)
-            await markHalfDone(quoted, fileOf(found, request.halfDone), target, fence).catch(() => {})
-          throw error
-        })
-      }
-      return last
-    },
+    up: (request, target, fence) =>
+      stillMarked(quoted, request, target, fence, async () => {
+        const found = await files(request.tag)
+        const ledger = await read(target, fence)
+        const question = { files: found, ledger, target: request.target, planned: request.planned }
+        let last = NOTHING
+        for (const group of groupsOf(found, pendingVersions({ ...question, isLinear: true, stopsAtTarget: true }))) {
+          // Again for each: the group before it may have taken hours.
+          const planned = request.planned.filter(({ version }) => group.versions.includes(version))
+          requireAsPlanned(await files(request.tag), planned)
+          if (!group.transactional)
+            await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
+          const limits = group.transactional ? {} : { lockTimeoutMs: 0 }
+          const upTo = group.versions.at(-1) ?? ''
+          // What makes a container takes its time, and has it before others are held up.
+          if (!host.isHere) await host.image(request.tag, 'present')
+          // sqlx begins nothing as long as anything is marked.
+          if (request.halfDone !== undefined) await unmark(quoted, request.halfDone, target, fence)
+          const run = (): Promise<ToolRun> => act(['run'], { ...request, ...limits, target: upTo }, target, fence)
+          last = await (ledger.exists ? heldBack(quoted, target, fence, run) : run()).catch(async (error) => {
+            // What it failed of is what counts.
+            if (!ledger.exists) await dropOwnLedger(quoted, target, fence).catch(() => {})
+            throw error
+          })
+        }
+        return last
+      }),
     waysDown: async ({ tag, target }, ledger) => waysDownOf(await files(tag), ledger, target, sqlxWayDown),
     down: async (request, target, fence) => {
       const ledger = await read(target, fence)
@@ -123,11 +124,8 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
           [version, name, checksum],
         )
       }),
-    // sqlx begins nothing that is marked as half done: `up` puts the mark back where it fails.
-    beginAnew: ({ version }, target, fence) =>
-      inLedger(target, fence, async (session) => {
-        await session.query(`delete from ${quoted} where version = $1 and not success`, [version])
-      }),
+    // It keeps no count of statements: every migration begins at its first, and `up` sees to the mark.
+    beginAnew: async () => {},
     connect: async ({ tag, session }, target, signal) => {
       const info = [...command, 'migrate', 'info', '--source', dir.replaceAll('{tag}', tag)]
       const request = { name: 'sqlx migrate info', command: info, timeoutMs: CONNECTED_WITHIN_MS }
@@ -177,10 +175,32 @@ const dropOwnLedger = (quoted: string, target: Target, fence: Fence): Promise<vo
     await dropIfEmpty(session, quoted)
   })
 
+/** Whatever `work` fails of, what was half done is marked as that after it. What it failed of is what counts. */
+async function stillMarked(
+  quoted: string,
+  { halfDone, planned }: UpRequest,
+  target: Target,
+  fence: Fence,
+  work: () => Promise<ToolRun>,
+): Promise<ToolRun> {
+  try {
+    return await work()
+  } catch (error) {
+    const file = planned.find(({ version }) => version === halfDone)
+    if (file) await markHalfDone(quoted, file, target, fence).catch(() => {})
+    throw error
+  }
+}
+
+const unmark = (quoted: string, version: string, target: Target, fence: Fence): Promise<void> =>
+  inLedger(target, fence, async (session) => {
+    await session.query(`delete from ${quoted} where version = $1 and not success`, [version])
+  })
+
 /** Does nothing where the ledger has the version. */
 const markHalfDone = (
   quoted: string,
-  { version, name, checksum }: Migration,
+  { version, checksum }: UpRequest['planned'][number],
   target: Target,
   fence: Fence,
 ): Promise<void> =>
@@ -188,7 +208,7 @@ const markHalfDone = (
     await session.query(
       `insert into ${quoted} (version, description, success, checksum, execution_time)
        values ($1, $2, false, decode($3, 'hex'), -1) on conflict do nothing`,
-      [version, name, checksum],
+      [version, 'half done', checksum],
     )
   })
 

@@ -8,6 +8,8 @@ export interface LoginRole {
   role: string
   /** How many sessions it may have in the whole cluster at a time; -1: any number. */
   limit: number
+  /** One that only has members is nobody to log in as. */
+  logsIn: boolean
   /** No limit holds for a superuser. */
   isSuperuser: boolean
   /** Whether the session's own role may change it. */
@@ -17,7 +19,7 @@ export interface LoginRole {
 /** Those of `names` that there are. */
 export async function loginRoles(session: Client, names: readonly string[]): Promise<LoginRole[]> {
   const { rows } = await session.query<LoginRole>(
-    `select other.rolname as role, other.rolconnlimit as "limit", other.rolsuper as "isSuperuser",
+    `select other.rolname as role, other.rolconnlimit as "limit", other.rolsuper as "isSuperuser", other.rolcanlogin as "logsIn",
             own.rolsuper or own.rolcreaterole and not other.rolsuper
               and (current_setting('server_version_num')::int < ${SETS_BY_ADMIN_OPTION}
                 or pg_has_role(current_user, other.oid, 'member with admin option')) as "isOurs"

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { z } from 'zod'
 import type { Cluster } from '../../domain/configuration-kubernetes.js'
-import { failure } from '../../domain/failures.js'
+import { failedWith, failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import { getObject, patchObject } from './kubernetes.js'
 import { REPLICAS, type Workload, workloadOf } from './kubernetes-workload.js'
@@ -135,11 +135,16 @@ async function annotated(
   throw changedByOthers(`the ScaledObject of ${object}`)
 }
 
+/** Whether KEDA may give it pods at any moment, also where it has none now. */
+export const isScaled = async (cluster: Cluster, object: string, signal: AbortSignal): Promise<boolean> =>
+  (await scalersOf(cluster, object, signal)).some(({ metadata: { annotations } }) => !isHeld(annotations))
+
+const isHeld = (annotations: Readonly<Record<string, string>>): boolean =>
+  annotations[KEDA_PAUSED] === 'true' || annotations[KEDA_PAUSED_REPLICAS] === '0'
+
 const holdScaler = (cluster: Cluster, object: string, fence: Fence): Promise<void> =>
   annotated(cluster, object, fence, ({ metadata: { annotations } }) =>
-    annotations[KEDA_PAUSED] === 'true' || annotations[KEDA_PAUSED_REPLICAS] === '0'
-      ? undefined
-      : { [KEDA_PAUSED]: 'true', [PAUSED]: 'true' },
+    isHeld(annotations) ? undefined : { [KEDA_PAUSED]: 'true', [PAUSED]: 'true' },
   )
 
 const releaseScaler = (cluster: Cluster, object: string, fence: Fence): Promise<void> =>
@@ -169,7 +174,12 @@ const Applications = z.object({
     z.object({
       metadata: z.object({ name: z.string() }),
       spec: z.object({
-        syncPolicy: z.object({ automated: z.object({ selfHeal: z.boolean().default(false) }).nullish() }).nullish(),
+        syncPolicy: z
+          .object({
+            automated: z.object({ enabled: z.boolean().default(true) }).nullish(),
+            syncOptions: z.array(z.string()).default([]),
+          })
+          .nullish(),
         ignoreDifferences: z
           .array(
             z.object({
@@ -194,17 +204,23 @@ const Applications = z.object({
 })
 type Application = z.infer<typeof Applications>['items'][number]
 
-/** Argo CD puts back what differs from its repository, where an application heals itself. Where its applications may not be read nothing is known against them. */
+/**
+ * Argo CD puts back what differs from its repository: at once where an application heals itself, else with the next commit. Where its
+ * applications may not be read nothing is known against them.
+ */
 async function byArgo(
   cluster: Cluster,
   objects: readonly string[],
   changes: readonly ('replicas' | 'image')[],
   signal: AbortSignal,
 ): Promise<string[]> {
-  const found = await getObject(cluster, '/apis/argoproj.io/v1alpha1/applications', signal).catch(() => undefined)
-  if (found === undefined) return []
+  const found = await getObject(cluster, '/apis/argoproj.io/v1alpha1/applications', signal).catch((error: unknown) => {
+    if (!failedWith(error, 'RightsMissing')) throw error
+    return undefined
+  })
+  if (found === undefined || cluster.argocd === 'ignore') return []
   return Applications.parse(found)
-    .items.filter(({ spec }) => spec.syncPolicy?.automated?.selfHeal === true)
+    .items.filter(({ spec: { syncPolicy } }) => syncPolicy?.automated?.enabled === true)
     .flatMap((application) =>
       objects
         .filter((object) => application.status.resources.some((one) => isSame(one, object, cluster.namespace)))
@@ -215,7 +231,7 @@ async function byArgo(
         )
         .map(
           ({ object, change }) =>
-            `Argo CD's application ${application.metadata.name} heals itself, and would undo the ${change} of ${object}: list them under its ignoreDifferences, or switch selfHeal off`,
+            `Argo CD's application ${application.metadata.name} syncs by itself, and would undo the ${change} of ${object}: list them under its ignoreDifferences, with RespectIgnoreDifferences=true among its syncOptions; or suspend its syncs`,
         ),
     )
 }
@@ -224,9 +240,10 @@ const isSame = (one: { kind: string; name: string; namespace: string }, object: 
   `${one.kind.toLowerCase()}/${one.name}` === object && one.namespace === namespace
 
 const isIgnored = ({ spec }: Application, object: string, namespace: string, change: 'replicas' | 'image'): boolean =>
+  (spec.syncPolicy?.syncOptions ?? []).includes('RespectIgnoreDifferences=true') &&
   spec.ignoreDifferences.some(
     ({ kind, name, namespace: where, jsonPointers, jqPathExpressions }) =>
-      kind.toLowerCase() === object.split('/')[0] &&
+      ['*', object.split('/')[0]].includes(kind.toLowerCase()) &&
       (name === undefined || object.endsWith(`/${name}`)) &&
       (where === undefined || where === namespace) &&
       [...jsonPointers, ...jqPathExpressions].some((path) =>

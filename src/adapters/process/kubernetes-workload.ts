@@ -139,7 +139,7 @@ export async function workloadOf(cluster: Cluster, object: string, signal: Abort
 }
 
 const ENDED = new Set(['Succeeded', 'Failed'])
-const PAGE = 500
+const PAGE = 100
 
 /** Others' pods may have the same labels: a Job's of the same application. */
 async function podsOf(

@@ -8,18 +8,19 @@ import { type ProgramResult, type RunRequest, runFenced, runProgram } from './ru
 const ASKED_WITHIN_MS = 30_000
 /** How kubectl finds its cluster, the programs that log it in there, and their proxies. */
 const CLIENT = /^(KUBECONFIG|KUBERNETES_[A-Z_]+|(AWS|GOOGLE|CLOUDSDK|AZURE)_[A-Z_]+)$|^(HTTPS?|NO|ALL)_PROXY$/i
-const AWAY =
-  /unable to connect to the server|the connection to the server .* was refused|was refused - did you specify|i\/o timeout|TLS handshake timeout|context deadline exceeded|\(ServiceUnavailable\)|\(Timeout\)|\(ServerTimeout\)|\(TooManyRequests\)|\(InternalError\)/i
+/** What is as wrong the next time. Whatever else it says may be over then: a control plane is upgraded, its leader changes. */
+const WRONG =
+  /\((NotFound|Invalid|BadRequest|MethodNotAllowed|UnsupportedMediaType)\)|does not exist|unknown (flag|command)|invalid configuration|no configuration has been provided/i
 
 /**
- * The object at a path of the API; undefined where there is none, nor such a kind of object. Throws `EngineUnreachable` where the cluster
- * does not answer, `RightsMissing`, `ToolMissing`, and `ConfigurationInvalid` for whatever else kubectl says.
+ * The object at a path of the API; undefined where there is none, nor such a kind of object. Throws `ConfigurationInvalid` for what is
+ * wrong the next time too, `RightsMissing`, `ToolMissing`, and `EngineUnreachable` for whatever else kubectl says.
  */
 export async function getObject(cluster: Cluster, path: string, signal: AbortSignal): Promise<unknown> {
   const lines: string[] = []
   const request = requestOf(cluster, ['get', '--raw', path], ASKED_WITHIN_MS)
   const result = await runProgram({ ...request, onAnswer: (line) => lines.push(line) }, signal)
-  if (result.exitCode === 0) return JSON.parse(lines.join('\n'))
+  if (result.exitCode === 0) return JSON.parse(lines.join(''))
   if (/\(NotFound\)/.test(result.stderr)) return undefined
   throw whyNot(cluster, `get ${path}`, result)
 }
@@ -63,13 +64,12 @@ const clientEnvironment = (): Record<string, string> =>
 
 function whyNot({ namespace }: Cluster, what: string, { exitCode, stderr }: ProgramResult): Error {
   const text = `kubectl ${what} in namespace ${namespace}: ${excerpt(stderr.trim() || `exit code ${exitCode}`)}`
-  if (AWAY.test(stderr))
-    return failure('EngineUnreachable', text, undefined, {
-      hint: "see that the worker's host reaches the cluster: `kubectl get --raw /readyz`",
-    })
   if (/\(Forbidden\)|\(Unauthorized\)/.test(stderr))
     return failure('RightsMissing', text, undefined, {
       hint: "give the worker's account the rights that docs/services.md lists",
     })
-  return failure('ConfigurationInvalid', text)
+  if (WRONG.test(stderr)) return failure('ConfigurationInvalid', text)
+  return failure('EngineUnreachable', text, undefined, {
+    hint: "see that the worker's host reaches the cluster: `kubectl get --raw /readyz`",
+  })
 }

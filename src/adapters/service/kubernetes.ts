@@ -3,12 +3,20 @@ import { excerpt } from '../../domain/excerpt.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import { Tag } from '../../domain/names.js'
-import { backOf, changed, scaleBack, scaleToNothing, undoneBy, untilWorkloads } from '../process/kubernetes-scaling.js'
+import {
+  backOf,
+  changed,
+  isScaled,
+  scaleBack,
+  scaleToNothing,
+  undoneBy,
+  untilWorkloads,
+} from '../process/kubernetes-scaling.js'
 import { inTrouble, TAG, type Workload, workloadOf } from '../process/kubernetes-workload.js'
 import type { Service, ServiceContext } from './port.js'
 
 /** Of an image that a node has pulled: `registry/api@sha256:...`, with a scheme of its runtime before it. */
-const DIGEST = /@(sha256:[0-9a-f]{64})$/
+const DIGEST = /^(?:[a-z-]+:\/\/)?(.+)@(sha256:[0-9a-f]{64})$/
 /**
  * Deployments and StatefulSets of a Kubernetes namespace that are deployed together, with one tag. What counts is the image that
  * their pods run, by its digest as the nodes tell it; what a tag would be is known to the nodes alone, once they have pulled it.
@@ -48,6 +56,8 @@ export function kubernetes(
     const [one] = tags
     return tags.size === 1 && Tag.safeParse(one).success ? one : undefined
   }
+  const isAnyScaled = async (signal: AbortSignal): Promise<boolean> =>
+    (await Promise.all(workloads.map((object) => isScaled(cluster, object, signal)))).some(Boolean)
   const upWithin = async (fence: Fence): Promise<Workload[]> => {
     const { all: now } = await untilWorkloads(
       cluster,
@@ -65,8 +75,13 @@ export function kubernetes(
     canStop: true,
     current: async (signal) => tagOf(await all(signal)),
     currentImage: async (signal) =>
-      digestOf((await all(signal)).flatMap((workload) => idsOf(workload, ours(workload)))),
-    isRunning: async (signal) => (await all(signal)).some(({ replicas, pods }) => replicas > 0 || pods.length > 0),
+      digestOf(
+        repository,
+        (await all(signal)).flatMap((workload) => idsOf(workload, ours(workload))),
+      ),
+    // What KEDA has at nothing may run at any moment.
+    isRunning: async (signal) =>
+      (await all(signal)).some(({ replicas, pods }) => replicas > 0 || pods.length > 0) || isAnyScaled(signal),
     // Only the nodes know, who pull it.
     exists: async () => undefined,
     undoneBy: (signal) => undoneBy(cluster, workloads, ['replicas', 'image'], signal),
@@ -74,31 +89,31 @@ export function kubernetes(
       if (!Tag.safeParse(tag).success) throw failure('InputInvalid', `service ${name}: that is not a tag`)
       const digest = image !== undefined && /^sha256:[0-9a-f]{64}$/.test(image) ? image : undefined
       const wanted = digest === undefined ? `${before}${tag}${behind}` : `${repository}@${digest}`
+      // Where nothing of it runs, and nobody knows how much did; else what somebody has at nothing stays so.
+      const isDown = (await all(fence.signal)).every(
+        ({ replicas, replicasBefore }) => (replicasBefore ?? replicas) === 0,
+      )
+      const wakes = isDown && !(await isAnyScaled(fence.signal))
       await Promise.all(
         workloads.map((object) =>
           changed(
             cluster,
             object,
             fence,
-            (now) => deploying(now, ours(now), wanted, digest === undefined ? null : tag),
+            (now) => deploying(now, ours(now), { image: wanted, tag: digest === undefined ? null : tag, wakes }),
             'strategic',
           ),
         ),
       )
       await Promise.all(workloads.map((object) => scaleBack(cluster, object, fence)))
-      const now = await upWithin(fence)
-      const runs = digestOf(now.flatMap((workload) => idsOf(workload, ours(workload))))
-      if (digest !== undefined && runs !== undefined && runs !== digest)
-        throw failed(`${tag} was deployed, and another image of it runs: ${runs}, not ${digest}`)
+      // Of an image that is named by its digest a node runs no other.
+      await upWithin(fence)
     },
     start: async (fence) => {
       await Promise.all(workloads.map((object) => scaleBack(cluster, object, fence)))
       const now = await upWithin(fence)
-      const unasked = now.filter(({ replicas }) => replicas === 0)
-      if (unasked.length > 0)
-        throw failed(
-          `${unasked.map(({ object }) => object).join(', ')} has no replicas, and nobody noted how many it had`,
-        )
+      if (now.every(({ replicas }) => replicas === 0) && !(await isAnyScaled(fence.signal)))
+        throw failed('it has no replicas, and nobody noted how many it had')
     },
     stop: async (fence) => {
       await Promise.all(workloads.map((object) => scaleToNothing(cluster, object, fence)))
@@ -113,16 +128,15 @@ export function kubernetes(
   }
 }
 
-/** Brings an image in, started. What somebody had scaled to nothing gets one pod. Undefined where it is so already. */
+/** Brings an image in, started. `wakes`: also what has no replicas. Undefined where it is so already. */
 function deploying(
   now: Workload,
   containers: Workload['images'],
-  image: string,
-  tag: string | null,
+  { image, tag, wakes }: { image: string; tag: string | null; wakes: boolean },
 ): Record<string, unknown> | undefined {
   const named = (isInit: boolean): { name: string; image: string }[] =>
     containers.filter((one) => one.isInit === isInit).map(({ container }) => ({ name: container, image }))
-  const back = backOf(now) ?? (now.replicas === 0 ? { spec: { replicas: 1 } } : {})
+  const back = backOf(now) ?? (wakes && now.replicas === 0 ? { spec: { replicas: 1 } } : {})
   const isDone = containers.every((one) => one.image === image) && (now.tag ?? null) === tag
   if (isDone && Object.keys(back).length === 0) return undefined
   const [main, init] = [named(false), named(true)]
@@ -146,9 +160,14 @@ const idsOf = ({ pods }: Workload, containers: Workload['images']): string[] =>
     containers.filter(({ isInit }) => !isInit).map(({ container }) => imageIds[container] ?? ''),
   )
 
-/** What all of them run; undefined where one does not tell, or they differ. */
-function digestOf(imageIds: readonly string[]): string | undefined {
-  const digests = new Set(imageIds.map((id) => DIGEST.exec(id)?.[1]))
+/** What all of them run; undefined where one does not tell, they differ, or a node knows it by another name: it could not be had by ours. */
+function digestOf(repository: string, imageIds: readonly string[]): string | undefined {
+  const digests = new Set(
+    imageIds.map((id) => {
+      const [, from = '', digest] = DIGEST.exec(id) ?? []
+      return from === repository || from.endsWith(`/${repository}`) ? digest : undefined
+    }),
+  )
   const [one] = digests
   return digests.size === 1 ? one : undefined
 }
