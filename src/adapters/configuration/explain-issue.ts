@@ -107,7 +107,9 @@ function whatIsWrong(issue: Issue, found: Written): string {
       return `must be ${list(issue.values)}${meant(issue.values, found)}`
     case 'invalid_union': {
       const kinds = kindsOf(issue)
-      return kinds.length > 0 ? `must be ${list(kinds)}${meant(kinds, found)}` : `must be ${anyOf(issue.errors)}`
+      return kinds.length > 0
+        ? `must be ${list(kinds)}${meant(kinds, found)}`
+        : `must be ${anyOf(issue.errors)}${meant(valuesOf(issue.errors), found)}`
     }
     case 'too_small':
       return issue.origin === 'number' || issue.origin === 'int' ? `must be at least ${issue.minimum}` : 'is empty'
@@ -126,6 +128,9 @@ function meant(values: readonly unknown[], { value }: Written): string {
   const word = typeof value === 'string' ? nearest(value, words) : undefined
   return word === undefined ? '' : `, did you mean ${quoted(word)}?`
 }
+
+const valuesOf = (errors: readonly (readonly Issue[])[]): unknown[] =>
+  errors.flatMap(([first]) => (first?.code === 'invalid_value' ? first.values : []))
 
 const anyOf = (errors: readonly (readonly Issue[])[]): string =>
   eitherOf(

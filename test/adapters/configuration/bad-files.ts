@@ -186,8 +186,25 @@ environments:
     yaml: shop('    migrator: { kind: almbic }\n    services: { api: { kind: compse } }'),
     says: [
       '5:23: environments.production.migrator.kind must be "umzug", "alembic", "sqlx" or "command", did you mean "alembic"?',
-      '6:30: environments.production.services.api.kind must be "command" or "compose", did you mean "compose"?',
+      '6:30: environments.production.services.api.kind must be "command", "compose" or "kubernetes", did you mean "compose"?',
     ],
+  },
+  {
+    title: 'workloads of Kubernetes that are no workloads, and an image that is the same for each release',
+    yaml: shop(
+      '    services: { api: { kind: kubernetes, workloads: [pod/api, deployment/--all], image: "shop:latest", namespace: Shop } }',
+    ),
+    says: [
+      '5:54: environments.production.services.api.workloads[0] is not right: a workload is deployment/name or statefulset/name',
+      '5:63: environments.production.services.api.workloads[1] is not right: a workload is deployment/name or statefulset/name',
+      '5:89: environments.production.services.api.image is not right: an image is registry/name:{tag}',
+      '5:115: environments.production.services.api.namespace is not right: a namespace is of a-z, 0-9, - and .',
+    ],
+  },
+  {
+    title: 'nobody to block',
+    yaml: shop('    quiesce: { roles: [] }'),
+    says: ['5:23: environments.production.quiesce.roles is empty'],
   },
   {
     title: 'a missing kind',
@@ -222,7 +239,7 @@ environments:
     title: 'words that are not among the known ones',
     yaml: shop('    quiesce: service\n    onFailure: explode\n    backup: { kind: dmp }'),
     says: [
-      '5:14: environments.production.quiesce must be "auto", "services" or "none", did you mean "services"?',
+      '5:14: environments.production.quiesce must be "auto", "services", "none" or a mapping, did you mean "services"?',
       '6:16: environments.production.onFailure must be "compensate" or "hold"',
       '7:21: environments.production.backup.kind must be "auto", "clone" or "dump", did you mean "dump"?',
     ],

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -41,6 +41,8 @@ test('a server ends with the process that started it', async () => {
 if (process.platform === 'linux') {
   test('a server ends with the process that started it, even when that is killed', async () => {
     const { parent, exited, pid } = await startElsewhere(false, 'setInterval(() => {}, 1000)')
+    // What asks the kernel for it becomes the server once it has.
+    await expect.poll(() => readFile(`/proc/${pid}/comm`, 'utf8'), { timeout: 120_000 }).toBe('sleep\n')
     parent.kill('SIGKILL')
     await exited
     await expect.poll(() => isAlive(pid), { timeout: 120_000 }).toBe(false)
