@@ -82,7 +82,10 @@ function judge({ approvers, fix }: Plan, requester: Requester, who: Who): Approv
   // A claim too: whoever means to approve what he asked for has to say in the configuration that this is how it is done.
   const asked = [requester.by, ...(fix ? [fix.by] : [])]
   if (!approvers.requesterMayApprove && asked.some((by) => isSame(by, who.by)))
-    return { ...refused(who.by, `${who.by} asked for this run and may not approve it`), hint: fix ? OWN_FIX : OWN }
+    return {
+      ...refused(who.by, `${who.by} asked for this run and may not approve it`),
+      hint: own(fix ? 'cancel the fix, ask for it again' : 'cancel the run, deploy again'),
+    }
   return {
     accepted: true,
     by: who.by,
@@ -92,11 +95,8 @@ function judge({ approvers, fix }: Plan, requester: Requester, who: Who): Approv
 }
 
 /** For somebody who works alone, as much as for a team. */
-const OWN =
-  'let somebody else approve it; where who asks may approve, write approval: { requesterMayApprove: true }, cancel the run, deploy again'
-
-const OWN_FIX =
-  'let somebody else approve it; where who asks may approve, write approval: { requesterMayApprove: true }, cancel the fix, ask for it again'
+const own = (otherwise: string): string =>
+  `let somebody else approve it; where who asks may approve, write approval: { requesterMayApprove: true }, ${otherwise}`
 
 /** Names are claims: how they are written is no difference. */
 const isSame = (one: string, other: string): boolean => one.trim().toLowerCase() === other.trim().toLowerCase()

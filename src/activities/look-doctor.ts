@@ -16,6 +16,7 @@ import { whyNoBlock } from './block-roles.js'
 import { isPerRelease, plannedBackups, whyNoRestore, whyNoSwap } from './make-plan.js'
 import { lookInto } from './look-into.js'
 import type { Answer } from './looking.js'
+import { othersUndo } from './preflight.js'
 import type { Site } from './site.js'
 
 type Line = LookAnswers['doctor']['lines'][number]
@@ -85,11 +86,8 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
 }
 
 /** Throws `GuardFailed` with who would undo what a run does to it. */
-async function requireNobodyUndoes(
-  { undoneBy }: { undoneBy?(signal: AbortSignal): Promise<string[]> },
-  signal: AbortSignal,
-): Promise<void> {
-  const others = (await undoneBy?.(signal)) ?? []
+async function requireNobodyUndoes(one: Parameters<typeof othersUndo>[0], signal: AbortSignal): Promise<void> {
+  const others = await othersUndo(one, signal)
   if (others.length > 0) throw failure('GuardFailed', others.join('; '))
 }
 

@@ -33,8 +33,11 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: 
       `the ledger has ${ledger.applied.map(({ version }) => version).join(', ') || 'nothing'}${ledger.dirty === undefined ? '' : `; ${ledger.dirty} is half done`}`,
     async (error) => ((await isClosed(site)) ? CLOSED : messageOf(error)),
   )
-  const touched = async (kind: 'consumer' | 'autodeploy', name: string): Promise<boolean> =>
-    [...(await priorStates(site.journal, record.name, kind)).keys()].some((key) => key.endsWith(`/${name}`))
+  const [paused, held, blocked] = await Promise.all([
+    touchedBy(site, record.name, 'consumer'),
+    touchedBy(site, record.name, 'autodeploy'),
+    touchedBy(site, record.name, 'role'),
+  ])
   const events = await listEvents(site.journal, record.name)
   // What a person did since makes it a thing of the past.
   const newest = events.findLast(
@@ -53,18 +56,18 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: 
     gate: record.gate ?? 'never closed',
     ...(others === undefined ? {} : { others }),
     contractStarted: record.contractStarted,
-    blocked: await blockedBy(site, record.name),
+    blocked: await stillBlocked(site, [...blocked]),
     consumers: await Promise.all(
       site.consumers.map(async (consumer) => ({
         name: consumer.name,
-        touched: await touched('consumer', consumer.name),
+        touched: paused.has(consumer.name),
         state: await consumer.state(AbortSignal.timeout(ANSWER_MS)).then(({ state }) => state, messageOf),
       })),
     ),
     autodeploys: await Promise.all(
       site.autodeploys.map(async (autodeploy) => ({
         name: autodeploy.name,
-        touched: await touched('autodeploy', autodeploy.name),
+        touched: held.has(autodeploy.name),
         state: await autodeploy.state(AbortSignal.timeout(ANSWER_MS)).then(({ state }) => state, messageOf),
       })),
     ),
@@ -78,11 +81,12 @@ export const lookEvidence: Answer<'evidence'> = async (site, { run, fromBackup: 
   }
 }
 
-const blockedBy = async (site: Site, run: string): Promise<string[]> => {
-  const touched = [...(await priorStates(site.journal, run, 'role')).keys()].map((key) =>
-    key.slice(key.indexOf('/') + 1),
-  )
-  const found = await onServer(site, (control) => loginRoles(control, touched)).catch(() => [])
+/** By name, whatever stage it was. */
+const touchedBy = async (site: Site, run: string, kind: 'consumer' | 'autodeploy' | 'role'): Promise<Set<string>> =>
+  new Set([...(await priorStates(site.journal, run, kind)).keys()].map((key) => key.slice(key.indexOf('/') + 1)))
+
+const stillBlocked = async (site: Site, roles: readonly string[]): Promise<string[]> => {
+  const found = await onServer(site, (control) => loginRoles(control, roles)).catch(() => [])
   return found.filter(({ limit }) => limit === 0).map(({ role }) => role)
 }
 

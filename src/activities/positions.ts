@@ -18,10 +18,10 @@ export async function recordPositions(step: Step, consumer: Consumer): Promise<v
  * What was read while a consumer was paused, in words, and as an event of the journal: nobody should have. Where the stage's backup is what
  * is in place by now, what came of it is gone, and is to be read again. What cannot be told keeps nobody paused.
  */
-export async function tellMoved(step: Step, consumer: Consumer): Promise<string | undefined> {
+export async function tellMoved(step: Step, consumer: Consumer): Promise<string[]> {
   const { site, run, fence } = step
   const before = (await priorStates(site.journal, run.name, 'position')).get(keyOf(step, consumer))
-  if (typeof before !== 'object' || before === null || !consumer.positions) return undefined
+  if (typeof before !== 'object' || before === null || !consumer.positions) return []
   const text = await consumer.positions(fence.signal).then(
     async (now) => {
       const moved = movedBetween(before, now)
@@ -35,6 +35,7 @@ export async function tellMoved(step: Step, consumer: Consumer): Promise<string 
       return `where ${consumer.name} stands is not known: ${messageOf(error)}`
     },
   )
-  if (text !== undefined) await recordEvent(site.journal, run.name, 'position', { text })
-  return text
+  if (text === undefined) return []
+  await recordEvent(site.journal, run.name, 'position', { text })
+  return [text]
 }

@@ -89,7 +89,7 @@ export async function serviceFindings(site: Site, plan: Plan, signal: AbortSigna
   for (const { service } of site.services) {
     const { previous, previousImage, next, nextImage } = plan.services.find(({ name }) => name === service.name) ?? {}
     if (next !== undefined || plan.quiesces.includes(service.name))
-      findings.push(...((await service.undoneBy?.(signal)) ?? []).map((what) => `${service.name}: ${what}`))
+      findings.push(...(await undoFindings(service, signal)))
     if (next === undefined) continue
     if ((await service.exists(next, signal, nextImage)) === false)
       findings.push(`${service.name}: tag ${next} does not exist`)
@@ -99,6 +99,15 @@ export async function serviceFindings(site: Site, plan: Plan, signal: AbortSigna
   }
   return findings
 }
+
+type Undoable = Pick<Consumer, 'name' | 'undoneBy'>
+
+/** Who would undo what a run does to it. */
+export const othersUndo = async (one: Undoable, signal: AbortSignal): Promise<string[]> =>
+  (await one.undoneBy?.(signal)) ?? []
+
+const undoFindings = async (one: Undoable, signal: AbortSignal): Promise<string[]> =>
+  (await othersUndo(one, signal)).map((what) => `${one.name}: ${what}`)
 
 /** What would be gone when it comes back from the longest pause. */
 async function keptTooShortly(consumer: Consumer, pauseMs: number, signal: AbortSignal): Promise<string[]> {
@@ -125,7 +134,7 @@ async function consumerFindings(site: Site, plan: Plan, signal: AbortSignal): Pr
     const found = await consumer.state(signal).then(
       async () => [
         ...(await keptTooShortly(consumer, site.configuration.pauseLimit, signal)),
-        ...((await consumer.undoneBy?.(signal)) ?? []).map((what) => `${consumer.name}: ${what}`),
+        ...(await undoFindings(consumer, signal)),
       ],
       (error: Error) => [`${consumer.name}: ${error.message}`],
     )

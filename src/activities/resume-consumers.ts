@@ -26,7 +26,7 @@ export const resumeConsumers = (dependencies: Dependencies) =>
       // The first point of no return: the intent counts as open.
       await recordGateOpen(site.journal, run.name)
       const told: string[] = []
-      for (const consumer of consumers) told.push((await tellMoved(step, consumer)) ?? '')
+      for (const consumer of consumers) told.push(...(await tellMoved(step, consumer)))
       const asked = await each(consumers, fence.signal, (consumer) => consumer.resume(fence))
       const moving = await each(asked.done, fence.signal, (consumer) =>
         proveMoving(consumer, {
@@ -40,7 +40,7 @@ export const resumeConsumers = (dependencies: Dependencies) =>
       const notes = plan.consumers
         .toReversed()
         .map((name) => (paused.includes(name) ? `${name} proven moving` : `${name} stays as it was`))
-      return [...notes, ...told.filter(Boolean)].join(', ')
+      return [...notes, ...told].join(', ')
     },
   })
 

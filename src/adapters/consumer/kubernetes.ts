@@ -1,6 +1,7 @@
 import type { ConsumerConfiguration } from '../../domain/configuration.js'
 import { failure } from '../../domain/failures.js'
-import { isScaled, scaleBack, scaleToNothing, undoneBy, untilWorkloads } from '../process/kubernetes-scaling.js'
+import { scaledByKeda } from '../process/kubernetes-keda.js'
+import { scaleBack, scaleToNothing, undoneBy, untilWorkloads } from '../process/kubernetes-scaling.js'
 import { inTrouble, type Workload, workloadOf } from '../process/kubernetes-workload.js'
 import type { Consumer } from './port.js'
 
@@ -16,13 +17,12 @@ export function kubernetes(
     name,
     async state(signal) {
       const all = await Promise.all(workloads.map((object) => workloadOf(cluster, object, signal)))
-      const scaled = await Promise.all(
-        all.map(({ object, replicas }) => replicas === 0 && isScaled(cluster, object, signal)),
-      )
+      const atNothing = all.filter(({ replicas }) => replicas === 0).map(({ object }) => object)
       // What KEDA has at nothing gets pods with the next message.
-      const isRunning = ({ replicas }: Workload, index: number): boolean => replicas > 0 || scaled[index] === true
+      const scaled = await scaledByKeda(cluster, atNothing, signal)
+      const isRunning = ({ object, replicas }: Workload): boolean => replicas > 0 || scaled.has(object)
       const running = all.filter(isRunning)
-      const paused = all.filter((workload, index) => !isRunning(workload, index))
+      const paused = all.filter((workload) => !isRunning(workload))
       // As one they are paused and resumed. Our own note on one tells that a pause, or a resume, has come half its way.
       const isHalfWay = all.some(({ replicasBefore }) => replicasBefore !== undefined)
       if (running.length > 0 && paused.length > 0 && !isHalfWay)

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { ComposeProject } from '../../domain/configuration-compose.js'
 import { failure } from '../../domain/failures.js'
 import { type ContainerSource, composeCommand } from './container.js'
-import { ownVariables } from './environment.js'
+import { ownVariables, variablesLike } from './environment.js'
 import { type ProgramResult, runProgram } from './run.js'
 
 const ASKED_WITHIN_MS = 60_000
@@ -110,9 +110,6 @@ export const clientEnvironment = ({ tagVariable, env }: ComposeProject, tag: str
   ...(tagVariable === undefined ? {} : { [tagVariable]: tag }),
 })
 
-const engineEnvironment = (): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(process.env).flatMap(([name, value]) => (CLIENT.test(name) && value ? [[name, value]] : [])),
-  )
+const engineEnvironment = (): Record<string, string> => variablesLike(CLIENT)
 
 export const lastLine = (text: string): string => text.trim().split('\n').at(-1)?.slice(0, 300) ?? ''

@@ -16,6 +16,12 @@ export function childEnvironment(added: Record<string, string> = {}): Record<str
   return { ...Object.fromEntries(kept), ...added }
 }
 
+/** The worker's own variables whose names are like this. */
+export const variablesLike = (pattern: RegExp): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(process.env).flatMap(([name, value]) => (pattern.test(name) && value ? [[name, value]] : [])),
+  )
+
 /** Variables of the worker's own. Throws `ReferenceMissing` for one that it does not have. */
 export const ownVariables = (names: readonly string[]): Record<string, string> =>
   Object.fromEntries(

@@ -1,8 +1,9 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { excerpt } from '../../domain/excerpt.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import type { Cluster } from '../../domain/configuration-kubernetes.js'
-import { ownVariables } from './environment.js'
+import { ownVariables, variablesLike } from './environment.js'
 import { type ProgramResult, type RunRequest, runFenced, runProgram } from './run.js'
 
 const ASKED_WITHIN_MS = 30_000
@@ -45,6 +46,23 @@ export async function patchObject(
   throw whyNot(cluster, `patch ${object}`, result)
 }
 
+const FIRST_WAIT_MS = 50
+const LONGEST_WAIT_MS = 1_000
+/** Somebody else is quicker so often only where he does nothing else. */
+const TRIES = 60
+
+/** Tries `change`, which looks anew each time, as often as somebody else comes before it. Throws `EngineUnreachable` where that is always so. */
+export async function insist(what: string, signal: AbortSignal, change: () => Promise<boolean>): Promise<void> {
+  for (let tries = 0, wait = FIRST_WAIT_MS; tries < TRIES; tries++, wait = Math.min(2 * wait, LONGEST_WAIT_MS)) {
+    if (await change()) return
+    await pause(wait * Math.random(), undefined, { signal })
+  }
+  const text = `${what} was changed by somebody else, each of ${TRIES} times that it was to be changed`
+  throw failure('EngineUnreachable', text, undefined, {
+    hint: 'find out who changes it all the time: kubectl get --show-managed-fields --output yaml',
+  })
+}
+
 const requestOf = (cluster: Cluster, words: readonly string[], timeoutMs: number): RunRequest => {
   const { command, context, namespace, env } = cluster
   const where = [...(context === undefined ? [] : ['--context', context]), '--namespace', namespace]
@@ -52,15 +70,10 @@ const requestOf = (cluster: Cluster, words: readonly string[], timeoutMs: number
     name: `kubectl ${words[0]}`,
     command: [...command, ...where, '--request-timeout', `${Math.floor(timeoutMs / 1_500)}s`, ...words],
     cwd: '/',
-    env: { ...clientEnvironment(), ...ownVariables(env) },
+    env: { ...variablesLike(CLIENT), ...ownVariables(env) },
     timeoutMs,
   }
 }
-
-const clientEnvironment = (): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(process.env).flatMap(([name, value]) => (CLIENT.test(name) && value ? [[name, value]] : [])),
-  )
 
 function whyNot({ namespace }: Cluster, what: string, { exitCode, stderr }: ProgramResult): Error {
   const text = `kubectl ${what} in namespace ${namespace}: ${excerpt(stderr.trim() || `exit code ${exitCode}`)}`

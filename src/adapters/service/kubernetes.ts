@@ -3,20 +3,14 @@ import { excerpt } from '../../domain/excerpt.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import { Tag } from '../../domain/names.js'
-import {
-  backOf,
-  changed,
-  isScaled,
-  scaleBack,
-  scaleToNothing,
-  undoneBy,
-  untilWorkloads,
-} from '../process/kubernetes-scaling.js'
+import { scaledByKeda } from '../process/kubernetes-keda.js'
+import { backOf, changed, scaleBack, scaleToNothing, undoneBy, untilWorkloads } from '../process/kubernetes-scaling.js'
 import { inTrouble, TAG, type Workload, workloadOf } from '../process/kubernetes-workload.js'
 import type { Service, ServiceContext } from './port.js'
 
 /** Of an image that a node has pulled: `registry/api@sha256:...`, with a scheme of its runtime before it. */
 const DIGEST = /^(?:[a-z-]+:\/\/)?(.+)@(sha256:[0-9a-f]{64})$/
+
 /**
  * Deployments and StatefulSets of a Kubernetes namespace that are deployed together, with one tag. What counts is the image that
  * their pods run, by its digest as the nodes tell it; what a tag would be is known to the nodes alone, once they have pulled it.
@@ -57,7 +51,7 @@ export function kubernetes(
     return tags.size === 1 && Tag.safeParse(one).success ? one : undefined
   }
   const isAnyScaled = async (signal: AbortSignal): Promise<boolean> =>
-    (await Promise.all(workloads.map((object) => isScaled(cluster, object, signal)))).some(Boolean)
+    (await scaledByKeda(cluster, workloads, signal)).size > 0
   const upWithin = async (fence: Fence): Promise<Workload[]> => {
     const { all: now } = await untilWorkloads(
       cluster,
