@@ -12,27 +12,39 @@ type Configuration = Extract<NotifierConfiguration, { kind: 'email' }>
 
 /** Sends the notice as a plain text message by SMTP. Told twice it has one Message-ID: mailboxes drop the second. */
 export function email(configuration: Configuration, { secrets }: NotifierContext): Notifier {
-  const { host, port, from, to, password } = configuration
+  const { host, port, from, to, username, password } = configuration
   const what = `mail server ${host}:${port}`
   const hidden = password === undefined ? secrets : [...secrets, password]
-  return {
-    async send(notice, signal) {
+  const connected = async (use: (transport: Transport) => Promise<unknown>, signal: AbortSignal): Promise<void> => {
+    signal.throwIfAborted()
+    const transport = await transportTo(configuration)
+    const end = (): void => transport.close()
+    signal.addEventListener('abort', end, { once: true })
+    try {
+      await use(transport)
+    } catch (error) {
       signal.throwIfAborted()
-      const transport = await transportTo(configuration)
-      const end = (): void => transport.close()
-      signal.addEventListener('abort', end, { once: true })
-      try {
-        await transport.sendMail({ from, to: [...to], ...letterOf(sayable(notice, secrets), from) })
-      } catch (error) {
-        signal.throwIfAborted()
-        throw new Error(`${what}: ${excerpt(messageOf(error), hidden)}`)
-      } finally {
-        signal.removeEventListener('abort', end)
-        transport.close()
-      }
+      throw new Error(`${what}: ${excerpt(messageOf(error), hidden)}`)
+    } finally {
+      signal.removeEventListener('abort', end)
+      transport.close()
+    }
+  }
+  return {
+    send: (notice, signal) =>
+      connected(
+        (transport) => transport.sendMail({ from, to: [...to], ...letterOf(sayable(notice, secrets), from) }),
+        signal,
+      ),
+    reach: async (signal) => {
+      // It says who it is and goes: no message is begun.
+      await connected((transport) => transport.verify(), signal)
+      return username === undefined ? `${what} answers` : `${what} answers, and lets ${username} in`
     },
   }
 }
+
+type Transport = Awaited<ReturnType<typeof transportTo>>
 
 async function transportTo({ host, port, tls, username, password }: Configuration) {
   if (await leadsAstray(host).catch(() => false)) throw new Error('a link-local address is never asked')

@@ -5,7 +5,7 @@ export interface Notice {
   sequence: number
   project: string
   environment: string
-  kind: 'started' | 'waiting' | 'succeeded' | 'failed' | 'needs-operator' | 'held' | 'stuck'
+  kind: 'started' | 'waiting' | 'succeeded' | 'deferred' | 'recovered' | 'failed' | 'needs-operator' | 'held' | 'stuck'
   text: string
   /** The one command to type next, if any. */
   next?: string
@@ -24,4 +24,6 @@ export interface NotifierContext {
 /** Tells people. Never blocks or fails a run: a caller gives it 5 s and three tries. */
 export interface Notifier {
   send(notice: Notice, signal: AbortSignal): Promise<void>
+  /** Who would be told, in words, as far as can be found out without telling anything. Throws where nobody could be. */
+  reach(signal: AbortSignal): Promise<string>
 }

@@ -1,4 +1,5 @@
 import { ask, type HttpAnswer } from '../http/ask.js'
+import { reach } from '../http/reach.js'
 
 const WITHIN_MS = 5_000
 
@@ -12,4 +13,10 @@ export function post(
     signal.throwIfAborted()
     throw new Error(`${what}: ${error instanceof Error ? error.message : 'failed'}`)
   })
+}
+
+/** Whether somebody listens at a webhook. It is not asked anything: only a notice shows whether it takes notices. */
+export async function answering(what: string, url: string, signal: AbortSignal): Promise<string> {
+  await reach(what, url, WITHIN_MS, signal)
+  return `${what} answers; whether it takes a notice is seen when one is sent`
 }

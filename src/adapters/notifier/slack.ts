@@ -1,6 +1,6 @@
 import type { NotifierConfiguration } from '../../domain/configuration.js'
 import type { Notice, Notifier, NotifierContext } from './port.js'
-import { post } from './post.js'
+import { answering, post } from './post.js'
 import { sayable } from './sayable.js'
 import { titleOf } from './wording.js'
 
@@ -20,6 +20,7 @@ export function slack(
       // It answers `ok`, or says in one word what is wrong: `no_service`, `invalid_payload`, `channel_is_archived`.
       if (status !== 200) throw new Error(`${what}: ${shown}`)
     },
+    reach: (signal) => answering(what, url, signal),
   }
 }
 

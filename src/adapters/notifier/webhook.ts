@@ -1,6 +1,6 @@
 import type { NotifierConfiguration } from '../../domain/configuration.js'
 import type { Notifier, NotifierContext } from './port.js'
-import { post } from './post.js'
+import { answering, post } from './post.js'
 import { sayable } from './sayable.js'
 
 /** POSTs the notice as JSON. A receiver that has seen its `Idempotency-Key` before may drop it. */
@@ -18,5 +18,6 @@ export function webhook(
       const { status } = await post(what, request, signal)
       if (status < 200 || status > 299) throw new Error(`${what}: HTTP ${status}`)
     },
+    reach: (signal) => answering(what, url, signal),
   }
 }

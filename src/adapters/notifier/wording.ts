@@ -6,6 +6,8 @@ const HAPPENED: Record<Notice['kind'], string> = {
   held: 'is held',
   stuck: 'is stuck',
   succeeded: 'succeeded',
+  deferred: 'is done in part',
+  recovered: 'was recovered, as was asked',
   failed: 'failed',
   'needs-operator': 'needs an operator',
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createNotifier } from '../../../src/adapters/notifier/index.js'
@@ -14,10 +14,11 @@ notifierContract('command', async (secrets) => {
   return {
     notifier: createNotifier({ kind: 'command', command: [tell] }, { directory: folder.path, secrets }),
     arrived: () =>
-      readFileSync(arrived, 'utf8')
-        .trimEnd()
+      (existsSync(arrived) ? readFileSync(arrived, 'utf8') : '')
         .split('\n')
+        .filter(Boolean)
         .map((line) => JSON.parse(line)),
+    leave: async () => rmSync(tell),
     refuse: (text) => writeFileSync(join(folder.path, 'refusal'), text),
     close: async () => folder.remove(),
   }

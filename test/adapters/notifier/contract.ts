@@ -8,6 +8,8 @@ export interface NotifierFixture {
   arrived(): unknown[]
   /** It refuses from now on, saying `text`. */
   refuse(text: string): void
+  /** Nobody is there from now on. */
+  leave(): Promise<void>
   close(): Promise<void>
 }
 
@@ -52,6 +54,18 @@ export function notifierContract(kind: string, make: (secrets: readonly string[]
     it('throws when the receiver refuses, without secrets', async () => {
       fixture.refuse(`wrong token ${SECRET}`)
       const error = await fixture.notifier.send(NOTICE, signal).catch((thrown: unknown) => thrown)
+      expect(error).toBeInstanceOf(Error)
+      expect(String(error)).not.toContain(SECRET)
+    })
+
+    it('is looked for without being told anything', async () => {
+      await expect(fixture.notifier.reach(signal)).resolves.toMatch(/\w/)
+      expect(fixture.arrived()).toEqual([])
+    })
+
+    it('throws when nobody is there to be told, and shows no secret', async () => {
+      await fixture.leave()
+      const error = await fixture.notifier.reach(signal).catch((thrown: unknown) => thrown)
       expect(error).toBeInstanceOf(Error)
       expect(String(error)).not.toContain(SECRET)
     })

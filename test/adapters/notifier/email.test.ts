@@ -84,6 +84,7 @@ notifierContract('email', async (secrets) => {
         return { ...NOTICE, text, ...(next === undefined ? {} : { next }) }
       }),
     refuse: server.refuse,
+    leave: server.close,
     close: server.close,
   }
 })
@@ -110,6 +111,18 @@ describe('a message by SMTP', () => {
     await server.close()
     expect(String(error)).toContain(`mail server 127.0.0.1:${server.port}: Invalid login`)
     expect(String(error)).not.toContain('guessed-wrong')
+  })
+
+  it('is not begun when somebody only looks whether the server lets him in', async () => {
+    const credentials = { user: 'headgate', pass: 'letters-please' }
+    const server = await startMailServer(credentials)
+    const login = { username: 'headgate', password: 'letters-please' }
+    const found = await notifierTo(server.port, login).reach(signal)
+    const guess = notifierTo(server.port, { ...login, password: 'guessed-wrong' }).reach(signal)
+    await expect(guess).rejects.toThrow('Invalid login')
+    await server.close()
+    expect(found).toBe(`mail server 127.0.0.1:${server.port} answers, and lets headgate in`)
+    expect(server.letters).toEqual([])
   })
 
   it('is not sent in clear text where TLS is wanted', async () => {

@@ -4,10 +4,12 @@ import type { Notifier } from '../../../src/adapters/notifier/port.js'
 import { startHttpServer } from '../../support/http-server.js'
 import { NOTICE } from './contract.js'
 
+type Tells = Pick<Notifier, 'send'>
+
 const signal = new AbortController().signal
 
 /** Fails the first `failures` times. */
-function notifierThatFails(failures: number): Notifier & { tries: number } {
+function notifierThatFails(failures: number): Tells & { tries: number } {
   const notifier = {
     tries: 0,
     async send() {
@@ -38,7 +40,7 @@ describe('notifyAll', () => {
   })
 
   it('does not throw when a notifier throws at once', async () => {
-    const careless: Notifier = {
+    const careless: Tells = {
       send() {
         throw new Error('careless')
       },
@@ -48,7 +50,7 @@ describe('notifyAll', () => {
 
   it('leaves a notifier behind that does not end when it is told to', async () => {
     const stop = new AbortController()
-    const deaf: Notifier = { send: () => new Promise(() => stop.abort(new Error('enough'))) }
+    const deaf: Tells = { send: () => new Promise(() => stop.abort(new Error('enough'))) }
     expect(await notifyAll([deaf], NOTICE, stop.signal)).toEqual(['not told: the step was ended'])
   })
 

@@ -47,6 +47,7 @@ notifierContract('slack', async (secrets) => {
     refuse: (text) => {
       refusal = text
     },
+    leave: server.close,
     close: server.close,
   }
 })

@@ -19,6 +19,7 @@ notifierContract('webhook', async (secrets) => {
     refuse: (text) => {
       refusal = text
     },
+    leave: server.close,
     close: server.close,
   }
 })
