@@ -1,5 +1,6 @@
 import type { SmokeCheck, VerifyCheck } from '../../domain/configuration-checks.js'
 import { command } from './command.js'
+import { databaseErrors } from './database-errors.js'
 import { exists } from './exists.js'
 import { http } from './http.js'
 import { metrics } from './metrics.js'
@@ -19,6 +20,7 @@ function create(configuration: Configuration, setting: CheckSetting, position: n
   if ('metrics' in configuration) return metrics(configuration, setting)
   if ('replicaLag' in configuration) return replicas(configuration, setting)
   if ('slots' in configuration) return slots(configuration, setting)
+  if ('databaseErrors' in configuration) return databaseErrors(configuration, setting)
   if ('command' in configuration) return command(configuration, setting)
   return exists(configuration, setting)
 }
