@@ -103,6 +103,26 @@ const SlotsCheck = z
   .describe('Readers of replication slots get on')
 export type SlotsCheck = z.infer<typeof SlotsCheck>
 
+const DatabaseErrorsCheck = z
+  .strictObject({
+    name: Text.optional().describe('For reports'),
+    databaseErrors: z
+      .strictObject({
+        times: z.number().min(0).prefault(1.5).describe('So many times the share from before'),
+        plus: z.number().min(0).max(1).prefault(0.01).describe('And so much more: 0.01 is one of a hundred'),
+      })
+      .describe('How much larger the share of transactions that are rolled back may be than before'),
+    transactions: z
+      .int()
+      .min(1)
+      .prefault(100)
+      .describe('How many must have ended since the first look, to prove anything'),
+    successes: Successes,
+    within: Within,
+  })
+  .describe('Transactions that are rolled back')
+export type DatabaseErrorsCheck = z.infer<typeof DatabaseErrorsCheck>
+
 const CommandCheck = z
   .strictObject({
     name: Text.optional().describe('For reports; without it the program'),
@@ -116,5 +136,12 @@ export type CommandCheck = z.infer<typeof CommandCheck>
 export const VerifyCheck = z.union([SqlCheck, ExistsCheck])
 export type VerifyCheck = z.infer<typeof VerifyCheck>
 
-export const SmokeCheck = z.union([HttpCheck, MetricsCheck, ReplicasCheck, SlotsCheck, CommandCheck])
+export const SmokeCheck = z.union([
+  HttpCheck,
+  MetricsCheck,
+  ReplicasCheck,
+  SlotsCheck,
+  DatabaseErrorsCheck,
+  CommandCheck,
+])
 export type SmokeCheck = z.infer<typeof SmokeCheck>

@@ -11,9 +11,15 @@ export const composeKeys = {
 }
 export const TagVariable = Variable.describe('The variable that the Compose files take the tag from')
 
-export const ComposeServices = z
-  .array(z.string().regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]*$/, 'a service of Compose is letters, digits, . _ -'))
-  .min(1)
-  .describe('Their names in the Compose files')
+const ComposeService = z
+  .string()
+  .regex(/^[a-zA-Z0-9][a-zA-Z0-9._-]*$/, 'a service of Compose is letters, digits, . _ -')
+export const ComposeServices = z.array(ComposeService).min(1).describe('Their names in the Compose files')
+export const KeptServices = z
+  .array(ComposeService)
+  .prefault([])
+  .describe(
+    'Those of them that others stop and start, consumers of this release: one that is stopped gets the new image and stays stopped',
+  )
 
 export type ComposeProject = z.infer<z.ZodObject<typeof composeKeys>> & { tagVariable?: string | undefined }

@@ -1,8 +1,8 @@
 import { z } from 'zod'
 import { SmokeCheck, VerifyCheck } from './configuration-checks.js'
-import { ComposeServices, composeKeys, TagVariable } from './configuration-compose.js'
+import { ComposeServices, composeKeys, KeptServices, TagVariable } from './configuration-compose.js'
 import { kubernetesKeys, ReleaseImage, Workloads } from './configuration-kubernetes.js'
-import { MigratorConfiguration } from './configuration-migrator.js'
+import { ContainerConfiguration, MigratorConfiguration } from './configuration-migrator.js'
 import { Command, Duration, Headers, HttpUrl, Text } from './configuration-scalars.js'
 import { Name } from './names.js'
 import { Waiver } from './review.js'
@@ -115,6 +115,7 @@ export const ServiceConfiguration = z.discriminatedUnion('kind', [
   z.strictObject({
     kind: z.literal('compose').describe('Services of a Compose project, deployed together'),
     services: ComposeServices,
+    keepStopped: KeptServices,
     ...composeKeys,
     tagVariable: TagVariable,
     ...everyService,
@@ -270,6 +271,13 @@ const Journal = z.strictObject({
     .prefault('headgate'),
 })
 
+export const ToolsConfiguration = z.strictObject({
+  image: Text.optional().describe('An image that has them'),
+  service: Text.optional().describe('A Compose service whose image has them'),
+  container: ContainerConfiguration.optional().describe('How the container is made'),
+})
+export type ToolsConfiguration = z.infer<typeof ToolsConfiguration>
+
 const Locks = z.strictObject({
   timeout: Duration.prefault('100ms').describe('How long one try waits for a lock'),
   budget: Duration.prefault('60s').describe('How long all tries together may take'),
@@ -315,6 +323,9 @@ const RehearsalConfiguration = z.strictObject({
 const settings = {
   migrator: MigratorConfiguration.describe('The tool that owns the schema history'),
   backup: BackupConfiguration.describe('What is taken before each stage'),
+  tools: ToolsConfiguration.describe(
+    "Where pg_dump, pg_restore and psql run: in a new container of this image or Compose service; without it on the worker's machine",
+  ),
   consumers: z.record(Name, ConsumerConfiguration).describe('What feeds writes in from outside and can be paused'),
   services: z.record(Name, ServiceConfiguration).describe('What is deployed with an image tag and restarted'),
   verify: z.array(VerifyCheck).describe('Proofs in the database, after each stage'),
@@ -390,6 +401,7 @@ export const EnvironmentConfiguration = z.strictObject({
   protected: z.boolean(),
   migrator: settings.migrator.prefault({ kind: 'umzug' }),
   backup: settings.backup.prefault({}),
+  tools: settings.tools.optional(),
   consumers: settings.consumers.prefault({}),
   services: settings.services.prefault({}),
   verify: settings.verify.prefault([]),

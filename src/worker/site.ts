@@ -4,6 +4,7 @@ import { pathToFileURL } from 'node:url'
 import { createAutodeploy } from '../adapters/autodeploy/index.js'
 import type { Autodeploy } from '../adapters/autodeploy/port.js'
 import { createBackupEngines } from '../adapters/backup/index.js'
+import { toolsHostOf } from '../adapters/backup/tools-host.js'
 import { createChecks, createReadiness } from '../adapters/check/index.js'
 import { previousUse } from '../adapters/check/previous.js'
 import {
@@ -105,6 +106,7 @@ export async function siteOf(settings: Settings, journals: Journals, environment
       jobs,
       logDirectory,
       secrets,
+      host: toolsHostOf(configuration.tools, sourcesOf(settings)),
     }),
     store,
     previousUse: previous && previousUse({ command: previous, within }, context),

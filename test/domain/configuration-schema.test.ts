@@ -51,7 +51,7 @@ describe('environmentJsonSchema', () => {
   it('gives every block a default, but the few that mean something by their absence', () => {
     const blocks = Object.entries(environmentJsonSchema().properties ?? {})
     const without = blocks.filter(([, block]) => isSchema(block) && block.default === undefined).map(([key]) => key)
-    expect(without).toEqual(['url', 'protected', 'pause', 'queue'])
+    expect(without).toEqual(['url', 'protected', 'tools', 'pause', 'queue'])
   })
 })
 

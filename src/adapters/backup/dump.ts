@@ -11,7 +11,7 @@ import type { BackupStore, UnfinishedBackup } from '../store/port.js'
 import { asFailure } from './as-failure.js'
 import { requireNobodyCame, requireQuiet, whileEntering } from './closed-database.js'
 import { withControl } from './control.js'
-import { dumpInto, type DumpPrograms, requireVersion } from './dump-programs.js'
+import { dumpInto, type DumpPrograms, requireSameServer, requireVersion } from './dump-programs.js'
 import { type DatabaseFacts, requireFacts } from './facts.js'
 import type { BackupEngine, BackupRequest } from './port.js'
 import { restoreBeside } from './restore.js'
@@ -41,10 +41,12 @@ export function createDumpEngine(options: DumpOptions): BackupEngine {
         requireFacts(control, target.database),
       )
       // Both: what was dumped and cannot be restored is no way back.
-      return [
+      const versions = [
         await requireVersion(options, 'pg_dump', facts, signal),
         await requireVersion(options, 'pg_restore', facts, signal),
       ]
+      await requireSameServer(options, target, signal)
+      return versions
     },
     async restoreBeside(manifest, beside, fence, { elsewhere = false } = {}) {
       if (!elsewhere) requireDatabase(manifest, target.database)

@@ -22,6 +22,9 @@ export function crossChecks(environment: WrittenMap, isProtected: boolean): Prob
     ...approvalOf(environment, isProtected),
     ...containerOf(environment),
     ...driverOf(environment),
+    ...autodeploysOf(environment),
+    ...keptServicesOf(environment),
+    ...toolsOf(environment),
   ]
 }
 
@@ -99,4 +102,38 @@ function driverOf(environment: WrittenMap): Problem[] {
   const isElsewhere = typeof network?.value === 'string' && network.value !== 'host' && !holdsReference(network.value)
   const found = isElsewhere ? network : (entryOf(container, 'host') ?? entryOf(container, 'port'))
   return found ? [{ at: found.key, text: `${found.path}: ${why}, which the container does not reach then` }] : []
+}
+
+/** Plans and the journal know them by their names. Those that are called after what they hold are compared once that is known. */
+function autodeploysOf(environment: WrittenMap): Problem[] {
+  const list = entryOf(environment, 'autodeploy')
+  const entries = list !== undefined && isWrittenList(list) ? list.value.filter(isWrittenMap) : []
+  const names = entries.flatMap((entry) => entryOf(entry, 'name') ?? []).filter(isWrittenText)
+  return names
+    .filter(({ value }, index) => names.findIndex((other) => other.value === value) < index)
+    .map(({ value, path, at }) => ({ at, text: `${path}: another entry of autodeploy is called ${quoted(value)} too` }))
+}
+
+/** Who is kept stopped is one of the services, and not the only one: what is left is stopped and started. */
+function keptServicesOf(environment: WrittenMap): Problem[] {
+  const services = entryOf(environment, 'services')
+  const entries = isWrittenMap(services) ? [...services.value.values()].filter(isWrittenMap) : []
+  return entries.flatMap((entry) => {
+    const known = namesIn(entryOf(entry, 'services')).map(({ value }) => value)
+    const kept = namesIn(entryOf(entry, 'keepStopped'))
+    const strange = kept.filter(({ value }) => !known.includes(value))
+    if (strange.length > 0)
+      return strange.map(({ path, at }) => ({ at, text: `${path} is none of ${pathTo(entry.path, 'services')}` }))
+    const [first] = kept
+    return first && known.every((name) => kept.some(({ value }) => value === name))
+      ? [{ at: first.at, text: `${pathTo(entry.path, 'keepStopped')} names all of them: nothing would be started` }]
+      : []
+  })
+}
+
+function toolsOf(environment: WrittenMap): Problem[] {
+  const tools = entryOf(environment, 'tools')
+  if (!isWrittenMap(tools)) return []
+  const named = ['image', 'service'].filter((key) => entryOf(tools, key) !== undefined)
+  return named.length === 1 ? [] : [{ at: tools.key, text: `${tools.path} has either image or service` }]
 }

@@ -117,7 +117,7 @@ function withAbsolutePaths(environment: PlainMap, folder: string): PlainMap {
     if (block.image === undefined && block.service === undefined)
       return located(block.kind === 'command' ? { dir: folder, ...block } : block, ['dir', 'config'])
     // Its other paths are paths in the image.
-    return { ...block, container: composed(isPlainMap(block.container) ? block.container : {}) }
+    return inContainer(block)
   }
   const composed = (written: PlainMap): PlainMap => {
     const files = Array.isArray(written.files) ? { files: written.files.map(absolute) } : {}
@@ -132,10 +132,15 @@ function withAbsolutePaths(environment: PlainMap, folder: string): PlainMap {
           ]),
         )
       : blocks
-  const { migrator, approval, consumers, services } = environment
+  const inContainer = (block: PlainMap): PlainMap => ({
+    ...block,
+    container: composed(isPlainMap(block.container) ? block.container : {}),
+  })
+  const { migrator, approval, consumers, services, tools } = environment
   return {
     ...environment,
     migrator: migratorOf(migrator),
+    ...(isPlainMap(tools) ? { tools: inContainer(tools) } : {}),
     ...(consumers === undefined ? {} : { consumers: ofKinds(consumers) }),
     ...(services === undefined ? {} : { services: ofKinds(services) }),
     approval: isPlainMap(approval) ? located(approval, ['allowedSigners']) : approval,

@@ -43,7 +43,11 @@ export async function proveMoving(consumer: Consumer, proof: Proof): Promise<Con
     (before, now) => isMoving(before, now) && isCaughtUp(before, now),
   )
   if (state) return state
-  throw failure('ConsumerNotMoving', `consumer ${consumer.name} is not moving after ${proof.withinMs} ms: ${seen}`)
+  const limit = maxLag === undefined ? '' : ` (maxLag is ${maxLag})`
+  throw failure(
+    'ConsumerNotMoving',
+    `consumer ${consumer.name} is not moving after ${proof.withinMs} ms: ${seen}${limit}`,
+  )
 }
 
 type Holds = (before: ConsumerState, now: ConsumerState) => boolean

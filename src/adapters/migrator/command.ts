@@ -7,6 +7,7 @@ import type { Fence } from '../../domain/fence.js'
 import type { Ledger, Migration } from '../../domain/migration.js'
 import { STATUS_SESSION } from '../../domain/names.js'
 import { withOwnSession } from '../postgres/account.js'
+import { withSession } from '../postgres/session.js'
 import { type Target, withDatabase } from '../postgres/target.js'
 import type { ProgramResult } from '../process/run.js'
 import type { ToolHost } from '../process/tool-host.js'
@@ -37,7 +38,7 @@ const Status = z.strictObject({
 })
 type Status = z.infer<typeof Status>
 
-const LOOK = { lockTimeoutMs: 5_000, statementTimeoutMs: 30_000, readOnly: true }
+const LOOK = { lockTimeoutMs: 5_000, statementTimeoutMs: 30_000 }
 const STATUS_WITHIN_MS = 120_000
 const STATUS_LIMIT = 16_777_216
 
@@ -60,7 +61,14 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
     const run = { name: 'migrator status', ...asked, secrets: secrets(target), timeoutMs: STATUS_WITHIN_MS }
     const call = (env: Record<string, string>): Promise<ProgramResult> =>
       host.run(tag, { ...run, env }, signal ?? new AbortController().signal)
-    const result = await (target ? withTarget(target, toolSession(STATUS_SESSION, LOOK), urlVariable, call) : call({}))
+    const askAt = (at: Target, readOnly: boolean): Promise<ProgramResult> =>
+      withTarget(at, toolSession(STATUS_SESSION, { ...LOOK, readOnly }), urlVariable, call)
+    let result = await (target ? askAt(target, true) : call({}))
+    if (target && format === 'sqlx-info' && makesItsLedger(result)) {
+      await requireSqlxLedger(target, status)
+      answer.forget()
+      result = await askAt(target, false)
+    }
     if (result.exitCode === 0) return answer.status()
     throw failure('PlanInvalid', `${status.join(' ')} failed (exit ${result.exitCode})`, undefined, {
       evidence: result.stderr || result.stdout,
@@ -123,6 +131,31 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
   }
 }
 
+/**
+ * `sqlx migrate info` begins with `create table if not exists`, which a session that only reads refuses, whether the table is
+ * there or not: sqlx-core/src/postgres/migrate.rs.
+ */
+const makesItsLedger = ({ exitCode, stdout, stderr }: ProgramResult): boolean =>
+  exitCode !== 0 && /read-only transaction/.test(`${stderr}${stdout}`)
+
+/** Where the table is there sqlx has nothing to make, and may be asked in a session that could. Throws `PlanInvalid` where it is not. */
+async function requireSqlxLedger(target: Target, status: readonly string[]): Promise<void> {
+  const options = { applicationName: STATUS_SESSION, readOnly: true }
+  const isThere = await withSession(target, options, async (session) => {
+    const { rows } = await session.query<{ there: boolean }>(
+      `select to_regclass('_sqlx_migrations') is not null as there`,
+    )
+    return rows[0]?.there === true
+  })
+  if (isThere) return
+  throw failure(
+    'PlanInvalid',
+    `${status.join(' ')} makes the table _sqlx_migrations, which is not there yet: a question must change nothing`,
+    undefined,
+    { hint: `run ${status.join(' ')} once by hand, against this database` },
+  )
+}
+
 /** The tool's own answer, put together from its lines. */
 class Answer {
   readonly #format: CommandConfiguration['format']
@@ -130,6 +163,11 @@ class Answer {
 
   constructor(format: CommandConfiguration['format']) {
     this.#format = format
+  }
+
+  /** Of a try that came to nothing. */
+  forget(): void {
+    this.#text = ''
   }
 
   add(line: string): void {

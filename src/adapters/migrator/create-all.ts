@@ -3,7 +3,7 @@ import type { MigratorConfiguration } from '../../domain/configuration-migrator.
 import type { Fence } from '../../domain/fence.js'
 import type { Target } from '../postgres/target.js'
 import type { MigratorContext } from './context.js'
-import { hostOf } from './host.js'
+import { hostOf } from '../process/host-of.js'
 import type { ToolRun } from './port.js'
 import { filled, toolSession, withTargetOf } from './tool-environment.js'
 import { toolRun } from './tool-failure.js'

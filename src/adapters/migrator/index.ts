@@ -2,7 +2,7 @@ import type { MigratorConfiguration } from '../../domain/configuration-migrator.
 import { alembicMigrator } from './alembic.js'
 import { commandMigrator } from './command.js'
 import type { HostedContext, MigratorContext } from './context.js'
-import { hostOf } from './host.js'
+import { hostOf } from '../process/host-of.js'
 import type { Migrator } from './port.js'
 import { sqlxMigrator } from './sqlx.js'
 import { withTargetOf } from './tool-environment.js'

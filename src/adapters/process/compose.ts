@@ -69,9 +69,19 @@ async function linesOf(project: ComposeProject, words: readonly string[], signal
   const request = requestOf(project, words, { tag: ANY_TAG, timeoutMs: LOOKED_WITHIN_MS })
   const result = await runProgram({ ...request, onAnswer: (line) => lines.push(line) }, signal)
   if (result.exitCode === 0) return lines
-  throw isAway(result)
-    ? failure('EngineUnreachable', `compose ${words[0]}: ${lastLine(result.stderr)}`)
-    : failure('ConfigurationInvalid', `compose ${words[0]}: ${lastLine(result.stderr)}`)
+  const said = `compose ${words[0]}: ${lastLine(result.stderr)}`
+  if (isAway(result)) throw failure('EngineUnreachable', said)
+  throw failure('ConfigurationInvalid', said, undefined, hintOf(result.stderr))
+}
+
+/** Compose's own words for a variable that its files want and nobody gave: `${NAME:?why}`. */
+function hintOf(said: string): { hint: string } | undefined {
+  const name = /required variable (\S+) is missing/.exec(said)?.[1]
+  return name === undefined
+    ? undefined
+    : {
+        hint: `write tagVariable: ${name}, if it is the release's tag, else name ${name} in env and give it to the worker`,
+      }
 }
 
 interface Change {

@@ -85,8 +85,10 @@ export async function imagesOfServices(
   tag: string,
 ): Promise<Map<string, string>> {
   const printed: string[] = []
+  // A service that only runs once, by hand, is often in a profile: without it Compose shows none of that.
+  const words = ['--profile', '*', 'config', '--format', 'json']
   const request = {
-    ...{ name: 'compose config', command: [...composeCommand(project), 'config', '--format', 'json'] },
+    ...{ name: 'compose config', command: [...composeCommand(project), ...words] },
     ...{ cwd: project.directory ?? '/', env: clientEnvironment(project, tag), timeoutMs: ASKED_WITHIN_MS },
     onAnswer: (line: string): number => printed.push(line),
   }

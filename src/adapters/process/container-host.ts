@@ -76,7 +76,7 @@ export function containerHost(source: ContainerSource, sources: string): ImageHo
       if (host.startsWith('/'))
         throw failure(
           'ConfigurationInvalid',
-          `the database is reached by a socket in ${host}, which a container does not have: write migrator.container.host`,
+          `the database is reached by a socket in ${host}, which a container does not have: write container.host`,
         )
       return { ...target, host, port: container.port ?? target.port }
     },

@@ -8,7 +8,7 @@ export type ContainerSource = { container: ContainerConfiguration } & ({ image: 
 export interface NewContainer {
   name: string
   /** What runs in it; `env` by name only: the values are the client's, and in nobody's arguments. */
-  request: Pick<RunRequest, 'command' | 'cwd' | 'env' | 'input'>
+  request: Pick<RunRequest, 'command' | 'cwd' | 'env' | 'input' | 'folders'>
   /** Of a source with an image: the image's id. */
   imageId: string
 }
@@ -19,7 +19,7 @@ export const ATTEMPT_LABEL = 'headgate.attempt'
 /** What the container client is called with to run one program in a new container that is gone after it. */
 export function clientCommand(source: ContainerSource, { name, request, imageId }: NewContainer): string[] {
   const { container } = source
-  const { command, cwd, env = {}, input } = request
+  const { command, cwd, env = {}, input, folders = [] } = request
   const [program = '', ...rest] = command
   const words = container.keepEntrypoint ? command : rest
   const entrypoint = container.keepEntrypoint ? [] : [program]
@@ -31,6 +31,11 @@ export function clientCommand(source: ContainerSource, { name, request, imageId 
     ...[...variables].flatMap((variable) => ['--env', variable]),
     // `system` is a word of libpq's, and the image has certificates of its own.
     ...(certificate?.startsWith('/') ? ['--volume', `${certificate}:${certificate}:ro`] : []),
+    ...folders.flatMap((folder) => ['--volume', `${folder}:${folder}`]),
+    // What it makes there is the worker's, who has to read and remove it.
+    ...(folders.length > 0 && process.getuid && process.getgid
+      ? ['--user', `${process.getuid()}:${process.getgid()}`]
+      : []),
     ...(cwd === undefined ? [] : ['--workdir', cwd]),
   ]
   if ('service' in source) {

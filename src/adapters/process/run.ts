@@ -15,6 +15,8 @@ export interface RunRequest {
   /** Added to the allow-listed environment; values of names that sound secret are redacted wherever output is kept. */
   env?: Record<string, string>
   cwd?: string
+  /** Folders of this machine that it works in: where it runs in a container they are there by the same path. */
+  folders?: readonly string[]
   /** Written to its standard input, then closed. Under a fence: only once the process is recorded. */
   input?: string
   /** What it reads on file descriptor 3, as it comes. What a program starts itself does not have it, unlike its standard input. */

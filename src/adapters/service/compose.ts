@@ -19,11 +19,14 @@ const POLL_MS = 100
  */
 export function compose(
   name: string,
-  { services, within, ...project }: Extract<ServiceConfiguration, { kind: 'compose' }>,
+  { services, keepStopped, within, ...project }: Extract<ServiceConfiguration, { kind: 'compose' }>,
   { secrets }: ServiceContext,
 ): Service {
   const { engine } = project
   const containers = (signal: AbortSignal): Promise<ComposeContainer[]> => containersOf(project, services, signal)
+  /** Those that are stopped and started here: never none. */
+  const ours = services.filter((service) => !keepStopped.includes(service))
+  const containersOfOurs = (signal: AbortSignal): Promise<ComposeContainer[]> => containersOf(project, ours, signal)
   const failed = (what: string): Error => failure('ServiceFailed', `service ${name}: ${excerpt(what, secrets)}`)
   const change = async (words: string[], tag: string, fence: Fence, files = project.files): Promise<void> => {
     const request = { tag, timeoutMs: within, secrets }
@@ -63,9 +66,19 @@ export function compose(
     const [one] = tags
     return tags.size === 1 && Tag.safeParse(one).success ? one : undefined
   }
-  const up = (tag: string, fence: Fence, files?: string[]): Promise<void> => {
+  /** Those of `keepStopped` that do not run now. */
+  const keptNow = async (signal: AbortSignal): Promise<string[]> => {
+    if (keepStopped.length === 0) return []
+    const running = (await containersOf(project, keepStopped, signal)).filter(({ isRunning }) => isRunning)
+    return keepStopped.filter((name) => !running.some(({ service }) => service === name))
+  }
+  const up = async (tag: string, fence: Fence, files?: string[]): Promise<void> => {
+    const stopped = await keptNow(fence.signal)
+    const how = ['--no-deps', '--pull', 'never']
+    if (stopped.length > 0) await change(['up', '--no-start', ...how, ...stopped], tag, fence, files)
     const wait = ['--wait', '--wait-timeout', String(Math.ceil(within / 1_000))]
-    return change(['up', '--detach', ...wait, '--no-deps', '--pull', 'never', ...services], tag, fence, files)
+    const started = services.filter((service) => !stopped.includes(service))
+    await change(['up', '--detach', ...wait, ...how, ...started], tag, fence, files)
   }
 
   return {
@@ -80,7 +93,7 @@ export function compose(
       return all.length === 0 ? undefined : runBy(all)
     },
     imageOf: async (tag, which) => wordOf(await idsOf(tag, which)),
-    isRunning: async (signal) => (await containers(signal)).some(({ isRunning }) => isRunning),
+    isRunning: async (signal) => (await containersOfOurs(signal)).some(({ isRunning }) => isRunning),
     exists: async (tag, _signal, image) => {
       if (image !== undefined && (await areHere(engine, idsIn(image)))) return true
       return idsOf(tag, 'present').then(
@@ -113,19 +126,19 @@ export function compose(
     },
     start: async (fence) => {
       const all = await containers(fence.signal)
-      const missing = services.filter((service) => !all.some((one) => one.service === service))
+      const missing = ours.filter((service) => !all.some((one) => one.service === service))
       if (missing.length > 0) throw failed(`${missing.join(', ')} was never deployed`)
-      await change(['start', ...services], (await tagOf(all)) ?? ANY_TAG, fence)
+      await change(['start', ...ours], (await tagOf(all)) ?? ANY_TAG, fence)
       const deadline = performance.now() + within
-      for (let now = await containers(fence.signal); now.some(({ isWell }) => !isWell); ) {
+      for (let now = await containersOfOurs(fence.signal); now.some(({ isWell }) => !isWell); ) {
         if (performance.now() > deadline) throw failed('it was started, and does not get well')
         await pause(POLL_MS, undefined, { signal: fence.signal })
-        now = await containers(fence.signal)
+        now = await containersOfOurs(fence.signal)
       }
     },
     stop: async (fence) => {
-      await change(['stop', ...services], ANY_TAG, fence)
-      const left = (await containers(fence.signal)).filter(({ isRunning }) => isRunning)
+      await change(['stop', ...ours], ANY_TAG, fence)
+      const left = (await containersOfOurs(fence.signal)).filter(({ isRunning }) => isRunning)
       if (left.length > 0)
         throw failed(`${left.map(({ service }) => service).join(', ')} still runs after it was stopped`)
     },

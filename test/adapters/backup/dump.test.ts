@@ -4,16 +4,17 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createCloneEngine } from '../../../src/adapters/backup/clone.js'
 import { createDumpEngine } from '../../../src/adapters/backup/dump.js'
+import { toolsHostOf } from '../../../src/adapters/backup/tools-host.js'
 import { fingerprintDifferences } from '../../../src/adapters/postgres/data-fingerprint.js'
 import { isOpen as isOpenNow } from '../../../src/adapters/postgres/gate.js'
 import { openSession } from '../../../src/adapters/postgres/session.js'
 import { type Target, withDatabase } from '../../../src/adapters/postgres/target.js'
 import { createStore } from '../../../src/adapters/store/index.js'
 import { failedWith, failure } from '../../../src/domain/failures.js'
-import type { Manifest } from '../../../src/domain/manifest.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { serverBinaries } from '../../support/server-binaries.js'
 import { serverTarget, setOpen, withControl } from '../../support/test-database.js'
+import { dumpsIn, flipBit, largest } from './dump-folder.js'
 import { backupEngineContract, RUN, requestFor } from './contract.js'
 import { createOwnedDatabase, createRichDatabase, databases, fingerprintOf, inside, sessionsOf } from './fixture.js'
 
@@ -22,6 +23,8 @@ const roots: string[] = []
 afterAll(async () => {
   for (const root of roots) await rm(root, { recursive: true, force: true })
 })
+
+const HERE = toolsHostOf(undefined, '')
 
 async function newRoot(): Promise<string> {
   const root = await mkdtemp(join(tmpdir(), 'headgate-store-'))
@@ -37,14 +40,8 @@ async function engineAt(root: string, target: Target, changes: { binDirectory?: 
     store: createStore(`file://${root}`),
     jobs: 2,
     binDirectory,
+    host: HERE,
   })
-}
-
-async function flipBit(path: string): Promise<void> {
-  const content = await readFile(path)
-  const middle = content.length >> 1
-  content[middle] = (content[middle] ?? 0) ^ 1
-  await writeFile(path, content)
 }
 
 function isAlive(pid: number): boolean {
@@ -57,14 +54,10 @@ function isAlive(pid: number): boolean {
 
 const isOpen = (name: string): Promise<boolean> => withControl((control) => isOpenNow(control, name))
 
-const largest = (manifest: Manifest): string =>
-  Object.entries(manifest.files).sort(([, a], [, b]) => b.bytes - a.bytes)[0]?.[0] ?? ''
-
 const contractRoot = newRoot()
 backupEngineContract('dump', async () => {
   const root = await contractRoot
   const binDirectory = await serverBinaries()
-  const folders = async (): Promise<string[]> => readdir(join(root, 'shop/production')).catch(() => [])
   return {
     engine: (target) =>
       createDumpEngine({
@@ -73,12 +66,9 @@ backupEngineContract('dump', async () => {
         store: createStore(`file://${root}`),
         jobs: 2,
         binDirectory,
+        host: HERE,
       }),
-    damage: (manifest) => flipBit(join(root, manifest.location, largest(manifest))),
-    kept: async () => ({
-      finished: (await folders()).filter((name) => !name.endsWith('.partial')),
-      unfinished: (await folders()).filter((name) => name.endsWith('.partial')),
-    }),
+    ...dumpsIn(root),
   }
 })
 
@@ -253,6 +243,7 @@ describe('a dump', () => {
       controlTarget: serverTarget(),
       store: createStore(`file://${await contractRoot}`),
       jobs: 1,
+      host: HERE,
     })
     await expect(there.restoreBeside(manifest, 'copy_of_it', new OpenFence())).rejects.toSatisfy((error) =>
       failedWith(error, 'DatabaseWrong'),
@@ -275,7 +266,14 @@ describe('a dump', () => {
     const kept = await clone.take(requestFor(1), new OpenFence())
     await clone.verify(await clone.withHashes(kept, signal), signal)
     const store = createStore(`file://${await newRoot()}`)
-    const options = { target: owned, controlTarget: owned, store, jobs: 1, binDirectory: await serverBinaries() }
+    const options = {
+      target: owned,
+      controlTarget: owned,
+      store,
+      jobs: 1,
+      binDirectory: await serverBinaries(),
+      host: HERE,
+    }
     const engine = createDumpEngine(options)
     const manifest = await engine.take(requestFor(1), new OpenFence())
     const beside = 'owned__r_261120103015_0000'

@@ -315,6 +315,28 @@ environments:
     says: ['5:13: environments.production.pause[0] names no consumer of environments.production; known: none'],
   },
   {
+    title: 'kept stopped: what is not deployed, and all that is',
+    yaml: shop(
+      '    services:\n      a: { kind: compose, services: [api], keepStopped: [jobs], tagVariable: T }\n      b: { kind: compose, services: [web], keepStopped: [web], tagVariable: T }',
+    ),
+    says: [
+      '6:58: environments.production.services.a.keepStopped[0] is none of environments.production.services.a.services',
+      '7:58: environments.production.services.b.keepStopped names all of them: nothing would be started',
+    ],
+  },
+  {
+    title: 'tools that are nowhere',
+    yaml: shop('    tools: { container: { network: host } }'),
+    says: ['5:5: environments.production.tools has either image or service'],
+  },
+  {
+    title: 'two of autodeploy with one name',
+    yaml: shop(
+      '    autodeploy:\n      - { kind: command, name: ci, hold: [a], release: [b], status: [c] }\n      - { kind: command, name: ci, hold: [d], release: [e], status: [f] }',
+    ),
+    says: ['7:32: environments.production.autodeploy[1].name: another entry of autodeploy is called "ci" too'],
+  },
+  {
     title: 'more approvals than approvers',
     yaml: shop('    approval: { from: [ana, ana], count: 2, allowedSigners: signers }'),
     says: [

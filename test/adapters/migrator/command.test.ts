@@ -7,6 +7,7 @@ import { withSession } from '../../../src/adapters/postgres/session.js'
 import type { Target } from '../../../src/adapters/postgres/target.js'
 import { knownFailure } from '../../../src/domain/failures.js'
 import { OpenFence } from '../../support/open-fence.js'
+import { HAS_SQLX, SQLX, SQLX_LEDGER, writeSqlx } from '../../support/sqlx-release.js'
 import { type Fixture, failureOf, migratorContract, PASSWORD, project } from './contract.js'
 
 const TOOL = join(import.meta.dirname, 'tool.mjs')
@@ -102,6 +103,39 @@ describe('a status as sqlx prints it', () => {
       code: 'PlanInvalid',
       message: expect.stringMatching(words),
     })
+  })
+})
+
+describe.runIf(HAS_SQLX)('a status by sqlx itself, which makes its table when it is asked', () => {
+  const info = async (versions: string[]) => {
+    const { folder, target, relations } = await project(command, [])
+    writeSqlx(
+      folder,
+      versions.map((version) => ({ version, up: ['select 1'] })),
+    )
+    const words = (...more: string[]): string[] => [SQLX, 'migrate', ...more, '--source', folder]
+    const migrator = created(folder, target, words('info'), words('run', '--target-version', '{target}'), 'sqlx-info')
+    return { migrator, relations, target, run: (sql: string) => on(target, sql) }
+  }
+  const on = (target: Target, sql: string): Promise<unknown> =>
+    withSession(target, { applicationName: 'test look' }, (session) => session.query(sql))
+
+  it('is asked where the table is there, and has nothing to make', async () => {
+    const { migrator, target, run } = await info(['1', '2'])
+    await run(SQLX_LEDGER)
+    await run(`update _sqlx_migrations set checksum = sha384('select 1;')`)
+    for (const _ of ['once', 'and again'])
+      expect((await migrator.migrations('v1')).map(({ version }) => version)).toEqual(['1', '2'])
+    const ledger = await withSession(target, { applicationName: 'test look' }, (session) => migrator.ledger(session))
+    expect(ledger.applied.map(({ version }) => version)).toEqual(['1'])
+  })
+
+  it('is refused where the table is missing: looking makes none, and says what does', async () => {
+    const { migrator, relations } = await info(['1'])
+    const failed = knownFailure(await failureOf(migrator.migrations('v1')))
+    expect(failed).toMatchObject({ code: 'PlanInvalid', message: expect.stringContaining('_sqlx_migrations') })
+    expect(failed?.detail.hint).toContain('once by hand')
+    expect(await relations()).toEqual([])
   })
 })
 
