@@ -5,6 +5,7 @@ import { notifyAll } from '../adapters/notifier/index.js'
 import { endingOf, isOpen } from '../domain/ending.js'
 import { failedWith, hiccup } from '../domain/failures.js'
 import { environmentOf } from '../domain/names.js'
+import { EXIT } from '../domain/outcome.js'
 import type { Notice } from '../adapters/notifier/port.js'
 import type { Ending } from '../domain/run.js'
 import { findUnended } from './find-unended.js'
@@ -76,8 +77,9 @@ const wasReset = ({ run }: Ending): Ending =>
   })
 
 function noticeOf(ending: Ending): Notice['kind'] {
-  if (ending.outcome === 'succeeded') return 'succeeded'
-  return isOpen(ending) ? 'needs-operator' : 'failed'
+  if (isOpen(ending)) return 'needs-operator'
+  if (ending.outcome === 'succeeded' || ending.outcome === 'deferred') return ending.outcome
+  return ending.exit === EXIT.done ? 'recovered' : 'failed'
 }
 
 /** Tells people that the run waits. Never fails the run, unless that has ended: its workflow was reset then, and waits for nothing. */

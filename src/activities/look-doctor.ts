@@ -78,6 +78,7 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
       if (isRunning === undefined) return `on ${tag}; without \`status\` nobody can tell whether it runs`
       return isRunning ? `runs ${tag}` : `stopped, on ${tag}`
     })
+  for (const notifier of site.notifiers) await look('notifier', () => notifier.reach(signal))
   return {
     host: hostname(),
     lines,

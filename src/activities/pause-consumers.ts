@@ -1,3 +1,4 @@
+import { describeState } from '../adapters/consumer/state.js'
 import type { Consumer, ConsumerState } from '../adapters/consumer/port.js'
 import { proveQuiet } from '../adapters/consumer/quiet.js'
 import { changing, type Step } from './changing.js'
@@ -45,8 +46,8 @@ async function pauseOne(step: Step, consumer: Consumer): Promise<string> {
 /** Tells what a consumer says while its proof goes on. */
 export const sampling =
   ({ fence }: Step, consumer: Consumer) =>
-  ({ state, inFlight }: ConsumerState): void =>
-    fence.progress(`${consumer.name}: ${state}, ${inFlight} in flight`)
+  (now: ConsumerState): void =>
+    fence.progress(`${consumer.name}: ${describeState(now)}`)
 
 export const withinMs = (site: Step['site'], consumer: Consumer): number =>
   site.configuration.consumers[consumer.name]?.within ?? 60_000

@@ -44,7 +44,7 @@ export class RehearsalRun {
     this.#migrator = site.migratorAt(at.proxy.target)
   }
 
-  async through(): Promise<Pick<Rehearsal, 'bytes' | 'serverVersion' | 'migrations' | 'previous'>> {
+  async through(): Promise<Pick<Rehearsal, 'behind' | 'bytes' | 'serverVersion' | 'migrations' | 'previous'>> {
     const { bytes, serverVersion } = this.#at.copy
     const all = await this.#migrator.migrations(this.#tag)
     const ledger = await this.#migrator.ledger(this.#at.watch, this.#tag)
@@ -72,7 +72,12 @@ export class RehearsalRun {
       if (migrations.at(-1)?.failed !== undefined) break
     }
     if (isExpanded()) previous = await this.#usePrevious()
-    return { bytes, serverVersion, migrations, ...(previous === undefined ? {} : { previous }) }
+    const behind = all.map(({ version }) => version).filter((one) => this.#at.live.has(one) && !applied.has(one))
+    return {
+      ...{ bytes, serverVersion, migrations },
+      ...(behind.length === 0 ? {} : { behind }),
+      ...(previous === undefined ? {} : { previous }),
+    }
   }
 
   /** One at a time; a tool that can only go to head takes all at once. */

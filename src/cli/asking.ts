@@ -40,6 +40,14 @@ export async function confirmDatabase(
   if (typed !== database) throw declined(`that is not ${database}: nothing was started`)
 }
 
+/** What is live is about to be replaced by a backup: asked once more. Throws `UsageInvalid`. */
+export async function confirmReplacement({ terminal }: Context, { yes }: ConfirmOptions): Promise<void> {
+  if (yes) return
+  if (!terminal.interactive) throw failure('UsageInvalid', 'a restore replaces the live database: add --yes')
+  const typed = await terminal.ask('Put this in the place of the live database? [y/N] ')
+  if (!/^y(es)?$/i.test(typed)) throw declined('not restored: nothing was started')
+}
+
 /** A person was asked, and did not say yes. */
 export const declined = (what: string): Error =>
   failure('UsageInvalid', what, undefined, { hint: 'nothing, or type the command again' })

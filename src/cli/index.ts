@@ -68,8 +68,9 @@ const EXIT_CODES = `
 Exit codes:
   0 done or nothing to do      4 blocked                   8 --wait ended, the run goes on
   1 usage or configuration     5 failed and compensated    9 no Temporal or no worker
-  2 plan: changes pending      6 needs an operator         130 the viewer left
-  3 waiting for approval       7 rejected, expired, cancelled, deferred
+  2 plan --detailed-exitcode: changes are pending          130 the viewer left
+  3 waiting for approval       6 needs an operator
+  7 rejected, expired, cancelled, deferred
 
 Environment: TEMPORAL_* (address, TLS, API key), HEADGATE_PROJECT, HEADGATE_CONFIG, HEADGATE_USER, HEADGATE_SSH_KEY,
 HEADGATE_HOME, HEADGATE_CACHE, HEADGATE_DEBUG=1 (stack traces)

@@ -89,7 +89,7 @@ export function backupLines(environment: string, backup: LookAnswers['backup']):
 }
 
 /** These only tell what a run cannot do here; it runs all the same. */
-const REMARKS = new Set(['automatic restore', 'rights', 'backups'])
+const REMARKS = new Set(['automatic restore', 'rights', 'backups', 'notifier'])
 
 /** Whether a finding stands in the way of a run. */
 export const isInTheWay = ({ what, ok }: LookAnswers['doctor']['lines'][number]): boolean => !ok && !REMARKS.has(what)

@@ -17,6 +17,8 @@ export function planPage(
   rehearsed: readonly RehearsedMigration[] = [],
   /** Whose plan it is, where it is one's already, or would be. */
   whose?: { run: string; isProposed: boolean },
+  /** A finding keeps every run from beginning. */
+  isBlocked = false,
 ): string[] {
   const { services, project, environment, tag, stages, bound, from, fix } = plan
   const target = stages.findLast((stage) => stage.target !== undefined)?.target
@@ -51,7 +53,7 @@ export function planPage(
     ...noteLines(review),
     ...plan.remarks.map((remark) => `  remark     ${line(remark)}`),
     ...(whose?.isProposed ? [] : [`  digest     ${shortDigest(digest)}`]),
-    `  next       ${nextOf(plan, digest, whose)}`,
+    `  next       ${isBlocked ? 'mend what says stop, or waive it with a reason, and plan again' : nextOf(plan, digest, whose)}`,
   ]
 }
 
@@ -88,8 +90,9 @@ function stageLines(stage: Stage, plan: Plan, review: Review, rehearsed: readonl
       ? imageOf(plan)
       : `${isUndo(phase) ? `take back ${phase.replace('undo-', '')}` : phase}, ${plural(migrations.length, 'migration')}${target === undefined ? '' : ` ${isUndo(phase) ? 'down ' : ''}to ${line(target)}`}`
   const then = phase !== 'image' && deploysImage ? `, then ${imageOf(plan)}` : ''
+  const waits = approval ? '; waits for approval' : ''
   return [
-    `  stage ${number}    ${what}${then}${approval ? '; waits for approval' : ''}`,
+    `  stage ${number}    ${what}${then}${plan.fix && number > first ? '; left for a deploy after it' : waits}`,
     ...migrations.flatMap((migration) => [
       ...(kept.includes(migration.version)
         ? [`    ${titleOf(migration.version, migration.name)}: applied already`]

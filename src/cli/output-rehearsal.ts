@@ -5,7 +5,7 @@ import { line, plural, titleOf } from './output-words.js'
 
 /** What was measured, statement by statement, and what to type next. */
 export function rehearsalLines(environment: string, rehearsal: Rehearsal): string[] {
-  const { source, bytes, serverVersion, migrations, previous, tag } = rehearsal
+  const { source, bytes, serverVersion, migrations, previous, tag, behind = [] } = rehearsal
   const tagOption = tag === undefined ? '' : ` --tag ${tag}`
   const head = `rehearsal of ${environment}${tag === undefined ? '' : `, tag ${tag}`}, on a copy of ${sourceOf(source)}: ${size(bytes)}, PostgreSQL ${line(serverVersion)}`
   if (migrations.length === 0)
@@ -17,6 +17,11 @@ export function rehearsalLines(environment: string, rehearsal: Rehearsal): strin
       ? []
       : [
           `  previous   ${previous.isFine ? 'uses the expanded copy' : 'does not get on with the expanded copy'}: ${line(previous.said)}`,
+        ]),
+    ...(behind.length === 0
+      ? []
+      : [
+          `  warn       the copy is from before ${behind.map(line).join(', ')}: rows that were written since were not tried; headgate backup ${environment}, and rehearse again`,
         ]),
     '  the copy is dropped',
     `  next       ${wentWell(rehearsal) ? `headgate plan ${environment}${tagOption}` : 'put right what failed, and rehearse again'}`,

@@ -14,7 +14,8 @@ const stageOf = (stage: number): string => (stage === 0 ? ' ' : String(stage))
 
 export function headline({ run, project, tag, database, digest }: EventOf<'run'>): string {
   const what = tag === undefined ? project : `${project} ${tag}`
-  return line(`run ${run}: ${what}, database ${database}, plan ${shortDigest(digest)}; times are UTC`)
+  const plan = digest === '' ? '' : `, plan ${shortDigest(digest)}`
+  return line(`run ${run}: ${what}, database ${database}${plan}; times are UTC`)
 }
 
 /** `12:03:04 1 backup            done     1.2 s  clone pre_migration_..., 8.1 MB`. */

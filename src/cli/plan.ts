@@ -38,7 +38,8 @@ export async function run(context: Context, command: Command): Promise<number> {
     ...(options.fix ? { fix: true as const } : {}),
   })
   const whose = run === undefined ? undefined : { run, isProposed: options.fix === true }
-  for (const text of planPage(plan, digest, review, rehearsed, whose)) context.terminal.say(text)
+  const page = planPage(plan, digest, review, rehearsed, whose, blocks.length > 0)
+  for (const text of page) context.terminal.say(text)
   context.terminal.answer({ schema: 'headgate/plan/1', digest, ...plan, review, rehearsed, blocks })
   if (blocks.length > 0) {
     context.terminal.note(

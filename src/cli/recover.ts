@@ -7,7 +7,7 @@ import { failedWith, failure, messageOf } from '../domain/failures.js'
 import type { LookAnswers } from '../domain/look.js'
 import { EXIT } from '../domain/outcome.js'
 import { RecoverChoice } from '../domain/run.js'
-import { addConfirmOptions } from './asking.js'
+import { addConfirmOptions, confirmReplacement } from './asking.js'
 import type { Context } from './context.js'
 import { addWaitOption } from './following.js'
 import { locally } from './local.js'
@@ -93,6 +93,7 @@ async function recover(context: Context, name: string, options: RecoverOptions):
     })
     return EXIT.needsOperator
   }
+  if (choice === 'restore') await confirmReplacement(context, options)
   const { tag: _, ...others } = options
   return startAndFollow(context, 'recover', place.environment, choice === 'fix' ? options : others, {
     recover: {

@@ -1,7 +1,6 @@
 import type { Command } from 'commander'
 import { look } from '../client/look.js'
-import { failure } from '../domain/failures.js'
-import { addConfirmOptions, declined } from './asking.js'
+import { addConfirmOptions, confirmReplacement } from './asking.js'
 import type { Context } from './context.js'
 import { addWaitOption } from './following.js'
 import { backupLines } from './output-lists.js'
@@ -23,14 +22,9 @@ export function define(command: Command): void {
 export async function run(context: Context, command: Command): Promise<number> {
   const [environment = '', backup = ''] = command.args
   const options = command.opts<RunOptions>()
-  const { terminal } = context
   const place = await context.place(environment)
   const found = await look(await context.engine(), place, { command: 'backup', backup })
-  for (const text of backupLines(environment, found).slice(0, -1)) terminal.say(text)
-  if (!options.yes) {
-    if (!terminal.interactive) throw failure('UsageInvalid', 'a restore replaces the live database: add --yes')
-    const typed = await terminal.ask('Put this in the place of the live database? [y/N] ')
-    if (!/^y(es)?$/i.test(typed)) throw declined('not restored: nothing was started')
-  }
+  for (const text of backupLines(environment, found).slice(0, -1)) context.terminal.say(text)
+  await confirmReplacement(context, options)
   return startAndFollow(context, 'restore', environment, options, { backup: `${found.name}/${found.kind}` })
 }

@@ -54,6 +54,8 @@ export const Rehearsal = z.strictObject({
     name: z.string(),
     takenAt: z.iso.datetime().optional(),
   }),
+  /** What the database has applied and the copy had not: it was applied there first, and rows that came since were not there. */
+  behind: z.array(z.string()).optional(),
   /** Of the copy, before the first migration. */
   bytes: z.number(),
   serverVersion: z.string(),

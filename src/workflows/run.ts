@@ -47,6 +47,8 @@ export class Run {
   #databaseText: string | undefined
   #deadline: number | undefined
   #stranded: StrandedRun | undefined
+  /** Until then the plan is the one that failed, and no digest of what this recovery will do. */
+  #isFixPlanned = false
   #ending: Ending | undefined
   readonly #table: StepTable
   readonly #steering: Steering
@@ -149,6 +151,7 @@ export class Run {
 
   #replan(summary: PlanSummary): void {
     this.#summary = summary
+    this.#isFixPlanned = true
     upsertMemo({ run: this.name, digest: summary.digest })
     this.#show()
   }
@@ -401,9 +404,17 @@ export class Run {
           ? { database: this.#databaseText ?? 'as the stages before left it', services: this.#servicesDown }
           : {}),
         paused,
+        ...this.#notTakenOver(),
       }),
       error,
     )
+  }
+
+  /** Of a recovery that was refused before it took the open run over: that one is as it was, and waits still. */
+  #notTakenOver(): { database: string; services: string; pauses: false } | undefined {
+    if (this.#kind !== 'recover' || this.#summary) return undefined
+    const [database, services] = ['as the open run left it: nothing was begun', 'as the open run left them']
+    return { database, services, pauses: false }
   }
 
   #configured(): { serves: boolean; pauses: boolean } {
@@ -446,7 +457,8 @@ export class Run {
 
   /** Where there is no run to report: what shows how things stand. */
   #lookAgain(): string {
-    const { environment } = this.#input
+    const { environment, recover } = this.#input
+    if (this.#kind === 'recover') return `headgate recover ${recover?.run ?? environment}`
     if (this.#kind !== 'deploy' && this.#kind !== 'migrate') return `headgate status ${environment}`
     return `headgate plan ${environment}${this.#tagOption()}`
   }
@@ -600,7 +612,7 @@ export class Run {
       environment,
       ...(tag === undefined ? {} : { tag }),
       database: this.#summary?.database ?? '',
-      digest: this.#summary?.digest ?? '',
+      digest: this.choice === 'fix' && !this.#isFixPlanned ? '' : (this.#summary?.digest ?? ''),
       state: this.#ending ? 'ended' : awaiting === 'approval' ? 'waiting' : awaiting ? 'held' : 'running',
       step: lines.at(-1)?.step ?? 'plan',
       stage: this.#stageNumber,

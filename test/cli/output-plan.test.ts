@@ -42,6 +42,16 @@ test('where no automatic restore is possible the plan says why, at each stage an
   expect(page).toContain('  stops      nothing')
 })
 
+test('a plan that a finding stops proposes no deploy', () => {
+  const page = planPage(planOfShop(), DIGEST, undefined, [], undefined, true)
+  expect(page.at(-1)).toBe('  next       mend what says stop, or waive it with a reason, and plan again')
+})
+
+test('of a fix the stages after its own are left for a deploy', () => {
+  const page = planPage(planOfShop({ fix: { by: 'cleo', recovery: 1, stage: 1 } }), DIGEST)
+  expect(page.find((text) => text.startsWith('  stage 2'))).toMatch(/; left for a deploy after it$/)
+})
+
 test('a previous image that is not known is no way back', () => {
   const page = planPage(planOfShop({ services: [{ name: 'api', next: '2' }] }), DIGEST)
   expect(page).toContain('  services   api unknown → 2')

@@ -52,7 +52,7 @@ test('a run that the journal has lost is opened again from its backup, shown, an
   expect(look.text).toContain('what it was like before is not known')
   expect(world.consumer.state).toBe('paused')
 
-  const restored = await world.typed('recover', run, '--restore', '--by', 'ana')
+  const restored = await world.typed('recover', run, '--restore', '--yes', '--by', 'ana')
   expect(restored.exit, restored.text).toBe(0)
   expect(restored.text).toContain('restored')
   expect(await world.serving()).toBe('1')

@@ -35,6 +35,14 @@ async function calls(): Promise<string[]> {
   return (await readFile(join(world.folder, 'calls'), 'utf8')).trimEnd().split('\n')
 }
 
+/** The notices, where `tell` writes them to the file `told`. */
+async function told(): Promise<{ kind: string; sequence: number; text: string }[]> {
+  return (await readFile(join(world.folder, 'told'), 'utf8'))
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line))
+}
+
 async function run(options: WorldOptions, scripts: Record<string, string>): Promise<void> {
   world = await World.create(options)
   for (const [name, body] of Object.entries(scripts)) await world.script(name, body)
@@ -200,11 +208,6 @@ test('a run that is held after a failure tells people each time, from its start 
     verify: [{ name: 'never', sql: 'select 0', expect: 1 }],
   }
   await run({ migrations: EXPAND, configuration }, { tell: 'cat >> told' })
-  const told = async (): Promise<{ kind: string; sequence: number; text: string }[]> =>
-    (await readFile(join(world.folder, 'told'), 'utf8'))
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line))
   await world.start()
   await world.until(({ state }) => state === 'held')
   await world.handle.executeUpdate('retry', { args: [{ by: 'ben' }] })
@@ -216,4 +219,25 @@ test('a run that is held after a failure tells people each time, from its start 
   expect((await told())[0]?.text).toContain('deploy of 2 on database')
   expect((await told())[1]?.text).toContain('held after a failure, in stage 1')
   expect(new Set((await told()).map(({ sequence }) => sequence)).size).toBe(4)
+})
+
+test('what a person left for later, or recovered, is not told as a failure', async () => {
+  const notify = [{ kind: 'command', command: ['./bin/tell'] }]
+  await run({ migrations: { ...EXPAND, ...CONTRACT }, configuration: { notify } }, { tell: 'cat >> told' })
+  expect((await world.typed('doctor', 'staging', '--tag', '2')).text).toMatch(/ok {2}notifier +\S+\/bin\/tell is there/)
+  await world.start()
+  const { digest } = await world.until(({ state }) => state === 'waiting')
+  await world.handle.executeUpdate('reject', { args: [{ by: 'ben', digest }] })
+  expect(await world.ending()).toMatchObject({ outcome: 'deferred', exit: 7 })
+  expect((await told()).at(-1)).toMatchObject({ kind: 'deferred' })
+  await world.end()
+
+  const fails = { '0002_half.sql': `-- headgate:no-transaction\n  select 1;\n  select 1 / 0` }
+  await run({ migrations: fails, configuration: { notify, quiesce: 'none' } }, { tell: 'cat >> told' })
+  await world.start()
+  const { run: open } = await world.ending()
+  expect((await told()).at(-1)).toMatchObject({ kind: 'needs-operator' })
+  const recovery = await world.start('recover', { recover: { run: open, choice: 'redeploy' } })
+  expect(await world.ending(recovery)).toMatchObject({ outcome: 'needs-operator', exit: 0 })
+  expect((await told()).at(-1)).toMatchObject({ kind: 'recovered' })
 })

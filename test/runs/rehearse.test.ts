@@ -71,6 +71,21 @@ describe('a rehearsal', () => {
     expect(rehearsed.text).toContain('0002_note')
   })
 
+  test('on a backup from before the newest release says that rows that came since were not there', async () => {
+    await begun({ migrations: { '0002_note.sql': 'alter table orders add column note text' } })
+    await world.start()
+    expect(await world.ending()).toMatchObject({ outcome: 'succeeded' })
+    const migrations = { '0002_note.sql': 'alter table orders add column note text', '0003_more.sql': 'select 1' }
+    await world.release('3', migrations)
+    const stale = await world.typed('rehearse', 'staging', '--tag', '3')
+    expect(stale, stale.text).toMatchObject({ exit: 0 })
+    expect(stale.text).toMatch(
+      /warn +the copy is from before 0002_note: rows that were written since were not tried; headgate backup staging/,
+    )
+    expect(await world.typed('backup', 'staging')).toMatchObject({ exit: 0 })
+    expect((await world.typed('rehearse', 'staging', '--tag', '3')).text).not.toContain('from before')
+  })
+
   test('of a migration that fails says what it fails of, and is remembered by the plan', async () => {
     await begun({ migrations: { '0002_note.sql': 'alter table orders add column note text; select 1 / 0' } })
     await world.typed('backup', 'staging')

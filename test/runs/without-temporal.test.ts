@@ -55,7 +55,7 @@ test('a run is found in the journal, looked at, and put back, without the Tempor
   expect(alone).toMatchObject({ exit: 9 })
   expect(alone.text).toContain('add --local')
 
-  const restored = await typed('recover', run, '--local', '--restore')
+  const restored = await typed('recover', run, '--local', '--restore', '--yes')
   expect(restored.text).toContain('restored: restore, asked for by ana')
   expect(restored.exit).toBe(0)
   expect(differences(before, await world.snapshot())).toEqual([])

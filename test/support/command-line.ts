@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { freePort } from './http-server.js'
 import type { World } from './world.js'
 
 const HEADGATE = fileURLToPath(new URL('../../bin/headgate.js', import.meta.url))
@@ -90,4 +92,18 @@ export function startHeadgate(args: readonly string[], cwd: string, env: Record<
       return child.exitCode
     },
   }
+}
+
+/** Starts a worker of the folder, which is ready when this returns. Throws what it said where it is not after a minute. */
+export async function startReadyWorker(cwd: string, env: Record<string, string>): Promise<Started> {
+  const health = `127.0.0.1:${await freePort()}`
+  const worker = startHeadgate(['worker', '--health', health], cwd, env)
+  const status = (): Promise<number | undefined> =>
+    fetch(`http://${health}/readyz`).then(
+      (answer) => answer.status,
+      () => undefined,
+    )
+  for (const begun = performance.now(); (await status()) !== 200; await pause(50))
+    if (performance.now() - begun > 60_000) throw new Error(`the worker is not ready: ${worker.text()}`)
+  return worker
 }
