@@ -45,7 +45,8 @@ const atAStatedPlace: Invariant = ({ before, now, isShut, target, scene, executi
     ]
   if (outcome === 'succeeded')
     return [...unlike(now.ledger, end), ...differences(schemaOf(target), schemaOf(now.database))]
-  if (outcome === 'deferred') return unlike(now.ledger, between)
+  if (outcome === 'deferred')
+    return isToldOnTheWay(now.ledger, { between, end }, executions) ? [] : unlike(now.ledger, between)
   if (outcome === 'rolled-back')
     return between.join().startsWith(now.ledger.join()) ? [] : [`the ledger has ${now.ledger.join(', ')}`]
   const isTold = operatorCase(executions)?.said.includes('headgate recover') || isAccepted(executions)
@@ -61,6 +62,21 @@ function placesOf(
     return { between: [...before, ...expand].sort(), end: [...before, ...expand, ...contract].sort() }
   const between = before.filter((version) => !contract.includes(version))
   return { between, end: between.filter((version) => !expand.includes(version)) }
+}
+
+/**
+ * A stage of ways down that did not come to its end, with a gate that could not be proven closed any more (the server had crashed):
+ * what is committed stays, the image that runs lives with it, and whoever reads the ending is told where the database is.
+ */
+function isToldOnTheWay(
+  ledger: readonly string[],
+  { between, end }: { between: readonly string[]; end: readonly string[] },
+  executions: Evidence['executions'],
+): boolean {
+  const begins = (all: readonly string[], first: readonly string[]): boolean =>
+    first.every((version, index) => all[index] === version)
+  const ended = executions.findLast(({ outcome }) => outcome !== undefined)
+  return begins(ledger, end) && begins(between, ledger) && ended?.said.includes(`at ${ledger.at(-1)}:`) === true
 }
 
 const operatorCase = (executions: Evidence['executions']): Evidence['executions'][number] | undefined =>

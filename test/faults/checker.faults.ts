@@ -8,7 +8,7 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Watched } from '../checker/watch.js'
 import { connect, elsewhere, execute } from '../checker/connect.js'
-import { approving, begin, HALF_COMMITTED, prepared, TAKEN_BACK, TWO_STAGES } from '../support/courses.js'
+import { approving, begin, DOWN_FAILS, HALF_COMMITTED, prepared, TAKEN_BACK, TWO_STAGES } from '../support/courses.js'
 import { CANARY } from '../support/secret-world.js'
 import { type FaultWorld, faultWorld, targetOf } from './fault-world.js'
 import { type Servers, startServers } from './servers.js'
@@ -408,6 +408,27 @@ describe('after a release that was taken back', () => {
     })
     expect(red).toContainEqual(expect.stringMatching(/^1: the ledger has 0001_orders, 0002_note, not 0001_orders$/))
     expect(red).toContainEqual(expect.stringMatching(/^1: schema orders/))
+  })
+})
+
+describe('after a release of which a part was taken back', () => {
+  const it = ended(DOWN_FAILS)
+
+  test('everything holds', async () => {
+    expect(await it.watching.judge()).toEqual({ outcome: 'deferred', violations: [] })
+  })
+
+  test('turns red for a version that is gone, which nobody was told', async () => {
+    const url = it.place.world.database.url
+    const red = await redWhile(it, async () => {
+      await execute(
+        url,
+        `create table away as select * from headgate_migrations where version = '0003_price'`,
+        `delete from headgate_migrations where version = '0003_price'`,
+      )
+      return () => execute(url, 'insert into headgate_migrations select * from away', 'drop table away')
+    })
+    expect(red).toContainEqual('1: the ledger has 0001_orders, 0002_note, not 0001_orders, 0002_note, 0003_price')
   })
 })
 

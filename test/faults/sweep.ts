@@ -73,11 +73,16 @@ export function sweep(fault: FaultName, moments: readonly Strike['when'][]): voi
   })
 }
 
-/** Alone, at this moment of this step. */
+/** Alone, at this moment of this step, and nothing was wrong. */
 const isLogged = (course: string, { fault, key, when }: Strike): boolean =>
   logged().some(
-    ({ course: its, strikes: [strike, ...more] }) =>
-      its === course && more.length === 0 && strike?.fault === fault && strike.key === key && strike.when === when,
+    ({ course: its, strikes: [strike, ...more], violations }) =>
+      its === course &&
+      violations.length === 0 &&
+      more.length === 0 &&
+      strike?.fault === fault &&
+      strike.key === key &&
+      strike.when === when,
   )
 
 function from(steps: readonly JournalStep[]): JournalStep[] {
