@@ -3,9 +3,9 @@ import { createConsumer } from '../../src/adapters/consumer/index.js'
 import { createService } from '../../src/adapters/service/index.js'
 import type { Service } from '../../src/adapters/service/port.js'
 import { ConsumerConfiguration, ServiceConfiguration } from '../../src/domain/configuration.js'
-import { knownFailure } from '../../src/domain/failures.js'
 import { consumerContract } from '../adapters/consumer/contract.js'
 import { serviceContract } from '../adapters/service/contract.js'
+import { failureOf } from '../support/failure-of.js'
 import { OpenFence } from '../support/open-fence.js'
 import { ComposeProject } from './compose-project.js'
 import { docker } from './containers.js'
@@ -52,13 +52,6 @@ consumerContract('compose', async () => {
 
 let project: ComposeProject
 const ended = (): void => project.end()
-const failureOf = async (work: Promise<unknown>) =>
-  knownFailure(
-    await work.then(
-      () => undefined,
-      (error: unknown) => error,
-    ),
-  )
 
 describe('services of one project', () => {
   let service: Service
@@ -76,6 +69,35 @@ describe('services of one project', () => {
     expect(await service.isRunning(signal)).toBe(false)
     await service.start(fence)
     expect([project.runs('api'), project.runs('jobs')]).toEqual(['v1', 'v1'])
+  })
+
+  test('of which one is a consumer get the image together, and that one stays stopped until it is resumed', async () => {
+    const kept = serviceOf(project, ['api', 'jobs'], { keepStopped: ['jobs'] })
+    const consumer = consumerOf(project, ['jobs'])
+    await service.deploy('v1', fence)
+    const before = await kept.currentImage?.(signal)
+    await consumer.pause(fence)
+    await kept.stop(fence)
+    expect(await kept.isRunning(signal)).toBe(false)
+    await kept.deploy('v2', fence)
+    expect([project.runs('api'), project.runs('jobs')]).toEqual(['v2', undefined])
+    expect(await kept.current(signal)).toBe('v2')
+    expect(await consumer.state(signal)).toEqual({ state: 'paused', inFlight: 0 })
+    await consumer.resume(fence)
+    expect(project.runs('jobs')).toBe('v2')
+    // One that runs goes on running, as does one that is not there to be paused.
+    await kept.deploy('v1', fence, before)
+    expect([project.runs('api'), project.runs('jobs')]).toEqual(['v1', 'v1'])
+  })
+
+  test('of which one is kept stopped are stopped and started without it', async () => {
+    const kept = serviceOf(project, ['api', 'jobs'], { keepStopped: ['jobs'] })
+    await service.deploy('v1', fence)
+    await kept.stop(fence)
+    expect([project.runs('api'), project.runs('jobs')]).toEqual([undefined, 'v1'])
+    await consumerOf(project, ['jobs']).pause(fence)
+    await kept.start(fence)
+    expect([project.runs('api'), project.runs('jobs')]).toEqual(['v1', undefined])
   })
 
   test('are on no tag while they are on two', async () => {
@@ -96,6 +118,14 @@ describe('services of one project', () => {
     const failed = await failureOf(serviceOf(project, ['api'], { files: ['/nowhere/compose.yaml'] }).current(signal))
     expect(failed).toMatchObject({ code: 'ConfigurationInvalid' })
     expect(failed?.message).toContain('/nowhere/compose.yaml')
+  })
+
+  test('files that want a variable which nobody gives are told of with what to write', async () => {
+    const consumer = consumerOf(project, ['api'], { tagVariable: undefined })
+    const failed = await failureOf(consumer.state(signal))
+    expect(failed).toMatchObject({ code: 'ConfigurationInvalid' })
+    expect(failed?.message).toContain('required variable TAG is missing')
+    expect(failed?.detail.hint).toContain('write tagVariable: TAG')
   })
 
   test('an engine that is away is told of as such', async () => {

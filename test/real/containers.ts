@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { BASE_IMAGE } from './docker-engine.js'
 
 /** One call of the client; its standard output. */
@@ -34,3 +35,8 @@ export function buildImage(folder: string, image: string, files: Record<string, 
 
 /** Names of the containers there are, running or not. */
 export const containers = (): string[] => docker('ps', '--all', '--format', '{{.Names}}').split('\n').filter(Boolean)
+
+/** The engine itself removes them, a moment after their end. */
+export async function untilNoContainers(): Promise<void> {
+  while (containers().length > 0) await pause(50)
+}

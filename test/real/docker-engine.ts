@@ -10,7 +10,7 @@ import { runInstaller } from '../../src/adapters/process/installer.js'
 const COMPOSE = 'v2.40.3'
 const COMPOSE_MODULE = `github.com/docker/compose/v2/cmd@${COMPOSE}`
 /** A Debian of its own with what the releases in the tests are made of: nothing can be pulled where there is no registry of images. */
-const BASE = ['--variant=minbase', '--include=python3,alembic,python3-psycopg2', 'bookworm']
+const BASE = ['--variant=minbase', '--include=python3,alembic,python3-psycopg2,postgresql-client', 'bookworm']
 export const BASE_IMAGE = 'headgate-test-base'
 
 /** Variables by which the Docker client finds the engine and Compose, and what ends the engine. */
@@ -66,7 +66,7 @@ async function composeIn(cache: string): Promise<string> {
 
 /** An archive of its file system (1 to 3 minutes, once). */
 async function baseIn(cache: string): Promise<string> {
-  const folder = await installOnce(join(cache, 'debian-bookworm-alembic'), async (into) => {
+  const folder = await installOnce(join(cache, 'debian-bookworm-tools'), async (into) => {
     await runInstaller(cache, ['debootstrap', ...BASE, join(into, 'root')])
     await runInstaller(cache, ['tar', '-C', join(into, 'root'), '-cf', join(into, 'root.tar'), '.'])
     await runInstaller(cache, ['rm', '-r', join(into, 'root')])

@@ -7,9 +7,9 @@ import { proveQuiet } from '../../src/adapters/consumer/quiet.js'
 import { createService } from '../../src/adapters/service/index.js'
 import type { Service } from '../../src/adapters/service/port.js'
 import { ConsumerConfiguration, ServiceConfiguration } from '../../src/domain/configuration.js'
-import { knownFailure } from '../../src/domain/failures.js'
 import { consumerContract } from '../adapters/consumer/contract.js'
 import { serviceContract } from '../adapters/service/contract.js'
+import { failureOf } from '../support/failure-of.js'
 import { OpenFence } from '../support/open-fence.js'
 import { Kubernetes } from './kubernetes.js'
 
@@ -124,13 +124,6 @@ const annotation = (object: string, name: string): string =>
     namespace,
     '--output',
     `jsonpath={.metadata.annotations.${name.replaceAll('.', '\\.')}}`,
-  )
-const failureOf = async (work: Promise<unknown>) =>
-  knownFailure(
-    await work.then(
-      () => undefined,
-      (error: unknown) => error,
-    ),
   )
 
 serviceContract('kubernetes', async () => {

@@ -1,6 +1,5 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe } from 'vitest'
 import { createMigrator } from '../../src/adapters/migrator/index.js'
 import type { Target } from '../../src/adapters/postgres/target.js'
@@ -9,7 +8,7 @@ import { type Fixture, type FixtureMigration, migratorContract, PASSWORD } from 
 import { writeAlembicProject } from '../support/alembic-project.js'
 import { HAS_SQLX, SQLX, writeSqlx } from '../support/sqlx-release.js'
 import { writeUmzug } from '../support/umzug-project.js'
-import { buildImage, containers, docker, imageOf } from './containers.js'
+import { buildImage, docker, imageOf, untilNoContainers } from './containers.js'
 
 const TOOL = join(import.meta.dirname, 'tool.py')
 const TAG = 'v1'
@@ -61,7 +60,12 @@ const WAYS = {
   'docker compose run': (folder: string) => {
     const file = join(`${folder}-compose`, 'compose.yaml')
     mkdirSync(`${folder}-compose`, { recursive: true })
-    const admin = { image: `${imageOf(folder)}:\${TAG}`, network_mode: 'host', depends_on: ['db'] }
+    const admin = {
+      image: `${imageOf(folder)}:\${TAG}`,
+      network_mode: 'host',
+      depends_on: ['db'],
+      profiles: ['by hand'],
+    }
     // YAML takes JSON. What it depends on must not be started (it cannot be), and needs no network: an engine has few.
     writeFileSync(file, JSON.stringify({ services: { admin, db: { image: 'nobody/has-this', network_mode: 'host' } } }))
     return { service: 'admin', container: { files: [file], directory: `${folder}-compose`, tagVariable: 'TAG' } }
@@ -85,10 +89,7 @@ const shippedBy = (
   discard: (folder) => void docker('rmi', '--force', `${imageOf(folder)}:${TAG}`),
 })
 
-/** The engine itself removes them, a moment after their end. */
-afterEach(async () => {
-  while (containers().length > 0) await pause(50)
-})
+afterEach(untilNoContainers)
 
 describe.each(SHIPPED)('$kind in the release`s image', (shipped) => {
   migratorContract(shippedBy(shipped, 'docker run'))

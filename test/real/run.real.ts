@@ -1,17 +1,16 @@
 import { join } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
 import { ALEMBIC_LEDGER, DROP, FIRST, NOTE, type Revision, writeAlembic } from '../support/alembic-release.js'
 import { World, type WorldOptions } from '../support/world.js'
 import { ComposeProject } from './compose-project.js'
-import { buildImage, containers, docker } from './containers.js'
+import { buildImage, docker, untilNoContainers } from './containers.js'
 
 let world: World
 afterEach(async () => {
   const { left } = await world.leftOvers().finally(() => world.end())
   expect(left).toEqual([])
-  while (containers().length > 0) await pause(50)
+  await untilNoContainers()
 })
 
 /** A company whose releases are images with Alembic in them; revision a1 is applied. */
