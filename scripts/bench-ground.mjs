@@ -51,12 +51,12 @@ export async function onGround(work) {
         stops.push(() => worker.stop())
         return worker
       },
-      /** Starts a `migrate`. */
-      migrate: () =>
-        client.workflow.start('migrate', {
+      /** Starts a workflow of the environment. */
+      start: (kind, more = {}) =>
+        client.workflow.start(kind, {
           taskQueue: 'headgate-bench-staging',
           workflowId: 'headgate/bench/staging',
-          args: [{ project: 'bench', environment: 'staging', requester: { by: 'bench' } }],
+          args: [{ project: 'bench', environment: 'staging', requester: { by: 'bench' }, ...more }],
         }),
     }
     return await work(ground)

@@ -8,7 +8,7 @@ import { HEADGATE, median, onGround, print, quiet, run, sql, timed } from './ben
 
 const ROUNDS = Number(process.env.HEADGATE_BENCH_ROUNDS ?? 5)
 
-await onGround(async ({ folder, postgres, env, configure, startWorker, migrate }) => {
+await onGround(async ({ folder, postgres, env, configure, startWorker, start }) => {
   const alembic = await join(await findPythonTools(cacheFolder(), quiet), 'alembic')
   await alembicProject(folder)
   await configure({ migrator: { kind: 'alembic', config: 'project/alembic.ini', command: [alembic] } })
@@ -29,7 +29,7 @@ await onGround(async ({ folder, postgres, env, configure, startWorker, migrate }
     let handle
     runs.push(
       await timed(async () => {
-        handle = await migrate()
+        handle = await start('migrate')
         await handle.result()
       }),
     )

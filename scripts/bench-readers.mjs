@@ -26,7 +26,7 @@ function reset(url) {
   )
 }
 
-await onGround(async ({ folder, postgres, env, configure, migrate, client, startWorker }) => {
+await onGround(async ({ folder, postgres, env, configure, start, client, startWorker }) => {
   const url = postgres.url('bench')
   const alembic = await join(await findPythonTools(cacheFolder(), quiet), 'alembic')
   const sqlx = join(cacheFolder(), 'sqlx-0.8.6', 'bin', 'sqlx')
@@ -70,7 +70,7 @@ await onGround(async ({ folder, postgres, env, configure, migrate, client, start
       await prepare()
       around.push(
         await withReaders(url, async () => {
-          const handle = await migrate()
+          const handle = await start('migrate')
           await handle.result()
           const { lines } = await handle.query('state')
           return lines.find(({ step }) => step === 'migrate').endedAt

@@ -9,7 +9,7 @@ const ROUNDS = Number(process.env.HEADGATE_BENCH_ROUNDS ?? 3)
 const HEARTBEAT_MS = 2_000
 const SLEEP_S = 4
 
-await onGround(async ({ folder, postgres, temporal, client, configure, startWorker, migrate }) => {
+await onGround(async ({ folder, postgres, temporal, client, configure, startWorker, start }) => {
   await mkdir(join(folder, 'migrations'))
   await writeFile(
     join(folder, 'migrations', '0001_slow.sql'),
@@ -24,7 +24,7 @@ await onGround(async ({ folder, postgres, temporal, client, configure, startWork
   /** A run whose migration is at work. */
   const migrating = async () => {
     await reset()
-    const handle = await migrate()
+    const handle = await start('migrate')
     await until(async () => (await sleepers()).length > 0)
     return handle
   }
