@@ -1,3 +1,4 @@
+import { callService } from './call-service.js'
 import { checkApproval } from './check-approval.js'
 import { conclude, notify } from './conclude.js'
 import { holdAutodeploy } from './hold-autodeploy.js'
@@ -63,3 +64,8 @@ export function createActivities(dependencies: Dependencies) {
 }
 
 export type Activities = ReturnType<typeof createActivities>
+
+/** Of a worker on another host, which serves services alone. */
+export const createServiceActivities = (dependencies: Dependencies) => ({ callService: callService(dependencies) })
+
+export type ServiceActivities = ReturnType<typeof createServiceActivities>

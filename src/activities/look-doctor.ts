@@ -75,8 +75,10 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
       await requireNobodyUndoes(service, signal)
       const tag = (await service.current(signal)) ?? 'an unknown tag'
       const isRunning = await service.isRunning(signal)
-      if (isRunning === undefined) return `on ${tag}; without \`status\` nobody can tell whether it runs`
-      return isRunning ? `runs ${tag}` : `stopped, on ${tag}`
+      const queue = site.configuration.services[service.name]?.queue
+      const told = queue === undefined ? '' : `; told by the worker on ${queue}`
+      if (isRunning === undefined) return `on ${tag}; without \`status\` nobody can tell whether it runs${told}`
+      return `${isRunning ? `runs ${tag}` : `stopped, on ${tag}`}${told}`
     })
   for (const notifier of site.notifiers) await look('notifier', () => notifier.reach(signal))
   return {

@@ -55,6 +55,8 @@ export interface Site {
 /** What activities are made of. */
 export interface Dependencies {
   project: string
+  /** The queue of a worker that serves the services of its host, and nothing else. */
+  queue?: string
   /** Resolves an environment anew, so that a rotated secret is seen. Throws `ConfigurationInvalid`, `EnvironmentUnknown`, `ReferenceMissing`, `JournalUnavailable`. */
   site(environment: string): Promise<Site>
   /** Names the Temporal this worker is connected to: its cluster and namespace. */

@@ -12,18 +12,22 @@ export function define(command: Command): void {
       'Serves every environment of headgate.yaml until it is told to stop. It holds the credentials; run it beside the database.',
     )
     .option('--health <host:port>', 'serve /healthz, /readyz and /metrics there')
+    .option('--queue <name>', 'serve the services with this queue: on their host, and nothing else')
     .option('--build-id <id>', 'runs stay with the build that began them: keep its worker until they have ended')
 }
 
 export async function run({ settings, terminal, address }: Context, command: Command): Promise<number> {
-  const { health, buildId } = command.opts<{ health?: string; buildId?: string }>()
+  const { health, buildId, queue } = command.opts<{ health?: string; buildId?: string; queue?: string }>()
   if (buildId !== undefined && !Tag.safeParse(buildId).success)
     throw failure('UsageInvalid', `--build-id ${buildId}: 1 to 128 of letters, digits, . _ -`)
+  if (buildId !== undefined && queue !== undefined)
+    throw failure('UsageInvalid', '--build-id is for the worker that carries runs: with --queue leave it out')
   const where = await address()
   const worker = await startWorker({
     settings,
     ...(where === undefined ? {} : { address: where }),
     ...(buildId === undefined ? {} : { buildId }),
+    ...(queue === undefined ? {} : { queue }),
     ...(health === undefined ? {} : { health: healthAddress(health) }),
     onLine: terminal.note,
   })

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { WorkflowHandle } from '@temporalio/client'
-import { failure } from '../domain/failures.js'
 import type { LookAnswers, LookCommand, LookInput } from '../domain/look.js'
 import { lookWorkflowId } from '../domain/names.js'
+import { answerOf } from './answer.js'
 import type { Engine } from './connection.js'
 import { progressOf } from './progress.js'
 import { type Place, queueOf, requireWorker } from './runs.js'
@@ -13,11 +13,6 @@ export type Question<C extends LookCommand> = Omit<LookInput, 'project' | 'envir
 type Look<C extends LookCommand> = (input: LookInput) => Promise<LookAnswers[C]>
 
 const PROGRESS_MS = 1_000
-/** A worker that is gone still counts as one that polls for some minutes: this long nobody may have taken the question up. */
-const TAKEN_UP_MS = 10_000
-/** Events of a workflow that no worker has seen yet: started, first task scheduled. */
-const UNTOUCHED_EVENTS = 2
-
 /** For a question that is not answered at once. */
 export interface Patience {
   /** Of the workflow, as Temporal spells it; default 15 minutes. */
@@ -44,16 +39,7 @@ export async function look<C extends LookCommand>(
   })
   const waiting = new AbortController()
   if (patience) void follow(engine, handle, patience.onProgress, waiting.signal)
-  try {
-    const answer = handle.result().then((value) => ({ value }))
-    const first = await Promise.race([answer, neglected(handle, waiting.signal)])
-    if (first) return first.value
-    answer.catch(() => {})
-    await handle.terminate('nobody took the question up').catch(() => {})
-    throw failure('WorkerMissing', `no worker on ${queueOf(place)} answered within ${TAKEN_UP_MS / 1_000} s`)
-  } finally {
-    waiting.abort()
-  }
+  return answerOf(handle, queueOf(place)).finally(() => waiting.abort())
 }
 
 /** Until the answer is there. */
@@ -76,14 +62,3 @@ export const openRunAmong = (
   runs: LookAnswers['history']['runs'],
 ): LookAnswers['history']['runs'][number] | undefined =>
   runs.find(({ state, kind }) => state === 'open' && kind !== 'backup')
-
-/** Resolves when nobody has taken the question up; then nobody will answer it later either. Else it never settles. */
-function neglected(handle: WorkflowHandle<never>, signal: AbortSignal): Promise<undefined> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(async () => {
-      const described = await handle.describe().catch(() => undefined)
-      if (described && described.historyLength <= UNTOUCHED_EVENTS) resolve(undefined)
-    }, TAKEN_UP_MS)
-    signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
-  })
-}

@@ -35,7 +35,10 @@ export function workflowIdOf(kind: RunKind | 'recover backup', { project, enviro
 }
 
 /** Throws `WorkerMissing` when nobody polls the environment's queue. A worker that has just started is waited for a moment. */
-export async function requireWorker({ client, namespace }: Engine, place: Place): Promise<void> {
+export async function requireWorker(
+  { client, namespace }: Pick<Engine, 'client' | 'namespace'>,
+  place: Place,
+): Promise<void> {
   const name = queueOf(place)
   for (let look = 0; look < POLLER_LOOKS; look++) {
     if (look > 0) await pause(POLLER_PAUSE_MS)
@@ -127,7 +130,7 @@ export async function tell(
 export async function listEnvironments({ client }: Engine, project: string): Promise<string[]> {
   const prefix = workflowId(project, '')
   const found = new Set<string>()
-  const query = `WorkflowId STARTS_WITH "${prefix}" AND WorkflowType != "look"`
+  const query = `WorkflowId STARTS_WITH "${prefix}" AND WorkflowType NOT IN ("look", "serviceCall")`
   for await (const { workflowId: id } of client.workflow.list({ query }))
     found.add(id.slice(prefix.length).split('/')[0] ?? '')
   return [...found].sort()

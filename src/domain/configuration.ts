@@ -94,7 +94,12 @@ export const Ready = z.strictObject({
 })
 export type Ready = z.infer<typeof Ready>
 
+const Queue = z.string().regex(/^[A-Za-z0-9._-]{1,100}$/, 'a queue is 1 to 100 of letters, digits, . _ -')
+
 const everyService = {
+  queue: Queue.optional().describe(
+    'It is on another host: `headgate worker --queue NAME` runs there, with this file, and does to it what runs ask for',
+  ),
   within: Duration.prefault('180s').describe('How long a deploy, start or stop may take'),
   ready: Ready.optional().describe('How to tell that it is ready'),
 }
@@ -355,12 +360,9 @@ const settings = {
     'How long a run may keep consumers paused before people are told; again after twice that, four times, and so on',
   ),
   journal: Journal.describe('Where intents and outcomes are recorded'),
-  queue: z
-    .string()
-    .regex(/^[A-Za-z0-9._-]{1,100}$/, 'a queue is 1 to 100 of letters, digits, . _ -')
-    .describe(
-      'The task queue; without it headgate-NAME-ENVIRONMENT. A worker takes some 50 MB of memory for each queue that it serves: many environments better share one',
-    ),
+  queue: Queue.describe(
+    'The task queue; without it headgate-NAME-ENVIRONMENT. A worker takes some 50 MB of memory for each queue that it serves: many environments better share one',
+  ),
   locks: Locks.describe('How long a migration may wait, and hold up others'),
   lint: Lint.describe('What the review of pending migrations lets through'),
   rehearsal: RehearsalConfiguration.describe('What `headgate rehearse` tries pending migrations on'),

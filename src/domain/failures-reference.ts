@@ -63,6 +63,7 @@ const MEANS: Record<FailureCode, string> = {
   MigrationBlocked: 'A lock was not to be had within the budget. The message names who holds it, where that was seen.',
   StateUnexpected: 'What was found is explained neither by the plan nor by an earlier attempt.',
   VerifyFailed: 'The ledger, an index or a check is not what it must be after the migration.',
+  ServiceOutOfReach: 'The worker on the host of a service does not answer.',
   ServiceFailed: "A service's program failed.",
   NotReady: 'A service did not become ready in time.',
   SmokeFailed: 'A smoke check was not positive in time.',

@@ -230,6 +230,12 @@ export const FAILURES = {
     cause: 'fault',
     hint: 'look at the ledger, index or check that the message names; fix the migration or the check, then deploy again',
   },
+  ServiceOutOfReach: {
+    code: 'E224',
+    retryable: true,
+    cause: 'fault',
+    hint: 'see that the worker on its host runs, and polls its queue: `headgate worker --queue NAME`',
+  },
   ServiceFailed: {
     code: 'E220',
     retryable: false,
@@ -389,3 +395,7 @@ export async function whyNotMigrated(work: () => Promise<unknown>): Promise<stri
 export function messageOf(error: unknown): string {
   return knownFailure(error)?.message ?? (error instanceof Error ? error.message : String(error))
 }
+
+/** Of the innermost: an activity that failed says no more than that it did. */
+export const rootMessageOf = (error: unknown): string =>
+  error instanceof Error && error.cause instanceof Error ? rootMessageOf(error.cause) : messageOf(error)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { ServiceChange } from './service-call.js'
 
 /** One session of ours, and which database it is on: a server of the same address may be another one. */
 export const OwnSession = z.strictObject({
@@ -46,6 +47,8 @@ export abstract class Fence {
   abstract recordContainer(container: RecordedContainer): Promise<void>
   /** Once it is known to be gone. */
   abstract forgetContainer(container: RecordedContainer): Promise<void>
+  /** Journals what the worker beside a service on another host is to do to it; returns the id by which that one finds it. */
+  abstract recordServiceChange(service: string, change: ServiceChange): Promise<string>
   /**
    * Accounts for a session of ours on the database. Behind a closed gate every session counts: one that nobody accounts
    * for makes the gate count as open, and no restore is automatic any more. One on another database is nobody's business.

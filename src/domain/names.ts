@@ -25,6 +25,8 @@ export const recoverWorkflowId = (project: string, environment: string, kind: 'b
   kind === 'backup' ? `headgate/${project}/${environment}/backup/recover` : `headgate/${project}/${environment}/recover`
 export const lookWorkflowId = (project: string, environment: string, command: string, nonce: string): string =>
   `headgate/${project}/${environment}/look/${command}/${nonce}`
+export const serviceCallWorkflowId = (project: string, environment: string, service: string, nonce: string): string =>
+  `headgate/${project}/${environment}/service/${service}/${nonce}`
 export const taskQueue = (project: string, environment: string): string => `headgate-${project}-${environment}`
 
 /** The run's name from the time its workflow started, in UTC. */

@@ -1,3 +1,4 @@
+import { failure } from './failures.js'
 import { Fence } from './fence.js'
 
 /** For a database that nobody else knows of, made and dropped by who holds it: there is nothing to be fenced off. */
@@ -23,6 +24,11 @@ export class ScratchFence extends Fence {
   override async recordContainer(): Promise<void> {}
 
   override async forgetContainer(): Promise<void> {}
+
+  /** Nothing but the database is scratch. */
+  override async recordServiceChange(service: string): Promise<never> {
+    throw failure('GuardFailed', `service ${service} is not to be changed beside a scratch database`)
+  }
 
   override progress(text: string): void {
     this.#onProgress(text)

@@ -21,10 +21,12 @@ import { createNotifier } from '../adapters/notifier/index.js'
 import type { Migrator } from '../adapters/migrator/port.js'
 import { parseTarget, type Target } from '../adapters/postgres/target.js'
 import { runProgram } from '../adapters/process/run.js'
+import type { Reach } from '../adapters/service/elsewhere.js'
 import { createService } from '../adapters/service/index.js'
 import { createStore } from '../adapters/store/index.js'
 import type { EnvironmentConfiguration } from '../domain/configuration.js'
 import { failure } from '../domain/failures.js'
+import type { ServiceCall } from '../domain/service-call.js'
 import type { Journals } from './journals.js'
 
 const REFERENCE_TIMEOUT_MS = 30_000
@@ -50,8 +52,19 @@ export const WHERE_REFERENCES_LEAD: ResolveOptions = {
 /** Where what is copied out of images is kept. */
 export const sourcesOf = ({ cache }: Settings): string => join(cache, 'images')
 
+/** What a worker is to services of other hosts. */
+export interface WorkerReach {
+  queue: string | undefined
+  callService: (queue: string, call: ServiceCall, signal: AbortSignal) => Promise<unknown>
+}
+
 /** Wires the ports of one environment. Connects to nothing but the journal. */
-export async function siteOf(settings: Settings, journals: Journals, environment: string): Promise<Site> {
+export async function siteOf(
+  settings: Settings,
+  journals: Journals,
+  environment: string,
+  { queue, callService }: WorkerReach,
+): Promise<Site> {
   const configuration = await resolveConfiguration(settings, environment)
   const secrets = knownSecrets(configuration)
   const { url, urls, services, consumers, pause } = configuration
@@ -61,6 +74,11 @@ export async function siteOf(settings: Settings, journals: Journals, environment
   const directory = dirname(resolve(settings.config))
   const logDirectory = join(settings.home, 'logs', configuration.project, environment)
   const context = { directory, secrets }
+  const { project } = configuration
+  const reach: Reach = {
+    queue,
+    callService: (at, service, call, signal) => callService(at, { project, environment, service, call }, signal),
+  }
   const verifier = parseTarget(urls.verify ?? url)
   const checks = { target: verifier, applicationName: 'headgate check', directory, secrets }
   const { to, jobs } = configuration.backup === false ? { to: undefined, jobs: 1 } : configuration.backup
@@ -87,7 +105,7 @@ export async function siteOf(settings: Settings, journals: Journals, environment
       return consumer ? [createConsumer(name, consumer, context)] : []
     }),
     services: Object.entries(services).map(([name, service]) => ({
-      service: createService(name, service, context),
+      service: createService(name, service, context, reach),
       ready: service.ready === undefined ? undefined : createReadiness({ service: name, ...service.ready }, checks),
       ignoreWhilePaused: service.ready?.ignoreWhilePaused ?? [],
     })),

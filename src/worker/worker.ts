@@ -18,9 +18,17 @@ import {
 import { tell } from '../activities/conclude.js'
 import { encryption, requireNamespace, requireTls, temporalSettings } from '../client/connection.js'
 import { requireAbandoned } from '../client/carrying.js'
-import { createActivities } from '../activities/index.js'
-import { environmentNames, projectName, readConfigurationFile, type Settings } from '../adapters/configuration/index.js'
-import { failure, messageOf } from '../domain/failures.js'
+import { callService } from '../client/service-calls.js'
+import { createActivities, createServiceActivities, type Dependencies, type Site } from '../activities/index.js'
+import {
+  type ConfigurationSource,
+  environmentNames,
+  projectName,
+  readConfigurationFile,
+  type Settings,
+  serviceQueues,
+} from '../adapters/configuration/index.js'
+import { failure, messageOf, rootMessageOf } from '../domain/failures.js'
 import { taskQueue } from '../domain/names.js'
 import { type Health, serveHealth } from './health.js'
 import { makeCurrent, pinnedTo } from './deployment.js'
@@ -51,6 +59,8 @@ export interface WorkerOptions {
   logLevel?: LogLevel
   /** Runs stay with the build that began them: `pinnedTo`. Without it the newest worker goes on with every run. */
   buildId?: string
+  /** It serves the services of this queue, on its own host, and no run. */
+  queue?: string
 }
 
 export interface RunningWorker {
@@ -63,11 +73,15 @@ export interface RunningWorker {
   healthPort: number | undefined
 }
 
-/** Starts one worker for every environment that headgate.yaml names. Throws `ConfigurationInvalid`, `TemporalUnreachable`. */
+/**
+ * Starts one worker for every environment that headgate.yaml names, or for the services of one queue. Throws
+ * `ConfigurationInvalid`, `TemporalUnreachable`.
+ */
 export async function startWorker(options: WorkerOptions): Promise<RunningWorker> {
-  const { settings, onLine } = options
+  const { settings, onLine, queue: servicesOf } = options
   const source = await readConfigurationFile(settings.config)
   const project = projectName(source)
+  const environments = servicesOf === undefined ? environmentNames(source) : environmentsServed(source, servicesOf)
   installRuntime(options.logLevel ?? 'WARN')
   const { connection, namespace } = await (options.isLocal
     ? connectTo(options.address === undefined ? {} : { address: options.address }, 'default')
@@ -77,20 +91,27 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const problems = new Map<string, string>()
   const client = new Client({ connection, namespace, ...encryption() })
   const engine = await engineOf(connection, namespace)
-  const activities = createActivities({
+  const site = (environment: string): Promise<Site> =>
+    siteOf(settings, journals, environment, {
+      queue: servicesOf,
+      callService: (queue, call, signal) => callService({ client, namespace }, queue, call, signal),
+    })
+  const dependencies: Dependencies = {
+    ...(servicesOf === undefined ? {} : { queue: servicesOf }),
     project,
     engine,
-    site: (environment) => siteOf(settings, journals, environment),
+    site,
     searchAttributes: () => knowsSearchAttributes(connection, namespace),
     requireCurrent: (taskToken) => requireCurrent(client, taskToken),
     requireAbandoned: (run) => requireAbandoned(client, engine, run),
     cancelWorkflow: async (workflowId, firstExecutionRunId) => {
       await client.workflow.getHandle(workflowId, undefined, { firstExecutionRunId }).cancel()
     },
-  })
+  }
+  const activities = servicesOf === undefined ? createActivities(dependencies) : createServiceActivities(dependencies)
   const queues = new Map<string, string[]>()
-  for (const environment of environmentNames(source)) {
-    const queue = await queueOf(settings, project, environment, problems)
+  for (const environment of environments) {
+    const queue = servicesOf ?? (await queueOf(settings, project, environment, problems))
     queues.set(queue, [...(queues.get(queue) ?? []), environment])
   }
   // The journals are looked at from here on, and say for themselves what is wrong.
@@ -101,40 +122,40 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     [...queues.keys()].map((queue) => pollerOf(connection, namespace, queue, activities, versioning)),
   )
   const reconciling = new AbortController()
-  const reconciled = options.isLocal
-    ? Promise.resolve()
-    : reconcile(
-        {
-          client,
-          engine,
-          project,
-          everyMs: RECONCILE_MS,
-          environments: () =>
-            [...queues].flatMap(([queue, environments]) =>
-              environments.map((environment) => ({
-                ...{ environment, queue },
-                journal: async () =>
-                  journals.lastOf(await readConfigurationFile(settings.config), environment, () =>
-                    resolveConfiguration(settings, environment),
-                  ),
-                failed: () => journals.forget(environment),
-                pauseLimit: async () => (await resolveConfiguration(settings, environment)).pauseLimit,
-              })),
-            ),
-          onLine,
-          tell: async ({ environment, name, carrier }, text) => {
-            const site = await siteOf(settings, journals, environment)
-            const notice = {
-              kind: 'stuck' as const,
-              text,
-              next: `headgate status ${environment}`,
-              by: `${carrier}: ${text}`,
-            }
-            await tell(site, name, notice, reconciling.signal)
+  const reconciled =
+    options.isLocal || servicesOf !== undefined
+      ? Promise.resolve()
+      : reconcile(
+          {
+            client,
+            engine,
+            project,
+            everyMs: RECONCILE_MS,
+            environments: () =>
+              [...queues].flatMap(([queue, environments]) =>
+                environments.map((environment) => ({
+                  ...{ environment, queue },
+                  journal: async () =>
+                    journals.lastOf(await readConfigurationFile(settings.config), environment, () =>
+                      resolveConfiguration(settings, environment),
+                    ),
+                  failed: () => journals.forget(environment),
+                  pauseLimit: async () => (await resolveConfiguration(settings, environment)).pauseLimit,
+                })),
+              ),
+            onLine,
+            tell: async ({ environment, name, carrier }, text) => {
+              const notice = {
+                kind: 'stuck' as const,
+                text,
+                next: `headgate status ${environment}`,
+                by: `${carrier}: ${text}`,
+              }
+              await tell(await site(environment), name, notice, reconciling.signal)
+            },
           },
-        },
-        reconciling.signal,
-      )
+          reconciling.signal,
+        )
   const journalCheck = watchJournals(settings, journals, [...queues.values()].flat(), problems, onLine)
   const health = options.health && (await serveHealth(options.health, healthOf(problems, workers)))
   const stop = (): void => {
@@ -156,8 +177,18 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     })
   ended.catch(stop)
   for (const line of readyLines(project, queues, unresolved)) onLine(line)
-  const ready = environmentNames(source).filter((environment) => !unresolved.has(environment))
+  const ready = environments.filter((environment) => !unresolved.has(environment))
   return { stop, ended, ready, healthPort: health?.port }
+}
+
+/** Those with services of `queue`, whatever references lead to. Throws `ConfigurationInvalid` where there is none. */
+function environmentsServed(source: ConfigurationSource, queue: string): string[] {
+  const all = environmentNames(source)
+  const served = all.filter((environment) => serviceQueues(source, environment).includes(queue))
+  if (served.length > 0) return served
+  const known = [...new Set(all.flatMap((environment) => serviceQueues(source, environment)))].sort()
+  const hint = known.length > 0 ? `known: ${known.join(', ')}` : 'none has a queue'
+  throw failure('ConfigurationInvalid', `no service of ${source.file} has queue: ${queue}; ${hint}`)
 }
 
 /** Which environments are served on which queue, and which cannot be yet, and why. */
@@ -202,14 +233,10 @@ function installRuntime(level: LogLevel): void {
       if (message === 'Activity failed' || message === 'Workflow task failed') return
       const at = new Date().toISOString()
       const of = typeof meta?.workflowId === 'string' ? ` ${meta.workflowId}` : ''
-      process.stderr.write(`${at} ${level}${of} ${message}${meta?.error ? `: ${reasonOf(meta.error)}` : ''}\n`)
+      process.stderr.write(`${at} ${level}${of} ${message}${meta?.error ? `: ${rootMessageOf(meta.error)}` : ''}\n`)
     }),
   })
 }
-
-/** The innermost: an activity that failed says no more than that it did. */
-const reasonOf = (error: unknown): string =>
-  error instanceof Error && error.cause instanceof Error ? reasonOf(error.cause) : messageOf(error)
 
 /** Names the Temporal that is connected: one that never knew a run cannot tell that its workflow is gone. */
 async function engineOf({ workflowService }: NativeConnection, namespace: string): Promise<string> {

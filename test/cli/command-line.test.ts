@@ -122,6 +122,11 @@ test.each<[string, string[], string]>([
     '--build-id ../x: 1 to 128 of letters',
   ],
   [
+    'a build for a worker that carries no runs',
+    ['worker', '--queue', 'web-host', '--build-id', '7', '--config', 'headgate.yaml'],
+    'with --queue leave it out',
+  ],
+  [
     'a health address that is none',
     ['worker', '--health', 'here', '--config', 'headgate.yaml'],
     '--health here: write it like 127.0.0.1:8090',
@@ -132,6 +137,13 @@ test.each<[string, string[], string]>([
   expect(err).toContain(what)
   expect(err).not.toMatch(/\n\s+at /)
   expect({ exit, out }).toEqual({ exit: 1, out: '' })
+})
+
+test('a worker for services that no environment has on another host is refused, with those that are', async () => {
+  const env = { TEMPORAL_ADDRESS: nobody }
+  const { exit, err } = await headgate(['worker', '--queue', 'web-host'], { cwd: beside, env })
+  expect(exit).toBe(1)
+  expect(err).toContain('error E101: no service of headgate.yaml has queue: web-host; none has a queue')
 })
 
 test('an environment that the file does not name is told with the nearest one', async () => {

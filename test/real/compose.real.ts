@@ -7,6 +7,7 @@ import { consumerContract } from '../adapters/consumer/contract.js'
 import { serviceContract } from '../adapters/service/contract.js'
 import { failureOf } from '../support/failure-of.js'
 import { OpenFence } from '../support/open-fence.js'
+import { HERE } from '../support/reach.js'
 import { ComposeProject } from './compose-project.js'
 import { docker } from './containers.js'
 
@@ -16,7 +17,7 @@ const fence = new OpenFence()
 function serviceOf(project: ComposeProject, services: string[], more: object = {}): Service {
   const written = { kind: 'compose', services, files: [project.file], tagVariable: 'TAG', within: '60s', ...more }
   const context = { directory: project.folder, secrets: ['hunter2-secret'] }
-  return createService('api', ServiceConfiguration.parse({ directory: project.folder, ...written }), context)
+  return createService('api', ServiceConfiguration.parse({ directory: project.folder, ...written }), context, HERE)
 }
 
 const consumerOf = (project: ComposeProject, services: string[], more: object = {}) =>

@@ -11,6 +11,7 @@ import { consumerContract } from '../adapters/consumer/contract.js'
 import { serviceContract } from '../adapters/service/contract.js'
 import { failureOf } from '../support/failure-of.js'
 import { OpenFence } from '../support/open-fence.js'
+import { HERE } from '../support/reach.js'
 import { Kubernetes } from './kubernetes.js'
 
 const signal = new AbortController().signal
@@ -89,10 +90,12 @@ const common = (more: object = {}) => ({
   ...more,
 })
 const serviceOf = (workloads: string[], more: object = {}): Service =>
-  createService('api', ServiceConfiguration.parse(common({ workloads, image: `${IMAGE}:{tag}`, ...more })), {
-    directory: '/',
-    secrets: [],
-  })
+  createService(
+    'api',
+    ServiceConfiguration.parse(common({ workloads, image: `${IMAGE}:{tag}`, ...more })),
+    { directory: '/', secrets: [] },
+    HERE,
+  )
 const consumerOf = (workloads: string[], more: object = {}): Consumer =>
   createConsumer('orders', ConsumerConfiguration.parse(common({ workloads, ...more })), { directory: '/', secrets: [] })
 

@@ -34,6 +34,10 @@ export class OpenFence extends Fence {
     this.containers.splice(0, Number.POSITIVE_INFINITY, ...this.containers.filter((one) => one.name !== name))
   }
 
+  override async recordServiceChange(): Promise<never> {
+    throw new Error('an open fence has no journal')
+  }
+
   override progress(text: string): void {
     this.progressed.push(text)
   }

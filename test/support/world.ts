@@ -287,16 +287,16 @@ export class World {
     }
   }
 
-  /** Starts a worker and waits until it polls. `address`: of whoever stands between it and Temporal. */
-  async startWorker(env: Record<string, string> = {}, address = this.address): Promise<ChildProcess> {
-    const child = spawn(
-      process.execPath,
-      [WORKER, join(this.folder, 'headgate.yaml'), join(this.folder, 'home'), address],
-      {
-        env: { ...process.env, ...env },
-        stdio: ['ignore', 'pipe', 'pipe'],
-      },
-    )
+  /** Starts a worker and waits until it polls. `address`: of whoever stands between it and Temporal; `folder`: its headgate.yaml's. */
+  async startWorker(
+    env: Record<string, string> = {},
+    address = this.address,
+    folder = this.folder,
+  ): Promise<ChildProcess> {
+    const child = spawn(process.execPath, [WORKER, join(folder, 'headgate.yaml'), join(folder, 'home'), address], {
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
     this.workers.push(child)
     appendFileSync(join(this.folder, 'workers.txt'), `${child.pid}\n`)
     for (const stream of [child.stdout, child.stderr])

@@ -24,6 +24,7 @@ export function crossChecks(environment: WrittenMap, isProtected: boolean): Prob
     ...driverOf(environment),
     ...autodeploysOf(environment),
     ...keptServicesOf(environment),
+    ...queuesOf(environment),
     ...toolsOf(environment),
   ]
 }
@@ -129,6 +130,21 @@ function keptServicesOf(environment: WrittenMap): Problem[] {
       ? [{ at: first.at, text: `${pathTo(entry.path, 'keepStopped')} names all of them: nothing would be started` }]
       : []
   })
+}
+
+/** On the environment's own queue runs are carried: a worker that serves services alone must not take those. */
+function queuesOf(environment: WrittenMap): Problem[] {
+  const own = entryOf(environment, 'queue')
+  const services = entryOf(environment, 'services')
+  if (own === undefined || !isWrittenMap(services)) return []
+  return [...services.value.values()]
+    .filter(isWrittenMap)
+    .flatMap((service) => entryOf(service, 'queue') ?? [])
+    .filter((queue) => queue.value === own.value)
+    .map(({ path, at }) => ({
+      at,
+      text: `${path} is the environment's own queue: leave it out for a service beside the database`,
+    }))
 }
 
 function toolsOf(environment: WrittenMap): Problem[] {

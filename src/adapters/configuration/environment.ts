@@ -24,6 +24,13 @@ export function describeEnvironment(source: ConfigurationSource, environment: st
   return complete({ project, environment, source, value: plainMap(written) })
 }
 
+/** The queues of its services on other hosts, as they are written. Throws as `describeEnvironment`. */
+export function serviceQueues(source: ConfigurationSource, environment: string): string[] {
+  const { services } = describeEnvironment(source, environment)
+  const all = isPlainMap(services) ? Object.values(services) : []
+  return all.flatMap((service) => (isPlainMap(service) && typeof service.queue === 'string' ? service.queue : []))
+}
+
 /** Where references lead; `cwd` is the file's folder unless given. */
 export type ResolveOptions = Omit<ReferenceSources, 'cwd'> & { cwd?: string | undefined }
 

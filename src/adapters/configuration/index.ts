@@ -5,6 +5,7 @@ export {
   type ResolveOptions,
   resolveEnvironment,
   resolveMigrator,
+  serviceQueues,
 } from './environment.js'
 export { knownSecrets } from './secrets.js'
 export { readSettings, type SettingOverrides, type Settings } from './settings.js'

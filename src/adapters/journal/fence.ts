@@ -104,6 +104,39 @@ export async function withFence<T>(request: FenceRequest, act: (held: Held) => P
   }
 }
 
+/** What a worker on another host needs to take part in an attempt's fence. */
+export type JoinRequest = Omit<FenceRequest, 'waiting' | 'onSession'> & { epoch: number }
+
+/**
+ * Runs `act` on this host for the attempt of `epoch`, which holds the fence and waits: ends what older attempts left here, and
+ * loses the fence as that one does. Throws `FenceLost`, also where nobody holds that epoch any more.
+ */
+export async function withJoinedFence<T>(request: JoinRequest, act: (fence: Fence) => Promise<T>): Promise<T> {
+  const { journal, resource, epoch, signal } = request
+  const scope = await fenceScope(journal, resource)
+  const sessionName = applicationName(scope, epoch, 'joined')
+  const guard = await openSession(journal.target, { applicationName: sessionName })
+  const full = { ...request, waiting: signal, onSession: async () => {} }
+  let fence: HeldFence | undefined
+  try {
+    const held = new HeldFence(full, epoch, scope, guard)
+    fence = held
+    const result = await held.whileJoined(async () => {
+      await held.check()
+      if (!(await guardsOf(journal, resource)).includes(applicationName(scope, epoch, 'guard')))
+        throw failure('FenceLost', `the attempt that asked for this is over: ${resource}`)
+      await endOlderProcesses(full, epoch)
+      return act(held)
+    })
+    await forgetProcesses(journal, resource, epoch, hostname()).catch(() => {})
+    return result
+  } catch (error) {
+    throw await lossOr(error, full, epoch, fence)
+  } finally {
+    await leave(guard)
+  }
+}
+
 /** Another run's attempt that is alive is not an older one of ours: a dump taken beside a waiting deploy must not be ended by it. */
 async function awaitTurn({ journal, resource, run, waiting, progress }: FenceRequest, scope: string): Promise<void> {
   for (;;) {

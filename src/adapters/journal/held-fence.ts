@@ -4,6 +4,7 @@ import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
 import { Fence, type OwnSession, type RecordedContainer } from '../../domain/fence.js'
 import { applicationName } from '../../domain/names.js'
+import type { ServiceChange } from '../../domain/service-call.js'
 import { endOlderSessions } from '../postgres/gate.js'
 import { leave } from '../postgres/leave.js'
 import { openSession, quoteIdentifier } from '../postgres/session.js'
@@ -11,6 +12,7 @@ import { type Target, withDatabase } from '../postgres/target.js'
 import { forgetContainer, recordContainer, recordProcess } from './epochs.js'
 import { FencedJournal } from './fenced-journal.js'
 import type { Journal } from './journal.js'
+import { recordServiceChange } from './service-changes.js'
 
 /** How long a round trip on the guard may take. A longer one may be the answer to a question of before a freeze: it is asked again. */
 const FRESH_MS = 1_000
@@ -102,6 +104,11 @@ export class HeldFence extends Fence {
     await forgetContainer(this.journal, this.#request.resource, container)
   }
 
+  override async recordServiceChange(service: string, change: ServiceChange): Promise<string> {
+    const { resource, run } = this.#request
+    return recordServiceChange(this.journal, { resource, epoch: this.epoch, run, service, change })
+  }
+
   override async recordSession(session: OwnSession): Promise<void> {
     await this.#request.onSession(this.journal, session)
   }
@@ -111,10 +118,19 @@ export class HeldFence extends Fence {
   }
 
   /** Runs `act`; beside it asks the guard, and ends sessions of older attempts that come late. */
-  async whileHeld<T>(act: () => Promise<T>): Promise<T> {
+  whileHeld<T>(act: () => Promise<T>): Promise<T> {
+    return this.#beside(act, (over) => [this.#ask(over), this.#sweep(over)])
+  }
+
+  /** Runs `act` for the attempt that holds the fence elsewhere; beside it asks the guard. */
+  whileJoined<T>(act: () => Promise<T>): Promise<T> {
+    return this.#beside(act, (over) => [this.#ask(over)])
+  }
+
+  async #beside<T>(act: () => Promise<T>, work: (over: AbortSignal) => Promise<void>[]): Promise<T> {
     const done = new AbortController()
     const over = AbortSignal.any([done.signal, this.#lost.signal])
-    const beside = Promise.all([this.#ask(over), this.#sweep(over)]).then(() => true)
+    const beside = Promise.all(work(over)).then(() => true)
     try {
       return await act()
     } finally {

@@ -325,6 +325,16 @@ environments:
     ],
   },
   {
+    title: "a queue of a service that is no queue, and one that is the environment's own",
+    yaml: shop(
+      '    queue: shop-runs\n    services:\n      a: { kind: command, deploy: [a], queue: shop-runs }\n      b: { kind: command, deploy: [b], queue: "two words" }',
+    ),
+    says: [
+      "7:47: environments.production.services.a.queue is the environment's own queue: leave it out for a service beside the database",
+      '8:47: environments.production.services.b.queue is not right: a queue is 1 to 100 of letters, digits, . _ -',
+    ],
+  },
+  {
     title: 'tools that are nowhere',
     yaml: shop('    tools: { container: { network: host } }'),
     says: ['5:5: environments.production.tools has either image or service'],

@@ -6,6 +6,7 @@ import type { ServiceConfiguration } from '../../../src/domain/configuration.js'
 import { failedWith } from '../../../src/domain/failures.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { type ProgramFolder, programFolder } from '../../support/program-folder.js'
+import { HERE } from '../../support/reach.js'
 import { type ServiceFixture, serviceContract } from './contract.js'
 
 const signal = new AbortController().signal
@@ -36,7 +37,7 @@ type Command = Extract<ServiceConfiguration, { kind: 'command' }>
 
 function serviceIn(folder: ProgramFolder, more: Partial<Command> = {}, secrets: string[] = []) {
   const configuration: Command = { kind: 'command', deploy: ['true'], within: 20_000, ...more }
-  return createService('api', configuration, { directory: folder.path, secrets })
+  return createService('api', configuration, { directory: folder.path, secrets }, HERE)
 }
 
 function isAlive(pid: number): boolean {

@@ -1,0 +1,33 @@
+import type { WorkflowHandle } from '@temporalio/client'
+import { failure } from '../domain/failures.js'
+
+/** A worker that is gone still counts as one that polls for some minutes: this long nobody may have taken the question up. */
+const TAKEN_UP_MS = 10_000
+/** Events of a workflow that no worker has seen yet: started, first task scheduled. */
+const UNTOUCHED_EVENTS = 2
+
+/** What a short workflow on `queue` answers. One that nobody takes up is ended: throws `WorkerMissing`, and what the worker found wrong. */
+export async function answerOf<T>(handle: WorkflowHandle<() => Promise<T>>, queue: string): Promise<T> {
+  const waiting = new AbortController()
+  try {
+    const answer = handle.result().then((value) => ({ value }))
+    const first = await Promise.race([answer, neglected(handle, waiting.signal)])
+    if (first) return first.value
+    answer.catch(() => {})
+    await handle.terminate('nobody took it up').catch(() => {})
+    throw failure('WorkerMissing', `no worker on ${queue} answered within ${TAKEN_UP_MS / 1_000} s`)
+  } finally {
+    waiting.abort()
+  }
+}
+
+/** Resolves when nobody has taken it up; then nobody will answer it later either. Else it never settles. */
+function neglected(handle: WorkflowHandle<never>, signal: AbortSignal): Promise<undefined> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(async () => {
+      const described = await handle.describe().catch(() => undefined)
+      if (described && described.historyLength <= UNTOUCHED_EVENTS) resolve(undefined)
+    }, TAKEN_UP_MS)
+    signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
+  })
+}
