@@ -4,10 +4,14 @@ import { proveQuiet } from '../adapters/consumer/quiet.js'
 import { changing, type Step } from './changing.js'
 import { consumerOf, requireEverything } from './configured.js'
 import { recordPositions } from './positions.js'
+import { throwTogether, together } from './each.js'
 import type { Dependencies } from './site.js'
 import { recordStateBefore, statesBefore } from './states-before.js'
 
-/** Pauses the plan's consumers in order, each proven quiet before the next. What a person had paused before is only noted. */
+/**
+ * Pauses the plan's consumers, each proven quiet: in the order of `pause`, each before the next; without one all at once. What a
+ * person had paused before is only noted.
+ */
 export const pauseConsumers = (dependencies: Dependencies) =>
   changing(dependencies, {
     step: 'pause-consumers',
@@ -23,10 +27,16 @@ export const pauseConsumers = (dependencies: Dependencies) =>
     },
     act: async (step) => {
       const { site, plan } = step
-      const notes: string[] = []
-      for (const consumer of plan.consumers.flatMap((name) => consumerOf(site, name) ?? []))
-        notes.push(await pauseOne(step, consumer))
-      return notes.join(', ')
+      const consumers = plan.consumers.flatMap((name) => consumerOf(site, name) ?? [])
+      const notes = new Map<string, string>()
+      const pause = async (consumer: Consumer): Promise<void> => {
+        notes.set(consumer.name, await pauseOne(step, consumer))
+      }
+      if (site.configuration.pause === undefined) {
+        const paused = await together(consumers, step.fence.signal, pause)
+        throwTogether('ConsumerNotQuiet', paused.failed)
+      } else for (const consumer of consumers) await pause(consumer)
+      return consumers.map(({ name }) => notes.get(name)).join(', ')
     },
   })
 

@@ -1,6 +1,7 @@
 import { changing } from './changing.js'
 import { blockRoles } from './block-roles.js'
 import { requireServices, serviceOf } from './configured.js'
+import { throwTogether, together } from './each.js'
 import { closeGate } from './gate.js'
 import { recordServices } from './services-before.js'
 import type { Dependencies } from './site.js'
@@ -20,11 +21,11 @@ export const quiesceWriters = (dependencies: Dependencies) =>
     act: async (step) => {
       const { site, plan, fence } = step
       await recordServices(step, plan.quiesces)
-      for (const { service } of plan.quiesces.flatMap((name) => serviceOf(site, name) ?? [])) {
-        fence.progress(`stop ${service.name}`)
-        // Also one that says that it is stopped: what is not there cannot write.
-        await service.stop(fence)
-      }
+      const services = plan.quiesces.flatMap((name) => serviceOf(site, name) ?? [])
+      if (services.length > 0) fence.progress(`stop ${plan.quiesces.join(', ')}`)
+      // Also one that says that it is stopped: what is not there cannot write.
+      const stopped = await together(services, fence.signal, ({ service }) => service.stop(fence))
+      throwTogether('ServiceFailed', stopped.failed)
       await blockRoles(step)
       const ended = await closeGate(step)
       const { quiesces, blocks = [] } = plan

@@ -3,7 +3,7 @@ import { recordGateOpen } from '../adapters/journal/runs.js'
 import { failure } from '../domain/failures.js'
 import { changing } from './changing.js'
 import { consumerOf } from './configured.js'
-import { each, throwTogether } from './each.js'
+import { each, throwTogether, together } from './each.js'
 import { sampling, withinMs } from './pause-consumers.js'
 import { tellMoved } from './positions.js'
 import type { Dependencies } from './site.js'
@@ -28,7 +28,7 @@ export const resumeConsumers = (dependencies: Dependencies) =>
       const told: string[] = []
       for (const consumer of consumers) told.push(...(await tellMoved(step, consumer)))
       const asked = await each(consumers, fence.signal, (consumer) => consumer.resume(fence))
-      const moving = await each(asked.done, fence.signal, (consumer) =>
+      const moving = await together(asked.done, fence.signal, (consumer) =>
         proveMoving(consumer, {
           withinMs: withinMs(site, consumer),
           signal: fence.signal,

@@ -355,7 +355,7 @@ const settings = {
     .describe(
       'auto, services: stop them where all of them can be stopped; roles: block whom they log in as; none: leave them running',
     ),
-  pause: z.array(Name).describe('Consumers to pause, in this order; without it all, in the order written'),
+  pause: z.array(Name).describe('Consumers to pause, each once the one before is quiet; without it all, at once'),
   pauseLimit: Duration.describe(
     'How long a run may keep consumers paused before people are told; again after twice that, four times, and so on',
   ),

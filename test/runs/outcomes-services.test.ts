@@ -200,3 +200,45 @@ test('a service that is taken out of headgate.yaml while it is stopped is for a 
   expect(await world.serving()).toBe('1')
   expect(world.consumer.state).toBe('running')
 })
+
+/** Two consumers that write down what they are told; each takes a moment to become quiet. */
+const TWO = Object.fromEntries(
+  ['first', 'second'].map((name) => [
+    name,
+    {
+      ...{ kind: 'command', pause: ['./bin/consumer', name, 'pause'], resume: ['./bin/consumer', name, 'resume'] },
+      ...{ status: ['./bin/consumer', name, 'status'], within: '20s' },
+    },
+  ]),
+)
+const consumerScript = (isQuiet: string): string => `case "$2" in
+  status)
+    state=running inFlight=0
+    if [ -e "$1-paused" ]; then
+      state=paused
+      if ${isQuiet}; then grep -q "$1 quiet" told || echo "$1 quiet" >> told; else inFlight=1; fi
+    fi
+    echo "{\\"state\\":\\"$state\\",\\"inFlight\\":$inFlight}" ;;
+  pause) echo "$1 pause" >> told; touch "$1-paused" ;;
+  resume) echo "$1 resume" >> told; rm -f "$1-paused" ;;
+esac`
+const told = async (): Promise<string[]> => (await contents('told')).split('\n')
+
+test('consumers without an order are paused at once', async () => {
+  // Neither becomes quiet before both are asked.
+  const script = consumerScript('[ -e first-paused ] && [ -e second-paused ]')
+  await run({ migrations: EXPAND, configuration: { consumers: TWO } }, () => world.script('consumer', script))
+  await world.start()
+  expect(await world.ending()).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect((await told()).filter((line) => line.endsWith('resume'))).toEqual(['second resume', 'first resume'])
+})
+
+test('consumers with an order are paused one after the other, each once the one before is quiet', async () => {
+  const configuration = { consumers: TWO, pause: ['second', 'first'] }
+  await run({ migrations: EXPAND, configuration }, () => world.script('consumer', consumerScript('true')))
+  await world.start()
+  expect(await world.ending()).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect((await told()).filter((line) => !line.endsWith('resume'))).toEqual([
+    ...['second pause', 'second quiet', 'first pause', 'first quiet'],
+  ])
+})
