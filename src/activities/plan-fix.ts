@@ -194,7 +194,7 @@ async function fixOf(
         hint: 'choose --finish to go on with what is there, or mend the release first',
       },
     )
-  requireFixing(site, here, dirty)
+  requireFixing(site, here, stopped, dirty)
   requireApprovable(site, stages)
   // What the services have is told anew, as it is before this stage.
   const done = plan.stages
@@ -231,15 +231,27 @@ const wholeOf = ({ dirty, ...ledger }: Ledger): Ledger => ({
 })
 
 /** What was half done must come to its end in this stage, and be one that can be begun anew. Throws `GuardFailed`. */
-function requireFixing({ migrator }: Site, here: Stage, dirty: string | undefined): void {
+function requireFixing({ migrator }: Site, here: Stage, stopped: Stage, dirty: string | undefined): void {
   if (dirty === undefined) return
-  if (!here.migrations.some(({ version }) => version === dirty))
+  const halfDone = ({ migrations }: Stage): PlannedMigration | undefined =>
+    migrations.find(({ version }) => version === dirty)
+  const mended = halfDone(here)
+  if (mended === undefined)
     throw failure(
       'GuardFailed',
       `the ledger marks ${dirty} as half done, and this stage would not finish it`,
       undefined,
       {
         hint: `mend the release so that ${dirty} itself comes to its end, under its name and in its phase`,
+      },
+    )
+  if (mended.checksum === halfDone(stopped)?.checksum)
+    throw failure(
+      'GuardFailed',
+      `${dirty} is the very file that ended half done: all of it would run again, also what it has committed`,
+      undefined,
+      {
+        hint: `choose --finish, which goes on after the last statement that is known to be done; or mend ${dirty} so that it may begin anew (if not exists), be it by a comment that says that it may`,
       },
     )
   if (!migrator.beginAnew)
