@@ -200,7 +200,7 @@ export function pendingOf(migrations: readonly Migration[], ledger: Ledger): Pla
   return migrations.filter(({ version }) => !applied.has(version))
 }
 
-/** Files and ledger compared as sets: what was edited, what is missing, what is out of order. */
+/** Files and ledger compared as sets: what was edited, what is missing, what is out of order; and what in a pending file says nothing. */
 export function mismatches(migrations: readonly Migration[], ledger: Ledger): string[] {
   const files = new Map(migrations.map((migration) => [migration.version, migration]))
   const problems: string[] = []
@@ -211,6 +211,9 @@ export function mismatches(migrations: readonly Migration[], ledger: Ledger): st
       problems.push(`${version} was edited after it was applied`)
   }
   const applied = new Set(ledger.applied.map(({ version }) => version))
+  // Of what is applied nothing can be mended any more.
+  for (const { version, unheard } of migrations)
+    if (unheard !== undefined && !applied.has(version)) problems.push(unheard)
   const newestApplied = migrations.findLastIndex(({ version }) => applied.has(version))
   for (const { version } of migrations.slice(0, Math.max(0, newestApplied))) {
     if (!applied.has(version)) problems.push(`${version} is pending, but a later migration is applied already`)

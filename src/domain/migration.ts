@@ -11,6 +11,8 @@ export interface Migration {
   hasDown: boolean
   /** The SQL it will run, where it can be had; never more than 64 KiB. */
   sql?: string
+  /** A marker in its comments that would say nothing: the file, where in it, and what to write. */
+  unheard?: string
 }
 
 /** What was planned: a file that has another checksum is another migration. */

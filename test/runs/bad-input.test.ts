@@ -61,6 +61,15 @@ describe('nothing is changed and the words are clear', () => {
     expect(answer.stderr).toContain('2:1: unknown key "migratr" at the top of the file, did you mean "migrator"?')
   })
 
+  test('after a typing error in a marker, which would have had a contract migration go out before its image', async () => {
+    await world.release('5', { '0002_drop.sql': '-- headgate:phase=contact\nalter table orders drop column item' })
+    const answer = await deploy('5')
+    expect(answer.exit, answer.stderr).not.toBe(0)
+    expect(answer.stderr + answer.stdout).toMatch(
+      /0002_drop\.sql:1:4: headgate:phase=contact: did you mean headgate:phase=contract\?/,
+    )
+  })
+
   test('after a password in the file, which is not echoed', async () => {
     const answer = await deployBeside(
       `name: ${world.project}\nenvironments:\n  staging: { url: "${withPassword(world.database.url)}" }\n`,

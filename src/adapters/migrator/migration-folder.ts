@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { failure } from '../../domain/failures.js'
+import { type Markers, unheardMarker } from '../../domain/markers.js'
 import { isTransactional, type Migration, phaseOf } from '../../domain/migration.js'
 import { leadingComment, splitStatements } from '../postgres/sql-statements.js'
 import { isTransactionControl } from '../postgres/statement-kind.js'
@@ -84,7 +85,14 @@ async function readMigration(version: string, path: string, downPath: string | u
     path,
     downPath: downPath ?? (!isSql && EXPORTS_DOWN.test(text) ? path : undefined),
     ...(isSql && bytes.length <= SQL_SHOWN_BYTES ? { sql: text } : {}),
+    ...unheardIn(path, text, { leading: comment.length }),
   }
+}
+
+/** As `Migration.unheard`. */
+export function unheardIn(path: string, text: string, markers: Markers): Pick<Migration, 'unheard'> {
+  const unheard = unheardMarker(text, markers)
+  return unheard === undefined ? {} : { unheard: `${path}:${unheard}` }
 }
 
 /** The migration as its way down. Throws `PlanInvalid` where the file cannot be read. */

@@ -87,17 +87,18 @@ function outOfOrder(versions: string[], { applied }: Ledger): string[] {
 }
 
 /** As `versionsToUndo`: the migrations themselves, each as `asDown` makes its way down of it. */
-export const waysDownOf = <M extends Migration>(
+export async function waysDownOf<M extends Migration>(
   files: readonly M[],
   ledger: Ledger,
   target: string,
   asDown: (file: M) => Promise<Migration> | Migration,
-): Promise<Migration[]> =>
-  Promise.all(
-    versionsToUndo(files, ledger, target).flatMap((version) =>
-      files.filter((file) => file.version === version).map(asDown),
-    ),
+): Promise<Migration[]> {
+  const undone = versionsToUndo(files, ledger, target).flatMap((version) =>
+    files.filter((file) => file.version === version),
   )
+  // What its comments say counted on its way up.
+  return (await Promise.all(undone.map(asDown))).map(({ unheard: _, ...migration }) => migration)
+}
 
 /** The versions to undo, newest first, down to `target`, exclusive; the empty string undoes all. Throws `PlanInvalid`. */
 export function versionsToUndo(

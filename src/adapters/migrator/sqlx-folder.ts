@@ -3,7 +3,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { failure } from '../../domain/failures.js'
 import { type Migration, phaseOf } from '../../domain/migration.js'
-import { textOf, writtenIn } from './migration-folder.js'
+import { textOf, unheardIn, writtenIn } from './migration-folder.js'
 import { leadingComment, splitStatements, type Statement } from '../postgres/sql-statements.js'
 import { isTransactionControl, mustRunAlone } from '../postgres/statement-kind.js'
 
@@ -11,6 +11,7 @@ import { isTransactionControl, mustRunAlone } from '../postgres/statement-kind.j
 const FILE = /^(?<version>[^_]*)_(?<description>.*?)(?<suffix>\.up\.sql|\.down\.sql|\.sql)$/
 /** Only as the first bytes of the file, and only so written. */
 const NO_TRANSACTION = '-- no-transaction'
+const OWN_MARKER = `sqlx has its own: begin the file with ${NO_TRANSACTION}`
 const LARGEST = 2n ** 63n - 1n
 const SHOWN_BYTES = 65_536
 
@@ -80,18 +81,20 @@ async function migrationOf(
   })
   const text = textOf(bytes, path)
   const statements = splitStatements(text)
+  const comment = leadingComment(text)
   const transactional = !text.startsWith(NO_TRANSACTION) && !statements.some(isTransactionControl)
   if (!transactional) refuseNotAlone(path, statements)
   return {
     version: String(version),
     name: description || String(version),
-    phase: phaseOf(path, leadingComment(text)),
+    phase: phaseOf(path, comment),
     // With a `commit` of its own it is one no more, whatever sqlx opens around it.
     transactional,
     checksum: createHash('sha384').update(bytes).digest('hex'),
     hasDown: downPath !== undefined,
     downPath,
     ...(bytes.length <= SHOWN_BYTES ? { sql: text } : {}),
+    ...unheardIn(path, text, { leading: comment.length, instead: { 'no-transaction': OWN_MARKER } }),
   }
 }
 
