@@ -26,10 +26,16 @@ const isProgress = (text: string): boolean =>
   / running {2}/.test(text) ||
   /^\d\d:\d\d:\d\d +\S+ for [\d.]+ /.test(text) ||
   /^(restore into|analyze|compare|copy|rehearse|applying|applied|Applied|Skipped|Running) /.test(text)
+/** A wait that is over by the end of what is read may have been seen while it lasted, or not. */
+const isPassed = (line: string, rest: readonly string[]): boolean => {
+  const [, wait] = /^\d\d:\d\d:\d\d (. \S+) +waiting /.exec(line) ?? []
+  return wait !== undefined && rest.some((later) => later.includes(` ${wait} `) && / done /.test(later))
+}
 const shown = (text: string): string =>
   text
     .split('\n')
-    .filter((line) => !isProgress(line) && !line.startsWith('in Temporal: '))
+    .filter((line, index, lines) => !isProgress(line) && !isPassed(line, lines.slice(index + 1)))
+    .filter((line) => !line.startsWith('in Temporal: '))
     .join('\n')
 
 /** Types the commands of a block one after the other; what is read then. Each exits with 0, or as is said behind it: `# exits 5`. */

@@ -57,7 +57,7 @@ const GRACE_MS = 5_000
  * signal's reason when that aborts. In every case nothing of its process group is left: a daemon has to leave the group.
  */
 export async function runProgram(request: RunRequest, signal: AbortSignal): Promise<ProgramResult> {
-  const prepared = await prepare(request)
+  const prepared = await prepare(request, false)
   return attend(
     request,
     prepared,
@@ -68,13 +68,13 @@ export async function runProgram(request: RunRequest, signal: AbortSignal): Prom
 }
 
 /**
- * Runs a program that changes something: checks the fence, spawns at once, records the process group, and ends it as soon
+ * Runs a program that changes something: checks the fence, spawns at once, records the process group, lets it begin, and ends it as soon
  * as the fence's signal aborts. Throws as `runProgram` does, and what the fence throws.
  */
 export async function runFenced(request: RunRequest, fence: Fence): Promise<ProgramResult> {
   // A child of its own may outlive it, and is known by this.
   const named = request.keepsChildren ? request.env : { ...request.env, [ATTEMPT_VARIABLE]: fence.applicationName }
-  const prepared = await prepare({ ...request, ...(named && { env: named }) })
+  const prepared = await prepare({ ...request, ...(named && { env: named }) }, true)
   const record = (pid: number) => fence.recordProcess(pid, startTimeOf(pid))
   return attend(request, prepared, fence.signal, () => fence.check(), record)
 }
@@ -84,13 +84,11 @@ interface Prepared {
   log: LogFile
 }
 
-async function prepare(request: RunRequest): Promise<Prepared> {
-  const spawn = await prepareSpawn(
-    request.command,
-    request.cwd ?? process.cwd(),
-    childEnvironment(request.env),
-    request,
-  )
+async function prepare(request: RunRequest, waits: boolean): Promise<Prepared> {
+  const spawn = await prepareSpawn(request.command, request.cwd ?? process.cwd(), childEnvironment(request.env), {
+    ...request,
+    waits,
+  })
   return { spawn, log: await LogFile.open(request.logDirectory, request.name) }
 }
 
@@ -124,6 +122,7 @@ async function exitOf(
   let ended: number | undefined
   try {
     await Promise.race([record(child.pid), stop.reason])
+    child.begin()
     child.feed(request.input ?? '')
     ended = await Promise.race([child.exited, stop.reason])
     return ended

@@ -13,6 +13,8 @@ export interface Child {
   stderr: Readable
   /** Resolves with the exit code; 128 and the signal's number when a signal ended it. */
   exited: Promise<number>
+  /** Lets one that waits for it begin. */
+  begin(): void
   /** Writes its standard input and closes it. A program that does not read it is no failure. */
   feed(input: string): void
 }
@@ -26,6 +28,14 @@ const OPTIONS = {
   buffer: false,
 } as const
 
+/** How one is started. */
+interface SpawnOptions {
+  keepsChildren?: boolean
+  answers?: Readable
+  /** It does nothing before `begin`, and never where we are gone before. */
+  waits?: boolean
+}
+
 /**
  * Finds the program and gives back the spawn itself, so that nothing slow comes between a fence's check and the effect.
  * Throws `ToolMissing`.
@@ -34,24 +44,31 @@ export async function prepareSpawn(
   command: readonly string[],
   cwd: string,
   env: Record<string, string>,
-  { keepsChildren = false, answers }: { keepsChildren?: boolean; answers?: Readable } = {},
+  { keepsChildren = false, answers, waits = false }: SpawnOptions = {},
 ): Promise<() => Child> {
   const [name = '', ...args] = command
   const program = await findProgram(name, env, cwd)
   const wrapper = await parentDeathWrapper()
-  const all = [...wrapper, program, ...args]
-  return () => spawn(all, cwd, env, keepsChildren ? [nameless(), nameless()] : undefined, answers)
+  const gate = waits ? (answers ? 4 : 3) : undefined
+  const waiting =
+    gate === undefined ? [] : [await findProgram('sh', childEnvironment(), '/'), '-c', beginsBy(gate), 'sh']
+  const all = [...wrapper, ...waiting, program, ...args]
+  return () => spawn(all, cwd, env, keepsChildren ? [nameless(), nameless()] : undefined, { answers, gate })
 }
+
+/** Waits for a line on a file descriptor that only we can write to, and becomes the program: without the line it ends. */
+const beginsBy = (fd: number): string => `read -r _ <&${fd} || exit 125; exec "$@" ${fd}<&-`
 
 function spawn(
   [file = '', ...args]: string[],
   cwd: string,
   env: Record<string, string>,
   files: [number, number] | undefined,
-  answers: Readable | undefined,
+  { answers, gate }: { answers: Readable | undefined; gate: number | undefined },
 ): Child {
   const [out, error] = files ? [inherited(files[0]), inherited(files[1])] : (['pipe', 'pipe'] as const)
-  const stdio = ['pipe', out, error, ...(answers ? [['pipe', answers] as const] : [])] as const
+  const more = [...(answers ? [['pipe', answers] as const] : []), ...(gate === undefined ? [] : (['pipe'] as const))]
+  const stdio = ['pipe', out, error, ...more] as const
   const child = execa(file, args, { ...OPTIONS, cwd, env, stdio })
   child.catch(() => {})
   const { pid, stdin } = child
@@ -60,6 +77,8 @@ function spawn(
     throw failure('ToolMissing', `${file} could not be started in ${cwd}`)
   }
   stdin?.on('error', () => {})
+  const go = gate === undefined ? undefined : child.stdio[gate]
+  go?.on('error', () => {})
   const exited = new Promise<number>((resolve) => {
     child.once('exit', (code, signal) => resolve(code ?? 128 + (signal ? constants.signals[signal] : 0)))
   })
@@ -70,6 +89,9 @@ function spawn(
     stdout: stream(child.stdout, files?.[0]),
     stderr: stream(child.stderr, files?.[1]),
     exited,
+    begin: () => {
+      if (go && 'end' in go) go.end('\n')
+    },
     feed: (input) => stdin?.end(input),
   }
 }

@@ -1,7 +1,8 @@
 import { execFile, spawn } from 'node:child_process'
-import { chmodSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { endProcessGroup, isAlive, startTimeOf } from '../../../src/adapters/process/process-group.js'
@@ -213,6 +214,45 @@ describe('a process group', () => {
     const result = await runFenced({ name: 'x', command: node(script) }, fence)
     expect(result.exitCode).toBe(0)
     expect(isAlive(fence.processes[0]?.pid ?? 0)).toBe(false)
+  })
+
+  it('begins only once it is recorded', async () => {
+    const path = join(folder, 'begun')
+    let record = (): void => {}
+    const recorded = new Promise<void>((resolve) => {
+      record = resolve
+    })
+    class SlowFence extends OpenFence {
+      override async recordProcess(pid: number, startTime: string): Promise<void> {
+        await super.recordProcess(pid, startTime)
+        await recorded
+      }
+    }
+    const fence = new SlowFence()
+    const running = runFenced({ name: 'x', command: ['touch', path] }, fence)
+    await until(() => fence.processes.length > 0)
+    await pause(300)
+    expect(existsSync(path)).toBe(false)
+    record()
+    expect(await running).toMatchObject({ exitCode: 0 })
+    expect(existsSync(path)).toBe(true)
+  })
+
+  it('does nothing where we die before it is recorded', async () => {
+    const path = join(folder, 'never')
+    const run = new URL('../../../dist/adapters/process/run.js', import.meta.url).href
+    const fences = new URL('../../../dist/domain/scratch-fence.js', import.meta.url).href
+    const ours = `import { runFenced } from '${run}'
+      import { ScratchFence } from '${fences}'
+      const fence = new ScratchFence('hg:00000000:1:test', () => {}, new AbortController().signal)
+      fence.recordProcess = (pid) => { console.log(pid); process.kill(process.pid, 'SIGKILL'); return new Promise(() => {}) }
+      await runFenced({ name: 'x', command: ['touch', ${JSON.stringify(path)}] }, fence)`
+    const child = spawn(process.execPath, ['--input-type=module', '-e', ours], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const said = new Promise<string>((resolve) => child.stdout.once('data', (data) => resolve(String(data))))
+    await new Promise((resolve) => child.once('exit', resolve))
+    const group = Number(await said)
+    await until(() => !isAlive(group))
+    expect(existsSync(path)).toBe(false)
   })
 
   it('goes with us, whole, where we exit without waiting for it', async () => {
