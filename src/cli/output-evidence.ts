@@ -2,6 +2,8 @@ import { moment } from '../domain/amounts.js'
 import type { LookAnswers } from '../domain/look.js'
 import { line } from './output-words.js'
 
+const EVIDENCE_LINES = 8
+
 type Evidence = LookAnswers['evidence']
 
 /** What is known of a run that stopped, newest steps last. */
@@ -21,6 +23,7 @@ export function evidenceLines(evidence: Evidence, isLocal = false): string[] {
       : [`  stopped    ${line(report.ending.reason)}`]),
     ...earlier.map((reason) => `  before     ${line(reason)}`),
     ...(failed ? [`  failed     ${failed.step}, attempt ${failed.attempt}: ${line(failed.note)}`] : []),
+    ...lastLines(failed?.evidence ?? '').map((text) => `             | ${text}`),
     ...(unknown ? [`  unknown    ${unknown.step}, attempt ${unknown.attempt}: nobody knows how it ended`] : []),
     ...(rebuilt === undefined ? [] : [`  journal    ${line(rebuilt)}`]),
     `  database   ${line(database)}`,
@@ -38,6 +41,7 @@ export function evidenceLines(evidence: Evidence, isLocal = false): string[] {
     ...(proposed === undefined
       ? []
       : [`  proposed   ${proposed.do === 'ask' ? 'nothing' : proposed.do}: ${line(proposed.why)}`]),
+    `  more       headgate report ${report.run}`,
     '',
     ...choiceLines(
       gate === 'closed' && others === undefined,
@@ -46,6 +50,14 @@ export function evidenceLines(evidence: Evidence, isLocal = false): string[] {
     ),
   ]
 }
+
+/** Of what the step's tool said; the report has all that is kept of it. */
+const lastLines = (text: string): string[] =>
+  text
+    .split('\n')
+    .map(line)
+    .filter((one) => one !== '')
+    .slice(-EVIDENCE_LINES)
 
 function gateWords(gate: Evidence['gate'], others: string | undefined, contractStarted: boolean): string {
   const contract = contractStarted ? '; a contract migration may have committed' : ''

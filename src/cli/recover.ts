@@ -95,7 +95,8 @@ async function recover(context: Context, name: string, options: RecoverOptions):
   }
   if (choice === 'restore') await confirmReplacement(context, options)
   const { tag: _, ...others } = options
-  return startAndFollow(context, 'recover', place.environment, choice === 'fix' ? options : others, {
+  const asked = choice === 'fix' && chosen.length === 0 ? await releaseAsked(context, options) : options
+  return startAndFollow(context, 'recover', place.environment, choice === 'fix' ? asked : others, {
     recover: {
       run,
       choice: choice === 'look' ? 'automatic' : choice,
@@ -128,6 +129,15 @@ async function requireAbandoned(context: Context, place: Place, run: string): Pr
       undefined,
       { hint: insteadOfRecovery.carried(run) },
     )
+}
+
+/** A release is seldom mended under the tag that has failed. */
+async function releaseAsked({ terminal }: Context, options: RecoverOptions): Promise<RecoverOptions> {
+  if (options.tag !== undefined) return options
+  const tag = (
+    await terminal.ask("by the release of which tag? (nothing: the run's own, its files read again) ")
+  ).trim()
+  return tag === '' ? options : { ...options, tag }
 }
 
 async function choiceAsked(

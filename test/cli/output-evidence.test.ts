@@ -42,6 +42,23 @@ const evidence = (more: Partial<LookAnswers['evidence']> = {}): LookAnswers['evi
   ...more,
 })
 
+test('of what failed the last words of its tool are there', () => {
+  const said = Array.from({ length: 20 }, (_, n) => `line ${n + 1}`).join('\n')
+  const failed: LookAnswers['evidence']['report']['steps'][number] = {
+    ...{ step: 'migrate', stage: 1, attempt: 1, startedAt: '2026-11-20T12:03:04.000Z' },
+    state: 'failed',
+    note: 'MigrationFailed: alembic ended with 1',
+    evidence: `${said}\n\n  could not\u001b[2J connect`,
+  }
+  const shown = evidence()
+  const lines = evidenceLines({ ...shown, report: { ...shown.report, steps: [failed] } })
+  const at = lines.indexOf('  failed     migrate, attempt 1: MigrationFailed: alembic ended with 1')
+  expect(lines.slice(at + 1, at + 3)).toEqual(['             | line 14', '             | line 15'])
+  expect(lines[at + 8]).toMatch(/^ {13}\| could not.* connect$/)
+  expect(lines.join('\n')).not.toContain('\u001b')
+  expect(lines).toContain('  more       headgate report production-20261120-120300')
+})
+
 test('a gate that others came through is not called proven, and a restore not harmless', () => {
   const lines = evidenceLines(evidence({ others: '2 sessions of others came through the closed gate' }))
   expect(lines).toContain('  gate       closed, but not proven: 2 sessions of others came through the closed gate')
@@ -59,6 +76,7 @@ test('the evidence names what is unknown, what is paused, and what each choice w
   service    api runs 1
   consumer   stock is paused, paused by the run
   backup     pre_1/clone, valid
+  more       headgate report production-20261120-120300
 
   finish     go on from where it stopped
   fix        go on with a release that mends it: --tag TAG, or the same one with mended files
