@@ -13,7 +13,7 @@ import type { Rehearsal } from '../domain/rehearsal.js'
 import { ScratchFence } from '../domain/scratch-fence.js'
 import { lookInto } from './look-into.js'
 import type { Answer } from './looking.js'
-import { requireTag } from './make-plan.js'
+import { pendingOf, requireTag } from './make-plan.js'
 import { RehearsalRun } from './rehearsal-run.js'
 import type { Site } from './site.js'
 
@@ -26,6 +26,8 @@ export const lookRehearse: Answer<'rehearse'> = async (site, { tag }, signal, pr
   await requireGateOpen(site)
   const fence = new ScratchFence(SESSION, progress, signal)
   const live = await lookInto(site, site.target, SESSION, (session) => site.migrator.ledger(session, tag))
+  // A release that could not be planned, as one that lacks what is applied, has nothing that could be tried.
+  pendingOf(await site.migrator.migrations(tag ?? ''), live)
   const applied = new Set(live.applied.map(({ version }) => version))
   const { source, at } = await sourceOf(site, applied)
   const request = { source: at.source, owner: OWNER, controlTarget: at.control, target: at.role }

@@ -186,7 +186,11 @@ async function requireOneDatabase(site: Site, control: DatabaseIdentity): Promis
 async function halfDone({ journal, configuration: { project, environment } }: Site, version: string): Promise<Error> {
   const open = await openRunOf(journal, project, environment)
   const text = `the ledger marks ${version} as half done`
-  if (!open) return failure('StateUnexpected', `${text}: look at the database, then repair the ledger`)
+  const repair = `headgate repair ${environment}`
+  if (!open)
+    return failure('StateUnexpected', `${text}: look at the database, then repair the ledger`, undefined, {
+      hint: `undo by hand what it did, then ${repair} mark-pending ${version}; or do the rest of it, then ${repair} mark-applied ${version}`,
+    })
   return failure('StateUnexpected', `${text}, and run ${open.name} is open`, undefined, {
     hint: `headgate plan ${open.name} --fix --tag TAG shows how a release would mend it, headgate recover ${open.name} every way out`,
   })

@@ -96,6 +96,15 @@ describe('a rehearsal', () => {
     expect(await scratch()).toEqual([])
   })
 
+  test('of a release that lacks what is applied is refused, as its plan is', async () => {
+    await begun({})
+    await world.typed('backup', 'staging')
+    await world.release('0', { '0001_orders.sql': 'select 0' })
+    const answer = await world.typed('rehearse', 'staging', '--tag', '0')
+    expect(answer.exit, answer.text).not.toBe(0)
+    expect(answer.text).toContain('0001_orders was edited after it was applied')
+  })
+
   test('without a backup says how to have one', async () => {
     await begun({})
     const rehearsed = await rehearse()
