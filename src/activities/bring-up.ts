@@ -35,7 +35,11 @@ export async function bringBack(
     return found ? [{ found, what, stays: stopped === true && found.service.canStop ? 'stopped' : 'up' }] : []
   })
   const brought = await each(here, fence.signal, async ({ found, what, stays }) => {
-    if (stays === 'stopped' && (await isStoppedOn(found, what, fence.signal))) return
+    if (stays === 'stopped' && (await isStoppedOn(found, what, fence.signal))) {
+      // What an attempt before this one left at work on another host ends before this, and not before a look.
+      if (site.configuration.services[found.service.name]?.queue !== undefined) await found.service.stop(fence)
+      return
+    }
     await bringUp(step, found, what)
     if (stays === 'stopped') await found.service.stop(fence)
   })

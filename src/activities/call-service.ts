@@ -1,5 +1,6 @@
 import { withJoinedFence } from '../adapters/journal/fence.js'
-import { findServiceChange } from '../adapters/journal/service-changes.js'
+import { findRun } from '../adapters/journal/runs.js'
+import { findServiceChange, takeServiceChange } from '../adapters/journal/service-changes.js'
 import { answer, carryOut } from '../adapters/service/elsewhere.js'
 import { failure } from '../domain/failures.js'
 import { ServiceCall } from '../domain/service-call.js'
@@ -21,10 +22,17 @@ export const callService = (dependencies: Dependencies) => (asked: ServiceCall) 
       const { service } = servedHere(site, dependencies.queue, name)
       if ('ask' in call) return answer(service, call, signal)
       const { change, ...asked } = await findServiceChange(site.journal, call.change)
-      if (asked.service !== name)
-        throw failure('InputInvalid', `the change ${call.change} is one of service ${asked.service}`)
+      const run = await findRun(site.journal, asked.run)
+      if (asked.service !== name || run.project !== project || run.environment !== environment)
+        throw failure(
+          'InputInvalid',
+          `the change ${call.change} is one of service ${asked.service}, for run ${asked.run}`,
+        )
       const request = { ...asked, journal: site.journal, target: site.control, step: change.verb, signal, progress }
-      await withJoinedFence(request, (fence) => carryOut(service, change, fence))
+      await withJoinedFence(request, async (fence, journal) => {
+        await takeServiceChange(journal, call.change)
+        await carryOut(service, change, fence)
+      })
       return null
     })
   })

@@ -1,4 +1,4 @@
-import { type FailureCode, failure, knownFailure, messageOf } from '../domain/failures.js'
+import { type FailureCode, failedWith, failure, knownFailure, messageOf } from '../domain/failures.js'
 
 /** Does `work` for one after the other: for the rest too, when one failed. Throws only when `signal` aborts. */
 export async function each<T>(
@@ -33,10 +33,19 @@ export async function together<T>(
   return { done, failed }
 }
 
-/** Throws what failed: one failure as it is, several as one of `code` that tells of each. */
+/** Throws what failed: one failure as it is, several as one that tells of each: of their code where they have the same one, else of `code`. */
 export function throwTogether(code: FailureCode, failed: readonly unknown[]): void {
   if (failed.length === 0) return
-  if (failed.length === 1) throw failed[0]
+  const lost = failed.find((error) => failedWith(error, 'FenceLost'))
+  if (failed.length === 1 || lost) throw lost ?? failed[0]
+  const [first, ...others] = failed.map(knownFailure)
+  const isOne = first !== undefined && others.every((other) => other?.code === first.code)
   const evidence = failed.flatMap((error) => knownFailure(error)?.detail.evidence ?? []).join('\n')
-  throw failure(code, failed.map(messageOf).join('; '), undefined, evidence === '' ? {} : { evidence })
+  const text = failed.map(messageOf).join('; ')
+  // What passes by itself does so for several, too.
+  const { hint } = (isOne ? first?.detail : undefined) ?? {}
+  throw failure(isOne ? first.code : code, text, undefined, {
+    ...(evidence === '' ? {} : { evidence }),
+    ...(hint === undefined ? {} : { hint }),
+  })
 }

@@ -194,7 +194,9 @@ async function fixOf(
         hint: 'choose --finish to go on with what is there, or mend the release first',
       },
     )
-  requireFixing(site, here, stopped, dirty)
+  // The plan may be this fix already, approved and not begun.
+  const failed = await findPlan(site.journal, await standingPlan(site.journal, run))
+  requireFixing(site, here, failed, dirty)
   requireApprovable(site, stages)
   // What the services have is told anew, as it is before this stage.
   const done = plan.stages
@@ -231,10 +233,10 @@ const wholeOf = ({ dirty, ...ledger }: Ledger): Ledger => ({
 })
 
 /** What was half done must come to its end in this stage, and be one that can be begun anew. Throws `GuardFailed`. */
-function requireFixing({ migrator }: Site, here: Stage, stopped: Stage, dirty: string | undefined): void {
+function requireFixing({ migrator }: Site, here: Stage, failed: Plan, dirty: string | undefined): void {
   if (dirty === undefined) return
-  const halfDone = ({ migrations }: Stage): PlannedMigration | undefined =>
-    migrations.find(({ version }) => version === dirty)
+  const halfDone = (stage: Stage | undefined): PlannedMigration | undefined =>
+    stage?.migrations.find(({ version }) => version === dirty)
   const mended = halfDone(here)
   if (mended === undefined)
     throw failure(
@@ -245,7 +247,7 @@ function requireFixing({ migrator }: Site, here: Stage, stopped: Stage, dirty: s
         hint: `mend the release so that ${dirty} itself comes to its end, under its name and in its phase`,
       },
     )
-  if (mended.checksum === halfDone(stopped)?.checksum)
+  if (mended.checksum === halfDone(failed.stages.find(({ number }) => number === here.number))?.checksum)
     throw failure(
       'GuardFailed',
       `${dirty} is the very file that ended half done: all of it would run again, also what it has committed`,

@@ -1,4 +1,4 @@
-import type { WorkflowHandle } from '@temporalio/client'
+import type { WorkflowExecutionDescription, WorkflowHandle } from '@temporalio/client'
 import { failure } from '../domain/failures.js'
 
 /** A worker that is gone still counts as one that polls for some minutes: this long nobody may have taken the question up. */
@@ -21,13 +21,20 @@ export async function answerOf<T>(handle: WorkflowHandle<() => Promise<T>>, queu
   }
 }
 
-/** Resolves when nobody has taken it up; then nobody will answer it later either. Else it never settles. */
+/** Resolves when nobody has taken it up, or whoever had is gone before it had begun. Else it never settles. */
 function neglected(handle: WorkflowHandle<never>, signal: AbortSignal): Promise<undefined> {
   return new Promise((resolve) => {
-    const timer = setTimeout(async () => {
+    const timer = setInterval(async () => {
       const described = await handle.describe().catch(() => undefined)
-      if (described && described.historyLength <= UNTOUCHED_EVENTS) resolve(undefined)
+      if (described && isWaiting(described)) resolve(undefined)
     }, TAKEN_UP_MS)
-    signal.addEventListener('abort', () => clearTimeout(timer), { once: true })
+    signal.addEventListener('abort', () => clearInterval(timer), { once: true })
   })
+}
+
+/** A task of the workflow's own that was not taken up, or is over its time, is older than that. */
+function isWaiting({ historyLength, raw: { pendingWorkflowTask } }: WorkflowExecutionDescription): boolean {
+  if (historyLength <= UNTOUCHED_EVENTS) return true
+  const { seconds } = pendingWorkflowTask?.originalScheduledTime ?? {}
+  return seconds != null && Date.now() - Number(seconds) * 1_000 > TAKEN_UP_MS
 }

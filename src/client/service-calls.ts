@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as pause } from 'node:timers/promises'
+import { WorkflowFailedError, type WorkflowHandle } from '@temporalio/client'
 import { failedWith, failure, knownFailure, messageOf, rootMessageOf } from '../domain/failures.js'
 import { serviceCallWorkflowId } from '../domain/names.js'
 import type { ServiceCall } from '../domain/service-call.js'
@@ -19,30 +20,45 @@ export async function callService(
 ): Promise<unknown> {
   signal.throwIfAborted()
   const { project, environment, service } = call
+  let handle: WorkflowHandle<() => Promise<unknown>> | undefined
   try {
     await requireWorker(engine, { project, environment, queue })
-    const handle = await engine.client.workflow.start<(input: ServiceCall) => Promise<unknown>>('serviceCall', {
+    handle = await engine.client.workflow.start<(input: ServiceCall) => Promise<unknown>>('serviceCall', {
       workflowId: serviceCallWorkflowId(project, environment, service, randomUUID().slice(0, 8)),
       taskQueue: queue,
       args: [call],
       workflowExecutionTimeout: '13h',
       staticSummary: `${'ask' in call.call ? 'look at' : 'change'} service ${service}`,
     })
-    const answer = answerOf(handle, queue)
-    return await Promise.race([answer, aborted(signal)]).finally(async () => {
-      if (!signal.aborted) return
-      await handle.cancel().catch(() => {})
-      await Promise.race([answer.catch(() => {}), pause(END_WITHIN_MS)])
-    })
+    return await unlessAborted(answerOf(handle, queue), signal)
   } catch (error) {
+    if (handle && !(error instanceof WorkflowFailedError)) await end(handle)
     signal.throwIfAborted()
     if (failedWith(error, 'WorkerMissing')) throw outOfReach(service, queue, messageOf(error))
-    if (knownFailure(error)) throw error
-    throw failure(
-      'ServiceOutOfReach',
-      `service ${service}: its worker on ${queue} did not get it done: ${rootMessageOf(error)}`,
-    )
+    throw toldBy(queue, service, error)
   }
+}
+
+/** What the worker there found wrong is about its own machine. */
+function toldBy(queue: string, service: string, error: unknown): unknown {
+  const known = knownFailure(error)
+  const who = `service ${service}, by its worker on ${queue}`
+  if (known?.code === 'FenceLost') return error
+  if (known) return failure(known.code, `${who}: ${known.message}`, undefined, known.detail)
+  return failure('ServiceOutOfReach', `${who}: it did not get it done: ${rootMessageOf(error)}`)
+}
+
+/** A change that is not wanted any more, or of which nothing will be heard, ends: by itself, or for whoever comes to it later. */
+async function end(handle: WorkflowHandle<() => Promise<unknown>>): Promise<void> {
+  const over = handle
+    .cancel()
+    .then(() => handle.result())
+    .then(
+      () => true,
+      (error: unknown) => error instanceof WorkflowFailedError,
+    )
+  if (await Promise.race([over, pause(END_WITHIN_MS, false)])) return
+  await Promise.race([handle.terminate('nobody waits for it').catch(() => {}), pause(END_WITHIN_MS)])
 }
 
 const outOfReach = (service: string, queue: string, why: string): Error =>
@@ -50,8 +66,14 @@ const outOfReach = (service: string, queue: string, why: string): Error =>
     hint: `start \`headgate worker --queue ${queue}\` on the host of ${service}`,
   })
 
-/** Never settles but by throwing. */
-const aborted = (signal: AbortSignal): Promise<never> =>
-  new Promise((_, reject) => {
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+/** Throws the signal's reason as soon as that aborts. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  let stop = (): void => {}
+  const aborted = new Promise<never>((_, reject) => {
+    stop = () => reject(signal.reason)
   })
+  signal.addEventListener('abort', stop, { once: true })
+  if (signal.aborted) stop()
+  work.catch(() => {})
+  return Promise.race([work, aborted]).finally(() => signal.removeEventListener('abort', stop))
+}

@@ -1,9 +1,13 @@
 import { RuleName } from './review.js'
 import { nearest } from './text.js'
 
-/** `headgate:WORD`, and `headgate: WORD` of those that are ours: prose may go on as it likes behind a colon. */
-const MARKER = /headgate:(?:([A-Za-z][^\s,;*"']*)|[ \t]+((?:phase|no-transaction|waive)[^\s,;*"']*))/g
-const COMMENT = /--|\/\*|\/\/|#|^\s*\*/
+/**
+ * `headgate:WORD` where a comment begins, and `headgate: WORD` of what could be nothing else: prose that names us, an image of that
+ * name, and strings are no markers.
+ */
+const MARKER =
+  /^([ \t]*(?:--|\/\/|#|\/\*+|\*|"""|''')?[ \t]*)headgate:(?:([A-Za-z][^\s,;*"']*)|[ \t]+((?:phase=|no-transaction\b|waive[ \t]+[a-z-]+[ \t]*:)[^\s,;*"']*))/gm
+const COMMENT = /--|\/\/|#|\*|"|'/
 const WAIVE = /^waive[ \t]+([a-z-]+)[ \t]*:[ \t]*\S/
 const WORDS = ['phase=contract', 'phase=expand', 'no-transaction', 'waive']
 
@@ -20,13 +24,13 @@ export interface Markers {
  * `LINE:COLUMN: what is wrong, and what to write`; undefined where all are heard.
  */
 export function unheardMarker(text: string, markers: Markers): string | undefined {
-  for (const { 0: whole, 1: close, 2: apart, index } of text.matchAll(MARKER)) {
-    const line = text.slice(text.lastIndexOf('\n', index - 1) + 1, index)
-    if (index >= markers.leading && !COMMENT.test(line)) continue
+  for (const { 0: whole, 1: lead = '', 2: close, 3: apart, index } of text.matchAll(MARKER)) {
+    if (index >= markers.leading && !COMMENT.test(lead)) continue
+    const marker = whole.slice(lead.length)
     const word = close ?? apart ?? ''
     const rest = text.slice(index + whole.length - word.length).split('\n', 1)[0] ?? ''
     const why = apart === undefined ? whyUnheard(word, rest, index, markers) : `write it as headgate:${word}`
-    if (why !== undefined) return `${text.slice(0, index).split('\n').length}:${line.length + 1}: ${whole}: ${why}`
+    if (why !== undefined) return `${text.slice(0, index).split('\n').length}:${lead.length + 1}: ${marker}: ${why}`
   }
   return undefined
 }

@@ -1,5 +1,5 @@
 import { Journal } from '../adapters/journal/journal.js'
-import { prepareJournal } from '../adapters/journal/prepare.js'
+import { prepareJournal, requireJournal } from '../adapters/journal/prepare.js'
 import { parseTarget, type Target, withDatabase } from '../adapters/postgres/target.js'
 import type { EnvironmentConfiguration } from '../domain/configuration.js'
 import { failure } from '../domain/failures.js'
@@ -30,6 +30,13 @@ export class Journals {
   readonly #open = new Map<string, Promise<Journal>>()
   readonly #last = new Map<string, { source: object; journal: Journal; until: number }>()
 
+  readonly #makes: boolean
+
+  /** `makes`: one that is not there yet is made, and an older one brought up to date. */
+  constructor({ makes }: { makes: boolean }) {
+    this.#makes = makes
+  }
+
   /** Prepares the journal on first use. A failure is forgotten: the next attempt tries again. Throws `JournalUnavailable`. */
   of(configuration: EnvironmentConfiguration): Promise<Journal> {
     const target = journalTarget(configuration)
@@ -37,7 +44,8 @@ export class Journals {
     const key = JSON.stringify([target, schema])
     const known = this.#open.get(key)
     if (known) return known
-    const opening = prepareJournal(target, schema).then(() => new Journal(target, schema))
+    const prepare = this.#makes ? prepareJournal : requireJournal
+    const opening = prepare(target, schema).then(() => new Journal(target, schema))
     this.#open.set(key, opening)
     opening.catch(() => this.#open.delete(key))
     return opening

@@ -87,7 +87,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     ? connectTo(options.address === undefined ? {} : { address: options.address }, 'default')
     : connectConfigured(options.address))
   await registerSearchAttributes(connection, namespace)
-  const journals = new Journals()
+  const journals = new Journals({ makes: servicesOf === undefined })
   const problems = new Map<string, string>()
   const client = new Client({ connection, namespace, ...encryption() })
   const engine = await engineOf(connection, namespace)
@@ -108,6 +108,7 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       await client.workflow.getHandle(workflowId, undefined, { firstExecutionRunId }).cancel()
     },
   }
+  if (servicesOf !== undefined) await requireServicesAlone(settings, source, servicesOf)
   const activities = servicesOf === undefined ? createActivities(dependencies) : createServiceActivities(dependencies)
   const queues = new Map<string, string[]>()
   for (const environment of environments) {
@@ -179,6 +180,16 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   for (const line of readyLines(project, queues, unresolved)) onLine(line)
   const ready = environments.filter((environment) => !unresolved.has(environment))
   return { stop, ended, ready, healthPort: health?.port }
+}
+
+/** Where runs are carried a worker that serves services alone would take their steps, and fail each. Throws `ConfigurationInvalid`. */
+async function requireServicesAlone(settings: Settings, source: ConfigurationSource, queue: string): Promise<void> {
+  const project = projectName(source)
+  for (const environment of environmentNames(source)) {
+    if ((await queueOf(settings, project, environment, new Map())) !== queue) continue
+    const what = `${queue} is the queue that the runs of ${environment} are on: give the service another one`
+    throw failure('ConfigurationInvalid', what)
+  }
 }
 
 /** Those with services of `queue`, whatever references lead to. Throws `ConfigurationInvalid` where there is none. */

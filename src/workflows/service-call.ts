@@ -4,7 +4,12 @@ import type { ServiceActivities } from '../activities/index.js'
 import { failure } from '../domain/failures.js'
 import { ServiceCall } from '../domain/service-call.js'
 
-const EVERY = { heartbeatTimeout: '10s', cancellationType: 'WAIT_CANCELLATION_COMPLETED' } as const
+const EVERY = {
+  /** Whoever serves the queue takes it up at once: for longer nobody is there. */
+  scheduleToStartTimeout: '15s',
+  heartbeatTimeout: '10s',
+  cancellationType: 'WAIT_CANCELLATION_COMPLETED',
+} as const
 
 /** One try: the attempt that asked for it makes the next one, with a fence of its own. */
 const changes = proxyActivities<ServiceActivities>({

@@ -11,9 +11,15 @@ test.each([
   '-- headgate:waive breaks-previous-image: nobody has read it',
   '-- applied by headgate: it locks the table',
   "comment on table a is 'headgate:phase=contact'",
+  '-- headgate: phase 1 of the rename, phase 2 follows',
+  '-- headgate: waived by the DBA',
+  '-- run by docker registry.internal/headgate:latest',
+  '-- 0041 was headgate:phase=expnd, this is the other half',
+  "insert into s values ('https://registry.internal/headgate:latest');",
+  "insert into s values ('issue #12 headgate:later');",
   '-- see headgate.yaml, https://example.com/headgate',
 ])('%s is heard, or none of ours', (text) => {
-  expect(unheardMarker(text, { leading: text.startsWith('comment') ? 0 : TOP })).toBeUndefined()
+  expect(unheardMarker(text, { leading: /^--|^\/\*/.test(text) ? TOP : 0 })).toBeUndefined()
 })
 
 test.each([
@@ -31,6 +37,12 @@ test.each([
   ],
 ])('%j says nothing', (text, said) => {
   expect(at(text)).toBe(said)
+})
+
+test('the docstring of a revision is looked at as the comment that it is', () => {
+  expect(at('Bookings by customer\n\nheadgate:phase=contact\n')).toBe(
+    '3:1: headgate:phase=contact: did you mean headgate:phase=contract?',
+  )
 })
 
 test('a phase below the first statement is not heard', () => {

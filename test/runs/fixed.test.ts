@@ -224,7 +224,7 @@ describe('a run that needs an operator goes on with a release that mends it', ()
   })
 
   test('a file that changes while it waits makes the approval void', async () => {
-    const run = await fixWaits(HALF_CONTRACT)
+    const run = await fixWaits(`${HALF_CONTRACT} -- once more`)
     const before = await recovery()
     await writeFile(join(world.folder, 'releases', '3', '0002_item.contract.sql'), MENDED_CONTRACT)
     await world.typed('approve', run, '--yes', '--by', 'ben')

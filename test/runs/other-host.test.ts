@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { WorkflowFailedError } from '@temporalio/client'
 import { afterEach, expect, test } from 'vitest'
+import { parse, stringify } from 'yaml'
 import { messageOf } from '../../src/domain/failures.js'
 import { World, type WorldOptions } from '../support/world.js'
 
@@ -62,8 +63,8 @@ async function company(options: Partial<WorldOptions> = {}): Promise<void> {
 }
 
 /** A call as anybody can make one who can write to Temporal; what it fails of. */
-async function call(change: string): Promise<string> {
-  const asked = { project: world.project, environment: 'staging', service: 'web', call: { change } }
+async function call(change: string, environment = 'staging'): Promise<string> {
+  const asked = { project: world.project, environment, service: 'web', call: { change } }
   const options = { workflowId: `mallory/${randomUUID()}`, taskQueue: queue, args: [asked] }
   const error: unknown = await world.temporal.workflow.execute('serviceCall', options).catch((reason) => reason)
   const activity = error instanceof WorkflowFailedError ? error.cause : error
@@ -119,6 +120,46 @@ test.each(['killed', 'frozen'])(
     expect(await log()).toEqual(['stop', 'deploy 2 begins', 'deploy 2 begins', 'deploy 2'])
   },
 )
+
+test('a change is made once, and in the environment that it was asked for', async () => {
+  await company()
+  const { url } = world.database
+  const environments = { staging: { url }, other: { url } }
+  await world.configure({ services: { web: { ...WEB, queue } } })
+  const text = await readFile(join(world.folder, 'headgate.yaml'), 'utf8')
+  await writeFile(host('headgate.yaml'), stringify({ ...parse(text), environments }))
+  await startThere()
+  await writeFile(host('hold'), '')
+  await world.start()
+  await untilThere('deploy 2 begins')
+  const [asked] = await world.journal<{ id: string }>(
+    'select id from {s}.service_changes order by asked_at desc limit 1',
+  )
+  expect(await call(asked?.id ?? '')).toContain('was made before')
+  expect(await call(asked?.id ?? '', 'other')).toMatch(/is one of service web, for run staging-/)
+  await rm(host('hold'))
+  expect(await world.ending()).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect(await log()).toEqual(['stop', 'deploy 2 begins', 'deploy 2'])
+})
+
+test('two services of one host are stopped at once, and each is deployed', async () => {
+  await company()
+  await world.configure({ services: { web: { ...WEB, queue }, jobs: { ...WEB, queue } } })
+  await copyFile(join(world.folder, 'headgate.yaml'), host('headgate.yaml'))
+  await startThere()
+  await world.start()
+  expect(await world.ending()).toMatchObject({ outcome: 'succeeded', exit: 0 })
+  expect((await log()).filter((line) => !line.endsWith('begins'))).toEqual(['stop', 'stop', 'deploy 2', 'deploy 2'])
+})
+
+test('a worker for services on the queue of runs is refused', async () => {
+  await company()
+  const runs = `headgate-${world.project}-staging`
+  await world.configure({ services: { web: { ...WEB, queue: runs } } })
+  const answer = await world.typed('worker', '--queue', runs)
+  expect(answer.exit).toBe(1)
+  expect(answer.text).toContain(`${runs} is the queue that the runs of staging are on`)
+})
 
 test('nothing is done that no attempt asks for now', async () => {
   await company()

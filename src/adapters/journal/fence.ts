@@ -111,7 +111,10 @@ export type JoinRequest = Omit<FenceRequest, 'waiting' | 'onSession'> & { epoch:
  * Runs `act` on this host for the attempt of `epoch`, which holds the fence and waits: ends what older attempts left here, and
  * loses the fence as that one does. Throws `FenceLost`, also where nobody holds that epoch any more.
  */
-export async function withJoinedFence<T>(request: JoinRequest, act: (fence: Fence) => Promise<T>): Promise<T> {
+export async function withJoinedFence<T>(
+  request: JoinRequest,
+  act: (fence: Fence, journal: Journal) => Promise<T>,
+): Promise<T> {
   const { journal, resource, epoch, signal } = request
   const scope = await fenceScope(journal, resource)
   const sessionName = applicationName(scope, epoch, 'joined')
@@ -123,12 +126,13 @@ export async function withJoinedFence<T>(request: JoinRequest, act: (fence: Fenc
     fence = held
     const result = await held.whileJoined(async () => {
       await held.check()
-      if (!(await guardsOf(journal, resource)).includes(applicationName(scope, epoch, 'guard')))
-        throw failure('FenceLost', `the attempt that asked for this is over: ${resource}`)
-      await endOlderProcesses(full, epoch)
-      return act(held)
+      await held.requireHolder()
+      // Containers are the holder's to end: it has done so.
+      await endOlderGroups(full, epoch)
+      return act(held, held.journal)
     })
-    await forgetProcesses(journal, resource, epoch, hostname()).catch(() => {})
+    // Others of the same attempt may be at work beside it: what it has left behind is the next attempt's to forget.
+    await forgetProcesses(journal, resource, epoch - 1, hostname()).catch(() => {})
     return result
   } catch (error) {
     throw await lossOr(error, full, epoch, fence)
@@ -163,9 +167,14 @@ async function lossOr(
   return failure('FenceLost', `a later attempt has taken over ${request.resource}`, undefined, evidence)
 }
 
-async function endOlderProcesses({ journal, resource }: FenceRequest, epoch: number): Promise<void> {
+async function endOlderGroups({ journal, resource }: FenceRequest, epoch: number): Promise<void> {
   for (const older of await olderProcesses(journal, resource, epoch, hostname()))
     await endProcessGroup(older, END_WITHIN_MS)
+}
+
+async function endOlderProcesses(request: FenceRequest, epoch: number): Promise<void> {
+  const { journal, resource } = request
+  await endOlderGroups(request, epoch)
   // After the client that would make one.
   for (const older of await olderContainers(journal, resource, epoch)) {
     // One of another engine is out of reach from here; its sessions are ended all the same.

@@ -124,7 +124,22 @@ export class HeldFence extends Fence {
 
   /** Runs `act` for the attempt that holds the fence elsewhere; beside it asks the guard. */
   whileJoined<T>(act: () => Promise<T>): Promise<T> {
-    return this.#beside(act, (over) => [this.#ask(over)])
+    return this.#beside(act, (over) => [this.#askForHolder(over)])
+  }
+
+  /** Throws `FenceLost` where the attempt that holds the fence is not connected any more. */
+  async requireHolder(): Promise<void> {
+    const name = applicationName(this.#scope, this.epoch, 'guard')
+    const found = await this.#request.journal.read('select from pg_stat_activity where application_name = $1', [name])
+    if (found.length === 0) this.#lose('the attempt that asked for this is over')
+    this.#lost.signal.throwIfAborted()
+  }
+
+  async #askForHolder(over: AbortSignal): Promise<void> {
+    while (await pause(ASK_MS, over)) {
+      await this.requireHeld().catch(() => {})
+      await this.requireHolder().catch(() => {})
+    }
   }
 
   async #beside<T>(act: () => Promise<T>, work: (over: AbortSignal) => Promise<void>[]): Promise<T> {

@@ -3,7 +3,7 @@ import { fileURLToPath } from 'node:url'
 import type { Client } from 'pg'
 import { failure, messageOf } from '../../domain/failures.js'
 import { quoteIdentifier, withSession } from '../postgres/session.js'
-import { type Target, withDatabase } from '../postgres/target.js'
+import { describeTarget, type Target, withDatabase } from '../postgres/target.js'
 
 const MIGRATIONS = fileURLToPath(new URL('../../../migrations/', import.meta.url))
 /** Advisory lock of the journal's own schema changes: two workers that start at once take turns. */
@@ -21,6 +21,35 @@ export async function prepareJournal(target: Target, schema: string): Promise<vo
     await createSchema(session, schema)
     await migrate(session, await storedVersions(session))
   })
+}
+
+/** Throws `JournalUnavailable` where there is none, or an older one: who carries no runs makes none, be it where its references lead by mistake. */
+export async function requireJournal(target: Target, schema: string): Promise<void> {
+  const newest = (await readdir(MIGRATIONS))
+    .filter((file) => file.endsWith('.sql'))
+    .sort()
+    .at(-1)
+  const table = `${quoteIdentifier(schema)}.journal_versions`
+  const isThere = await withSession(target, { applicationName: 'headgate journal' }, async (session) => {
+    const { rows } = await session.query<{ there: boolean }>('select to_regclass($1) is not null as there', [table])
+    if (!rows[0]?.there) return false
+    return ((await session.query(`select from ${table} where version = $1`, [newest])).rowCount ?? 0) > 0
+  }).catch((error: unknown) => {
+    throw failure(
+      'JournalUnavailable',
+      `the journal ${describeTarget(target)} cannot be opened: ${messageOf(error)}`,
+      error,
+    )
+  })
+  if (isThere) return
+  throw failure(
+    'JournalUnavailable',
+    `${describeTarget(target)} has no journal of this version in schema ${schema}`,
+    undefined,
+    {
+      hint: 'see where url and journal lead on this host; the worker beside the database makes the journal: start that one first',
+    },
+  )
 }
 
 async function createDatabase(target: Target): Promise<void> {

@@ -25,6 +25,16 @@ export async function recordServiceChange(
   return row?.id ?? ''
 }
 
+/** Takes it up, by the journal of who has joined the attempt. Throws `InputInvalid` where that was done before: each is made once. */
+export async function takeServiceChange(journal: Journal, id: string): Promise<void> {
+  const taken = await journal.write((sql) =>
+    sql('update service_changes set taken_at = clock_timestamp() where id = $1 and taken_at is null returning id', [
+      id,
+    ]),
+  )
+  if (taken.length === 0) throw failure('InputInvalid', `the change ${id} was made before`)
+}
+
 /** Throws `InputInvalid` where nobody has asked for it. */
 export async function findServiceChange(journal: Journal, id: string): Promise<RecordedChange> {
   const [row] = await journal.read<Omit<RecordedChange, 'epoch' | 'change'> & { epoch: string; change: unknown }>(
