@@ -43,7 +43,7 @@ export function throwTogether(code: FailureCode, failed: readonly unknown[]): vo
   const evidence = failed.flatMap((error) => knownFailure(error)?.detail.evidence ?? []).join('\n')
   const text = failed.map(messageOf).join('; ')
   // What passes by itself does so for several, too.
-  const { hint } = (isOne ? first?.detail : undefined) ?? {}
+  const hint = isOne ? first.detail.hint : undefined
   throw failure(isOne ? first.code : code, text, undefined, {
     ...(evidence === '' ? {} : { evidence }),
     ...(hint === undefined ? {} : { hint }),

@@ -195,8 +195,8 @@ async function fixOf(
       },
     )
   // The plan may be this fix already, approved and not begun.
-  const failed = await findPlan(site.journal, await standingPlan(site.journal, run))
-  requireFixing(site, here, failed, dirty)
+  if (dirty !== undefined)
+    requireFixing(site, here, await findPlan(site.journal, await standingPlan(site.journal, run)), dirty)
   requireApprovable(site, stages)
   // What the services have is told anew, as it is before this stage.
   const done = plan.stages
@@ -233,8 +233,7 @@ const wholeOf = ({ dirty, ...ledger }: Ledger): Ledger => ({
 })
 
 /** What was half done must come to its end in this stage, and be one that can be begun anew. Throws `GuardFailed`. */
-function requireFixing({ migrator }: Site, here: Stage, failed: Plan, dirty: string | undefined): void {
-  if (dirty === undefined) return
+function requireFixing({ migrator }: Site, here: Stage, failed: Plan, dirty: string): void {
   const halfDone = (stage: Stage | undefined): PlannedMigration | undefined =>
     stage?.migrations.find(({ version }) => version === dirty)
   const mended = halfDone(here)

@@ -7,7 +7,6 @@ import { nearest } from './text.js'
  */
 const MARKER =
   /^([ \t]*(?:--|\/\/|#|\/\*+|\*|"""|''')?[ \t]*)headgate:(?:([A-Za-z][^\s,;*"']*)|[ \t]+((?:phase=|no-transaction\b|waive[ \t]+[a-z-]+[ \t]*:)[^\s,;*"']*))/gm
-const COMMENT = /--|\/\/|#|\*|"|'/
 const WAIVE = /^waive[ \t]+([a-z-]+)[ \t]*:[ \t]*\S/
 const WORDS = ['phase=contract', 'phase=expand', 'no-transaction', 'waive']
 
@@ -25,7 +24,7 @@ export interface Markers {
  */
 export function unheardMarker(text: string, markers: Markers): string | undefined {
   for (const { 0: whole, 1: lead = '', 2: close, 3: apart, index } of text.matchAll(MARKER)) {
-    if (index >= markers.leading && !COMMENT.test(lead)) continue
+    if (index >= markers.leading && lead.trim() === '') continue
     const marker = whole.slice(lead.length)
     const word = close ?? apart ?? ''
     const rest = text.slice(index + whole.length - word.length).split('\n', 1)[0] ?? ''

@@ -22,6 +22,7 @@ import { callService } from '../client/service-calls.js'
 import { createActivities, createServiceActivities, type Dependencies, type Site } from '../activities/index.js'
 import {
   type ConfigurationSource,
+  describeEnvironment,
   environmentNames,
   projectName,
   readConfigurationFile,
@@ -81,7 +82,8 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   const { settings, onLine, queue: servicesOf } = options
   const source = await readConfigurationFile(settings.config)
   const project = projectName(source)
-  const environments = servicesOf === undefined ? environmentNames(source) : environmentsServed(source, servicesOf)
+  const environments =
+    servicesOf === undefined ? environmentNames(source) : environmentsServed(source, project, servicesOf)
   installRuntime(options.logLevel ?? 'WARN')
   const { connection, namespace } = await (options.isLocal
     ? connectTo(options.address === undefined ? {} : { address: options.address }, 'default')
@@ -108,7 +110,6 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
       await client.workflow.getHandle(workflowId, undefined, { firstExecutionRunId }).cancel()
     },
   }
-  if (servicesOf !== undefined) await requireServicesAlone(settings, source, servicesOf)
   const activities = servicesOf === undefined ? createActivities(dependencies) : createServiceActivities(dependencies)
   const queues = new Map<string, string[]>()
   for (const environment of environments) {
@@ -123,40 +124,40 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
     [...queues.keys()].map((queue) => pollerOf(connection, namespace, queue, activities, versioning)),
   )
   const reconciling = new AbortController()
-  const reconciled =
-    options.isLocal || servicesOf !== undefined
-      ? Promise.resolve()
-      : reconcile(
-          {
-            client,
-            engine,
-            project,
-            everyMs: RECONCILE_MS,
-            environments: () =>
-              [...queues].flatMap(([queue, environments]) =>
-                environments.map((environment) => ({
-                  ...{ environment, queue },
-                  journal: async () =>
-                    journals.lastOf(await readConfigurationFile(settings.config), environment, () =>
-                      resolveConfiguration(settings, environment),
-                    ),
-                  failed: () => journals.forget(environment),
-                  pauseLimit: async () => (await resolveConfiguration(settings, environment)).pauseLimit,
-                })),
-              ),
-            onLine,
-            tell: async ({ environment, name, carrier }, text) => {
-              const notice = {
-                kind: 'stuck' as const,
-                text,
-                next: `headgate status ${environment}`,
-                by: `${carrier}: ${text}`,
-              }
-              await tell(await site(environment), name, notice, reconciling.signal)
-            },
+  const carriesNoRuns = options.isLocal || servicesOf !== undefined
+  const reconciled = carriesNoRuns
+    ? Promise.resolve()
+    : reconcile(
+        {
+          client,
+          engine,
+          project,
+          everyMs: RECONCILE_MS,
+          environments: () =>
+            [...queues].flatMap(([queue, environments]) =>
+              environments.map((environment) => ({
+                ...{ environment, queue },
+                journal: async () =>
+                  journals.lastOf(await readConfigurationFile(settings.config), environment, () =>
+                    resolveConfiguration(settings, environment),
+                  ),
+                failed: () => journals.forget(environment),
+                pauseLimit: async () => (await resolveConfiguration(settings, environment)).pauseLimit,
+              })),
+            ),
+          onLine,
+          tell: async ({ environment, name, carrier }, text) => {
+            const notice = {
+              kind: 'stuck' as const,
+              text,
+              next: `headgate status ${environment}`,
+              by: `${carrier}: ${text}`,
+            }
+            await tell(await site(environment), name, notice, reconciling.signal)
           },
-          reconciling.signal,
-        )
+        },
+        reconciling.signal,
+      )
   const journalCheck = watchJournals(settings, journals, [...queues.values()].flat(), problems, onLine)
   const health = options.health && (await serveHealth(options.health, healthOf(problems, workers)))
   const stop = (): void => {
@@ -182,24 +183,27 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
   return { stop, ended, ready, healthPort: health?.port }
 }
 
-/** Where runs are carried a worker that serves services alone would take their steps, and fail each. Throws `ConfigurationInvalid`. */
-async function requireServicesAlone(settings: Settings, source: ConfigurationSource, queue: string): Promise<void> {
-  const project = projectName(source)
-  for (const environment of environmentNames(source)) {
-    if ((await queueOf(settings, project, environment, new Map())) !== queue) continue
-    const what = `${queue} is the queue that the runs of ${environment} are on: give the service another one`
-    throw failure('ConfigurationInvalid', what)
-  }
-}
-
-/** Those with services of `queue`, whatever references lead to. Throws `ConfigurationInvalid` where there is none. */
-function environmentsServed(source: ConfigurationSource, queue: string): string[] {
+/**
+ * Those with services of `queue`, whatever references lead to. Throws `ConfigurationInvalid` where there is none, and where runs are
+ * carried on it: a worker that serves services alone would take their steps, and fail each.
+ */
+function environmentsServed(source: ConfigurationSource, project: string, queue: string): string[] {
   const all = environmentNames(source)
   const served = all.filter((environment) => serviceQueues(source, environment).includes(queue))
-  if (served.length > 0) return served
-  const known = [...new Set(all.flatMap((environment) => serviceQueues(source, environment)))].sort()
-  const hint = known.length > 0 ? `known: ${known.join(', ')}` : 'none has a queue'
-  throw failure('ConfigurationInvalid', `no service of ${source.file} has queue: ${queue}; ${hint}`)
+  if (served.length === 0) {
+    const known = [...new Set(all.flatMap((environment) => serviceQueues(source, environment)))].sort()
+    const hint = known.length > 0 ? `known: ${known.join(', ')}` : 'none has a queue'
+    throw failure('ConfigurationInvalid', `no service of ${source.file} has queue: ${queue}; ${hint}`)
+  }
+  const carried = all.find((environment) => {
+    const { queue: own = taskQueue(project, environment) } = describeEnvironment(source, environment)
+    return own === queue
+  })
+  if (carried === undefined) return served
+  throw failure(
+    'ConfigurationInvalid',
+    `${queue} is the queue that the runs of ${carried} are on: give the service another one`,
+  )
 }
 
 /** Which environments are served on which queue, and which cannot be yet, and why. */

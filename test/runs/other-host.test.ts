@@ -8,6 +8,7 @@ import { WorkflowFailedError } from '@temporalio/client'
 import { afterEach, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { messageOf } from '../../src/domain/failures.js'
+import { WEB } from '../support/web-service.js'
 import { World, type WorldOptions } from '../support/world.js'
 
 let world: World
@@ -18,14 +19,6 @@ afterEach(async () => {
 
 /** Another one for each test: the server remembers for minutes who has polled it. */
 let queue: string
-const WEB = {
-  kind: 'command',
-  deploy: ['./bin/web', 'deploy', '{tag}'],
-  start: ['./bin/web', 'start'],
-  stop: ['./bin/web', 'stop'],
-  current: ['./bin/web', 'current'],
-  status: ['./bin/web', 'status'],
-}
 /** It notes what changes it; where there is a file `hold`, a deploy waits until it is gone. */
 const SCRIPT = `#!/bin/sh
 case "$1" in

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { goOn, HELD, untilHeld } from '../support/held-migration.js'
 import { type HttpServer, startHttpServer } from '../support/http-server.js'
+import { WEB } from '../support/web-service.js'
 import { World, type WorldOptions } from '../support/world.js'
 
 let world: World
@@ -26,14 +27,6 @@ const API = {
   start: ['./bin/start'],
   stop: ['./bin/stop'],
   current: ['./bin/current'],
-}
-const WEB = {
-  kind: 'command',
-  deploy: ['./bin/web', 'deploy', '{tag}'],
-  start: ['./bin/web', 'start'],
-  stop: ['./bin/web', 'stop'],
-  current: ['./bin/web', 'current'],
-  status: ['./bin/web', 'status'],
 }
 /** A second service; it notes what changes it. */
 const WEB_SCRIPT = `case "$1" in

@@ -115,11 +115,14 @@ function autodeploysOf(environment: WrittenMap): Problem[] {
     .map(({ value, path, at }) => ({ at, text: `${path}: another entry of autodeploy is called ${quoted(value)} too` }))
 }
 
+function servicesOf(environment: WrittenMap): WrittenMap[] {
+  const services = entryOf(environment, 'services')
+  return isWrittenMap(services) ? [...services.value.values()].filter(isWrittenMap) : []
+}
+
 /** Who is kept stopped is one of the services, and not the only one: what is left is stopped and started. */
 function keptServicesOf(environment: WrittenMap): Problem[] {
-  const services = entryOf(environment, 'services')
-  const entries = isWrittenMap(services) ? [...services.value.values()].filter(isWrittenMap) : []
-  return entries.flatMap((entry) => {
+  return servicesOf(environment).flatMap((entry) => {
     const known = namesIn(entryOf(entry, 'services')).map(({ value }) => value)
     const kept = namesIn(entryOf(entry, 'keepStopped'))
     const strange = kept.filter(({ value }) => !known.includes(value))
@@ -135,10 +138,8 @@ function keptServicesOf(environment: WrittenMap): Problem[] {
 /** On the environment's own queue runs are carried: a worker that serves services alone must not take those. */
 function queuesOf(environment: WrittenMap): Problem[] {
   const own = entryOf(environment, 'queue')
-  const services = entryOf(environment, 'services')
-  if (own === undefined || !isWrittenMap(services)) return []
-  return [...services.value.values()]
-    .filter(isWrittenMap)
+  if (own === undefined) return []
+  return servicesOf(environment)
     .flatMap((service) => entryOf(service, 'queue') ?? [])
     .filter((queue) => queue.value === own.value)
     .map(({ path, at }) => ({

@@ -25,10 +25,7 @@ export async function prepareJournal(target: Target, schema: string): Promise<vo
 
 /** Throws `JournalUnavailable` where there is none, or an older one: who carries no runs makes none, be it where its references lead by mistake. */
 export async function requireJournal(target: Target, schema: string): Promise<void> {
-  const newest = (await readdir(MIGRATIONS))
-    .filter((file) => file.endsWith('.sql'))
-    .sort()
-    .at(-1)
+  const newest = (await migrationFiles()).at(-1)
   const table = `${quoteIdentifier(schema)}.journal_versions`
   const isThere = await withSession(target, { applicationName: 'headgate journal' }, async (session) => {
     const { rows } = await session.query<{ there: boolean }>('select to_regclass($1) is not null as there', [table])
@@ -51,6 +48,10 @@ export async function requireJournal(target: Target, schema: string): Promise<vo
     },
   )
 }
+
+/** Of the journal's own schema, in their order. */
+const migrationFiles = async (): Promise<string[]> =>
+  (await readdir(MIGRATIONS)).filter((file) => file.endsWith('.sql')).sort()
 
 async function createDatabase(target: Target): Promise<void> {
   try {
@@ -99,7 +100,7 @@ async function storedVersions(session: Client): Promise<Set<string>> {
 }
 
 async function migrate(session: Client, stored: Set<string>): Promise<void> {
-  const files = (await readdir(MIGRATIONS)).filter((file) => file.endsWith('.sql')).sort()
+  const files = await migrationFiles()
   if (files.every((file) => stored.has(file))) return
   // Loaded on use: it brings a command line of its own, a quarter of the time in which a worker starts.
   const { Umzug } = await import('umzug')
