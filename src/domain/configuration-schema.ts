@@ -36,8 +36,12 @@ function inside(schema: JsonSchema, key: PropertyKey): JsonSchema | undefined {
   return isSchema(found) ? found : undefined
 }
 
-/** One environment's schema as it is written in the file: durations as text. */
-export function environmentJsonSchema(): JsonSchema {
+let environmentSchema: JsonSchema | undefined
+
+/** One environment's schema as it is written in the file: durations as text. Made once: each reading of a configuration asks for it. */
+export const environmentJsonSchema = (): JsonSchema => (environmentSchema ??= madeEnvironmentSchema())
+
+function madeEnvironmentSchema(): JsonSchema {
   const schema = z.toJSONSchema(EnvironmentConfiguration, { io: 'input' })
   delete schema.properties?.project
   delete schema.properties?.environment

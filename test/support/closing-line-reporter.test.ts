@@ -15,11 +15,21 @@ writeFileSync(
    export default { test: { reporters: ['default', new ClosingLineReporter()] } }`,
 )
 
-function runVitest(tests: string, ...options: string[]): { lastLine: string | undefined; exitCode: number | null } {
+interface Ran {
+  lastLine: string | undefined
+  exitCode: number | null
+}
+
+function runVitest(tests: string, ...options: string[]): Ran {
+  const { lines, exitCode } = linesOf(tests, ...options)
+  return { lastLine: lines.at(-1), exitCode }
+}
+
+function linesOf(tests: string, ...options: string[]): { lines: string[]; exitCode: number | null } {
   writeFileSync(join(folder, 'one.test.ts'), `import { expect, test } from 'vitest'\n${tests}`)
   const args = [resolve('node_modules/vitest/vitest.mjs'), 'run', '--root', folder, ...options]
   const { stdout, status } = spawnSync(process.execPath, args, { encoding: 'utf8', env: { PATH: process.env.PATH } })
-  return { lastLine: stdout.trimEnd().split('\n').at(-1), exitCode: status }
+  return { lines: stdout.trimEnd().split('\n'), exitCode: status }
 }
 
 const passes = "test('passes', () => {})\n"
@@ -51,6 +61,20 @@ test('a rejection that no test waited for counts as failed', () => {
   expect(runVitest("test('leaves', () => void Promise.reject(new Error('late')))")).toEqual({
     lastLine: '1 passed, 1 failed',
     exitCode: 1,
+  })
+})
+
+test('a test that passes when it is tried again is counted as passed, and named', () => {
+  const tests = "let tries = 0\ntest('passes late', () => { tries += 1; expect(tries).toBe(2) })"
+  const { lines, exitCode } = linesOf(tests, '--retry=1')
+  expect({
+    named: /^passed on its second try: .* > passes late$/.test(lines.at(-2) ?? ''),
+    last: lines.at(-1),
+    exitCode,
+  }).toEqual({
+    named: true,
+    last: '1 passed, 0 failed',
+    exitCode: 0,
   })
 })
 
