@@ -1,4 +1,6 @@
+import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
+import type { Check, CheckContext } from '../adapters/check/port.js'
 import { openRunOf } from '../adapters/journal/runs.js'
 import {
   type DatabaseIdentity,
@@ -9,6 +11,7 @@ import {
 import { unreadableOf } from '../adapters/postgres/readable.js'
 import { quoteIdentifier } from '../adapters/postgres/session.js'
 import type { Target } from '../adapters/postgres/target.js'
+import { withDeadline } from '../adapters/process/deadline.js'
 import { failure, messageOf } from '../domain/failures.js'
 import type { LookAnswers } from '../domain/look.js'
 import { lostBecause } from './lost.js'
@@ -20,6 +23,9 @@ import { othersUndo } from './preflight.js'
 import type { Site } from './site.js'
 
 type Line = LookAnswers['doctor']['lines'][number]
+
+/** How long one check may take to answer. */
+const CHECK_MS = 10_000
 
 /** What stands between this environment and a run, and what a run cannot do here. */
 export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
@@ -70,21 +76,40 @@ export const lookDoctor: Answer<'doctor'> = async (site, { tag }, signal) => {
       const { state, running } = await autodeploy.state(signal)
       return `${state}, ${running} under way`
     })
+  const tags = new Set<string | undefined>()
   for (const { service } of site.services)
     await look(`service ${service.name}`, async () => {
       await requireNobodyUndoes(service, signal)
-      const tag = (await service.current(signal)) ?? 'an unknown tag'
+      const current = await service.current(signal)
+      tags.add(current)
+      const tag = current ?? 'an unknown tag'
       const isRunning = await service.isRunning(signal)
       const queue = site.configuration.services[service.name]?.queue
       const told = queue === undefined ? '' : `; told by the worker on ${queue}`
       if (isRunning === undefined) return `on ${tag}; without \`status\` nobody can tell whether it runs${told}`
       return `${isRunning ? `runs ${tag}` : `stopped, on ${tag}`}${told}`
     })
+  const context = { tag: tags.size === 1 ? [...tags][0] : undefined, expectedVersion: undefined, ignoring: [] }
+  for (const check of [...site.verify, ...site.smoke]) lines.push(await checkLine(check, context, signal))
   for (const notifier of site.notifiers) await look('notifier', () => notifier.reach(signal))
   return {
     host: hostname(),
     lines,
     grants: [...new Set([...(control ? missingRights(control) : []), ...unread].map(({ grant }) => grant))],
+  }
+}
+
+/** One sample: a no may be what the release is to put right. What is asked in a run alone is named. */
+async function checkLine(check: Check, context: Omit<CheckContext, 'run'>, signal: AbortSignal): Promise<Line> {
+  const what = `check ${check.name}`
+  if (check.onlyInRun !== undefined) return { what, ok: true, found: `asked in a run alone: ${check.onlyInRun}` }
+  const bounded = withDeadline(signal, CHECK_MS)
+  try {
+    const { ok, found } = await check.run({ ...context, run: `doctor-${randomUUID()}` }, bounded)
+    return { what, ok, found }
+  } catch (error) {
+    signal.throwIfAborted()
+    return { what, ok: false, found: bounded.aborted ? `no answer within ${CHECK_MS / 1000} s` : messageOf(error) }
   }
 }
 

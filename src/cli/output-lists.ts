@@ -92,7 +92,8 @@ export function backupLines(environment: string, backup: LookAnswers['backup']):
 const REMARKS = new Set(['automatic restore', 'rights', 'backups', 'notifier'])
 
 /** Whether a finding stands in the way of a run. */
-export const isInTheWay = ({ what, ok }: LookAnswers['doctor']['lines'][number]): boolean => !ok && !REMARKS.has(what)
+export const isInTheWay = ({ what, ok }: LookAnswers['doctor']['lines'][number]): boolean =>
+  !ok && !REMARKS.has(what) && !what.startsWith('check ')
 
 export function doctorLines({ host, lines, grants }: LookAnswers['doctor']): string[] {
   const mark = (found: (typeof lines)[number]): string => (found.ok ? 'ok' : isInTheWay(found) ? 'no' : '--')

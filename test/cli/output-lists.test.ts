@@ -20,11 +20,13 @@ test('what only narrows what a run can do is told apart from what stands in its 
   const lines = [
     { what: 'migrations', ok: false, found: 'there are no migrations in migrations' },
     { what: 'backups', ok: false, found: 'no clone: the gate cannot be closed' },
+    { what: 'check orders', ok: false, found: 'expected 3, got 2' },
   ]
   expect(doctorLines({ host: 'db1', lines, grants: [] })).toEqual([
     'on db1:',
     '  no  migrations            there are no migrations in migrations',
     '  --  backups               no clone: the gate cannot be closed',
+    '  --  check orders          expected 3, got 2',
   ])
 })
 

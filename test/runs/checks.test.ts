@@ -37,3 +37,20 @@ test('what is not there after the stage has it put back, behind the gate that is
   await world.quiet()
   expect(await world.lost()).toEqual([])
 })
+
+test('doctor asks the checks that only look, and names those that it leaves to a run', async () => {
+  const verify = [
+    { name: 'the orders', tables: ['orders'] },
+    { name: 'the new columns', columns: ['orders.note'] },
+  ]
+  const smoke = [{ name: 'a test order', command: ['./bin/order', '{run}'] }]
+  world = await World.create({ migrations: NOTE, configuration: { verify, smoke } })
+  await world.script('order', 'echo "$1" >> ordered')
+  await world.startWorker()
+  const { exit, text } = await world.typed('doctor', 'staging', '--tag', '2')
+  expect(text).toMatch(/ok {2}check the orders +\S/)
+  expect(text).toMatch(/-- {2}check the new columns +column orders.note is not there/)
+  expect(text).toMatch(/ok {2}check a test order +asked in a run alone: it runs a program of yours/)
+  expect(exit).toBe(0)
+  expect(existsSync(join(world.folder, 'ordered'))).toBe(false)
+})

@@ -34,6 +34,7 @@ export function command(configuration: CommandCheck, { directory, secrets }: Che
     name,
     withinMs: within,
     successes: 1,
+    onlyInRun: 'it runs a program of yours',
     async run(context, signal): Promise<CheckResult> {
       signal.throwIfAborted()
       const missing = unknownIn([...program, ...(clean ?? [])], context)

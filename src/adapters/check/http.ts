@@ -26,6 +26,7 @@ export function http(configuration: HttpCheck, { secrets }: CheckSetting, positi
     name,
     withinMs: within,
     successes: configuration.successes,
+    ...(method === 'GET' && twice === undefined ? {} : { onlyInRun: 'it sends something' }),
     async run(context, signal) {
       const missing = unknownIn([url, configuration.expect, twice?.url], context)
       if (missing !== undefined) return { name, ok: false, found: missing }

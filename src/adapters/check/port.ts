@@ -42,4 +42,6 @@ export interface Check {
   readonly withinMs: number
   /** How many positive answers in a row prove it. */
   readonly successes: number
+  /** Why it is asked in a run alone, as "it sends something"; undefined where anybody may ask at any time. */
+  readonly onlyInRun?: string
 }
