@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { Client } from 'pg'
 import { expect, test } from 'vitest'
 import { differences, snapshotOf } from '../checker/snapshot.js'
+import { FILE_MARK } from '../support/file-mark.js'
 import { headgate, startHeadgate } from '../support/command-line.js'
 import { freePort } from '../support/http-server.js'
 import { startPostgres } from '../support/postgres-server.js'
@@ -26,7 +27,7 @@ test('without the right to create the journal the worker is up and not ready, an
   await writeFile(join(folder, 'migrations', '0001_orders.sql'), 'create table orders (id int primary key)')
   await writeFile(
     join(folder, 'headgate.yaml'),
-    `name: first-${process.pid}\nenvironments:\n  staging: { url: "${reference('SHOP_URL')}" }\n`,
+    `name: first-${FILE_MARK}\nenvironments:\n  staging: { url: "${reference('SHOP_URL')}" }\n`,
   )
   const health = `127.0.0.1:${await freePort()}`
   const env = { TEMPORAL_ADDRESS: await temporalAddress(), HEADGATE_USER: 'ana' }

@@ -1,6 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, test } from 'vitest'
 import { quoteIdentifier } from '../../src/adapters/postgres/session.js'
+import { FILE_MARK } from '../support/file-mark.js'
 import { withControl } from '../support/test-database.js'
 import { World, type WorldOptions } from '../support/world.js'
 
@@ -49,12 +50,12 @@ const begun = async (step: string): Promise<void> => {
   await pause(300)
 }
 
-role = `app ${process.pid} "x" \\ '`
+role = `app ${FILE_MARK} "x" \\ '`
 afterEach(async () => {
   const { left } = await world.leftOvers().finally(() => world.end())
   expect(left).toEqual([])
   made += 1
-  role = `app_${process.pid}_${made}`
+  role = `app_${FILE_MARK}_${made}`
 })
 
 describe('the roles that applications log in as are blocked', () => {

@@ -3,6 +3,7 @@ import { Context } from '@temporalio/activity'
 import { Client, Connection, type WorkflowHandle, type WorkflowHandleWithFirstExecutionRunId } from '@temporalio/client'
 import { NativeConnection, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import type { Ending, RunState } from '../../src/domain/run.js'
+import { FILE_MARK } from './file-mark.js'
 import { bundleOf } from './bundle.js'
 import { noopActivities, type Script } from './noop-activities.js'
 import { temporalAddress } from './ground.js'
@@ -47,7 +48,7 @@ export class NoopRuns {
     kind = 'deploy',
     input: Record<string, unknown> = { tag: '2' },
   ): Promise<WorkflowHandleWithFirstExecutionRunId> {
-    const taskQueue = `noop-${process.pid}-${started++}`
+    const taskQueue = `noop-${FILE_MARK}-${started++}`
     return this.client.workflow.start(kind, {
       taskQueue,
       workflowId: `headgate/shop/${taskQueue}`,

@@ -1,6 +1,7 @@
 import type { Client } from 'pg'
 import { openSession, quoteIdentifier, withSession } from '../../src/adapters/postgres/session.js'
 import { type Target, targetUrl, withDatabase } from '../../src/adapters/postgres/target.js'
+import { FILE_MARK } from './file-mark.js'
 import { postgresPort } from './ground.js'
 
 /** The server that this file stands on, as its superuser. */
@@ -22,10 +23,10 @@ export interface TestDatabase {
 
 let made = 0
 
-/** A new database, by default named `t<pid>_<n>`. Stays until the server does: it is thrown away with it. */
+/** A new database, by default named `t<mark>_<n>`. Stays until the server does: it is thrown away with it. */
 export async function createDatabase(name?: string, template?: string): Promise<TestDatabase> {
   made += 1
-  const database = name ?? `t${process.pid}_${made}`
+  const database = name ?? `t${FILE_MARK}_${made}`
   await withControl((control) =>
     control.query(
       `create database ${quoteIdentifier(database)}${template ? ` template ${quoteIdentifier(template)}` : ''}`,

@@ -17,6 +17,7 @@ import { withDatabase } from '../../src/adapters/postgres/target.js'
 import type { Fingerprint } from '../../src/domain/manifest.js'
 import type { Ending, RunState } from '../../src/domain/run.js'
 import { type Snapshot, snapshotOf } from '../checker/snapshot.js'
+import { FILE_MARK } from './file-mark.js'
 import { headgate } from './command-line.js'
 import { type HttpServer, json, startHttpServer } from './http-server.js'
 import { type LeftOvers, leftOvers } from '../checker/left-overs.js'
@@ -100,7 +101,7 @@ export class World {
     this.consumer = parts.consumer
     this.sleeper = parts.sleeper
     this.heartbeatMs = options.heartbeatMs ?? 3_000
-    this.project = `w${process.pid}-${worlds++}`
+    this.project = `w${FILE_MARK}-${worlds++}`
     this.#options = options
   }
 
