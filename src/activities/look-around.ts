@@ -9,6 +9,7 @@ import type { Manifest } from '../domain/manifest.js'
 import { stillToDo } from '../domain/plan.js'
 import { compareWithCapture } from './capture.js'
 import type { Step } from './changing.js'
+import { isLedgerAll } from './stage-committed.js'
 import { onClosedOrOpen, takeStock, whyOpen } from './gate.js'
 
 const END_WITHIN_MS = 15_000
@@ -51,7 +52,10 @@ export async function lookAround(step: Step, capture: StateCapture, backups: rea
       contractStarted: hasNoRestore(run, stage),
       applied: ledger === undefined ? 'some' : left.length === 0 ? 'all' : left.length === planned ? 'none' : 'some',
       prefixIsClean:
-        ledger !== undefined && ledger.dirty === undefined && left.every(({ transactional }) => transactional),
+        ledger !== undefined &&
+        ledger.dirty === undefined &&
+        (left.every(({ transactional }) => transactional) ||
+          (left.length === planned && (await isLedgerAll(step, comparison, ledger)))),
       verified: steps.some((one) => one.step === 'verify' && one.stage === step.stageNumber && one.state === 'done'),
       backups: backups.filter(({ gate }) => gate === 'closed').map(({ kind }) => kind),
     }

@@ -4,10 +4,10 @@ import { recordContractStarted } from '../adapters/journal/runs.js'
 import { listEvents, listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { requireAsPlanned } from '../adapters/migrator/pending.js'
 import type { ToolRun, UpRequest } from '../adapters/migrator/port.js'
-import type { Blocked } from '../adapters/postgres/activity.js'
+import { type Blocked, holdAny } from '../adapters/postgres/activity.js'
 import { dropNewInvalidIndexes } from '../adapters/postgres/invalid-indexes.js'
 import { endSessionsNamed } from '../adapters/postgres/gate.js'
-import { advised, FAILURES, failedWith, failure, messageOf } from '../domain/failures.js'
+import { advised, FAILURES, failedWith, failure, knownFailure, messageOf } from '../domain/failures.js'
 import type { Migration } from '../domain/migration.js'
 import { isNarrowing, isUndo, stillToDo } from '../domain/plan.js'
 import { captureBefore, compareWithCapture } from './capture.js'
@@ -18,11 +18,13 @@ import { recoveriesOf } from './recoveries.js'
 import { requireApproved } from './require-approved.js'
 import { requireImagesAsPlanned } from './running.js'
 import type { Dependencies } from './site.js'
-import { hasCommitted, hasLeftSomething } from './stage-committed.js'
+import { hasCommitted, hasLeftSomething, isLedgerAll } from './stage-committed.js'
 import { vouched } from './vouch.js'
 import { asked, watched } from './watch.js'
 
 const BACKOFF_MS = 500
+const LONGEST_BACKOFF_MS = 5_000
+const HOLDERS_MS = 50
 const END_WITHIN_MS = 10_000
 /** An event of the journal. */
 const TOO_LATE = 'cancel too late'
@@ -174,13 +176,14 @@ async function dropLeftInvalid(step: Step): Promise<void> {
   await step.onTarget((session) => dropNewInvalidIndexes(session, before, step.fence))
 }
 
-/** Runs the tool; a lock that was not to be had is tried again within the budget, as long as nothing changed. */
+/** Runs the tool; a lock that was not to be had is tried for again within the budget, where nothing was left half done. */
 async function withinBudget(step: Step): Promise<void> {
   const { site, plan, stage, fence } = step
   const { timeout, budget, statementTimeout } = site.configuration.locks
   const deadline = performance.now() + budget
   let blocked: Blocked[] = []
-  for (let wait = BACKOFF_MS; ; wait = Math.min(wait * 1.5, 5_000)) {
+  for (let wait = BACKOFF_MS; ; wait = Math.min(wait * 1.5, LONGEST_BACKOFF_MS)) {
+    let gaveWay = false
     try {
       await watched(
         step,
@@ -195,19 +198,37 @@ async function withinBudget(step: Step): Promise<void> {
             statementTimeoutMs: statementTimeout,
             asking: (work) => vouched(step, work, settled),
           }),
-        (seen) => {
-          if (seen.length > 0) blocked = seen
-          if (seen.length > 0) fence.progress(inWords(seen))
+        {
+          onBlocked: (seen) => {
+            if (seen.length > 0) blocked = seen
+            if (seen.length > 0) fence.progress(inWords(seen))
+          },
+          onGaveWay: () => {
+            gaveWay = true
+            fence.progress('gives way to those who wait behind us')
+          },
         },
       )
       return
     } catch (error) {
-      const mayRetry =
-        failedWith(error, 'MigrationBlocked') && performance.now() + wait < deadline && (await nothingChanged(step))
-      if (!mayRetry) throw blocked.length > 0 && failedWith(error, 'MigrationBlocked') ? named(error, blocked) : error
-      await pause(wait * (0.75 + Math.random() / 2), undefined, { signal: fence.signal })
+      // Of a statement that was cancelled the tool says only that it was.
+      const isBlocked = failedWith(error, 'MigrationBlocked') || (gaveWay && failedWith(error, 'MigrationFailed'))
+      if (!isBlocked) throw error
+      const mayRetry = performance.now() + wait < deadline && (await nothingHalfDone(step))
+      if (!mayRetry) throw blocked.length > 0 ? named(error, blocked) : error
+      await untilGone(step, blocked, wait * (0.75 + Math.random() / 2))
     }
   }
+}
+
+/** Waits until whoever stood in the way has let go, for `longestMs` at most: the next try may be right then. */
+async function untilGone({ control, fence }: Step, blocked: readonly Blocked[], longestMs: number): Promise<void> {
+  const holders = blocked.flatMap(({ blockers }) => blockers.map(({ pid }) => pid))
+  const until = performance.now() + longestMs
+  do {
+    await pause(Math.min(HOLDERS_MS, longestMs), undefined, { signal: fence.signal })
+    if (holders.length > 0 && !(await holdAny(control, holders))) return
+  } while (performance.now() < until)
 }
 
 function calling({ site: { migrator, target }, stage, fence }: Step, request: UpRequest): Promise<ToolRun> {
@@ -229,13 +250,18 @@ const inWords = (blocked: readonly Blocked[]): string =>
     })
     .join('; ')
 
+/** In the place of what the tool said of it: of two failures the inner one would be told. */
 const named = (error: unknown, blocked: readonly Blocked[]): Error =>
-  failure('MigrationBlocked', `${messageOf(error)}: ${inWords(blocked)}`, error, {
-    evidence: FAILURES.MigrationBlocked.hint,
+  failure('MigrationBlocked', `${messageOf(error)}: ${inWords(blocked)}`, undefined, {
+    evidence: knownFailure(error)?.detail.evidence ?? FAILURES.MigrationBlocked.hint,
   })
 
-async function nothingChanged(step: Step): Promise<boolean> {
+/** Whether the try that failed has left nothing but whole migrations. */
+async function nothingHalfDone(step: Step): Promise<boolean> {
+  const { site, plan } = step
   const capture = await captureBefore(step)
-  const comparison = await step.onTarget((session) => compareWithCapture(step, session, capture))
-  return comparison.unchanged
+  return step.onTarget(async (session) => {
+    const seen = await compareWithCapture(step, session, capture)
+    return seen.unchanged || isLedgerAll(step, seen, await site.migrator.ledger(session, plan.tag))
+  })
 }

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Client } from 'pg'
-import { type Blocked, blockedSessions, sessionsNamed } from '../adapters/postgres/activity.js'
+import { type Blocked, blockedSessions, cancelWaiting, sessionsNamed } from '../adapters/postgres/activity.js'
 import { withSession } from '../adapters/postgres/session.js'
 import { withDatabase } from '../adapters/postgres/target.js'
 import { STATUS_SESSION } from '../domain/names.js'
@@ -12,7 +12,9 @@ const SESSIONS_MS = 20
 /** At first a tool may only tell of its ledger, and be gone again at once. */
 const FIRST_SESSIONS_MS = 2
 const FIRST_MS = 5_000
-const BLOCKERS_MS = 250
+const BLOCKERS_MS = 50
+/** In so many looks one after the other others are seen behind us before we give way; a `lock_timeout` does it before. */
+const LOOKS_IN_THE_WAY = 3
 
 /** What a watch tells whoever works beside it. */
 export interface Watch {
@@ -20,17 +22,22 @@ export interface Watch {
   settled: () => Promise<void>
 }
 
+/** What was seen of the tool's sessions. */
+export interface OnLocks {
+  onBlocked: (blocked: Blocked[]) => void
+  /** A statement of ours was cancelled: others had queued up behind it. */
+  onGaveWay: () => void
+}
+
 /**
- * Runs `work` while a second session watches: accounts for the tool's sessions behind the closed gate, and names who blocks us.
- * It begins when the watch has had its first look: a tool that only tells of its ledger may be gone within milliseconds.
+ * Runs `work` while a second session watches: accounts for the tool's sessions behind the closed gate, names who blocks us, and
+ * cancels a statement of the tool's that waits for a table as soon as others wait behind it. It begins when the watch has had
+ * its first look: a tool that only tells of its ledger may be gone within milliseconds.
  */
-export async function watched<T>(
-  step: Step,
-  work: (watch: Watch) => Promise<T>,
-  onBlocked?: (blocked: Blocked[]) => void,
-): Promise<T> {
+export async function watched<T>(step: Step, work: (watch: Watch) => Promise<T>, onLocks?: OnLocks): Promise<T> {
   const { site, fence } = step
   const sessions = new Sessions(step)
+  const inTheWay = new InTheWay(step)
   const stop = new AbortController()
   const watching = withSession(
     withDatabase(site.control, 'postgres'),
@@ -39,9 +46,11 @@ export async function watched<T>(
       let blockersAt = 0
       for (const begun = performance.now(); !stop.signal.aborted; ) {
         await sessions.look(session)
-        if (onBlocked && performance.now() - blockersAt > BLOCKERS_MS) {
+        if (onLocks && performance.now() - blockersAt > BLOCKERS_MS) {
           blockersAt = performance.now()
-          onBlocked(await blockedSessions(session, step.run.database, fence.applicationName))
+          const blocked = await blockedSessions(session, step.run.database, fence.applicationName)
+          onLocks.onBlocked(blocked)
+          if (await inTheWay.giveWay(session, blocked)) onLocks.onGaveWay()
         }
         const isFirst = performance.now() - begun < FIRST_MS
         await pause(isFirst ? FIRST_SESSIONS_MS : SESSIONS_MS)
@@ -57,6 +66,26 @@ export async function watched<T>(
     stop.abort()
     await watching
     await sessions.settled()
+  }
+}
+
+/** Which of our sessions others wait behind, by how many looks. */
+class InTheWay {
+  readonly #step: Step
+  #looks = new Map<number, number>()
+
+  constructor(step: Step) {
+    this.#step = step
+  }
+
+  async giveWay(session: Client, blocked: readonly Blocked[]): Promise<boolean> {
+    const queued = blocked.filter(({ forTable, behindUs }) => forTable && behindUs > 0)
+    this.#looks = new Map(queued.map(({ pid }) => [pid, (this.#looks.get(pid) ?? 0) + 1]))
+    let gaveWay = false
+    for (const [pid, looks] of this.#looks)
+      if (looks >= LOOKS_IN_THE_WAY && (await cancelWaiting(session, pid, this.#step.fence.applicationName)))
+        gaveWay = true
+    return gaveWay
   }
 }
 

@@ -28,6 +28,8 @@ export async function sessionsNamed(
 /** One session of ours that waits for a lock, who holds it, and how many wait behind us. */
 export interface Blocked {
   pid: number
+  /** It waits for a table, not for the end of transactions as `create index concurrently` does. */
+  forTable: boolean
   waitingMs: number
   blockers: { pid: number; user: string; applicationName: string; state: string; ageMs: number }[]
   behindUs: number
@@ -36,16 +38,35 @@ export interface Blocked {
 /** Which of our sessions wait for locks, and for whom. Never holds a lock or a snapshot itself. */
 export async function blockedSessions(session: Client, database: string, applicationName: string): Promise<Blocked[]> {
   const { rows } = await session.query<Blocked>(
-    `select a.pid, (extract(epoch from clock_timestamp() - a.query_start) * 1000)::int as "waitingMs",
+    `select a.pid, a.wait_event = 'relation' as "forTable", (extract(epoch from clock_timestamp() - a.query_start) * 1000)::int as "waitingMs",
        (select coalesce(json_agg(json_build_object('pid', b.pid, 'user', b.usename, 'applicationName', b.application_name, 'state', b.state,
           'ageMs', (extract(epoch from clock_timestamp() - coalesce(b.xact_start, b.query_start)) * 1000)::int)), '[]')
         from pg_stat_activity b where b.pid = any (pg_blocking_pids(a.pid))) as blockers,
-       (select count(*)::int from pg_stat_activity w where w.wait_event_type = 'Lock' and w.pid <> a.pid and a.pid = any (pg_blocking_pids(w.pid))) as "behindUs"
+       (select count(distinct w.pid)::int from pg_locks w where not w.granted and w.pid <> a.pid and a.pid = any (pg_blocking_pids(w.pid))) as "behindUs"
      from pg_stat_activity a
      where a.datname = $1 and a.application_name = $2 and a.wait_event_type = 'Lock'`,
     [database, applicationName],
   )
   return rows
+}
+
+/** Cancels what this session of ours waits for a table with, if it still does: whoever waits behind it gets through. */
+export async function cancelWaiting(session: Client, pid: number, applicationName: string): Promise<boolean> {
+  const { rows } = await session.query<{ cancelled: boolean }>(
+    `select pg_cancel_backend(pid) as cancelled from pg_stat_activity
+      where pid = $1 and application_name = $2 and wait_event_type = 'Lock' and wait_event = 'relation'`,
+    [pid, applicationName],
+  )
+  return rows[0]?.cancelled === true
+}
+
+/** Whether any of these backends holds a table. */
+export async function holdAny(session: Client, pids: readonly number[]): Promise<boolean> {
+  const { rowCount } = await session.query(
+    `select from pg_locks where pid = any ($1) and granted and locktype = 'relation' limit 1`,
+    [pids],
+  )
+  return (rowCount ?? 0) > 0
 }
 
 /** Transactions of others on `database` that are older than `olderThanMs`: a migration would queue behind them, and readers behind it. */

@@ -37,6 +37,10 @@ export const droppedIndexOf = ({ words }: Statement): string | undefined => DROP
 export const isRepeatable = (statement: Statement): boolean =>
   VALIDATE.test(statement.words) || /^(vacuum|analyze|reindex)\b/.test(statement.words)
 
+/** What it has done is there in the schema, or done twice is the same; what changes rows, or calls what may, is not among it. */
+export const isSeenInSchema = ({ words }: Statement): boolean =>
+  /^(?:create|alter|drop|comment|set|reset|analyze|vacuum|reindex)\b/.test(words) && !/\brestart\b/.test(words)
+
 const SERVER_WIDE =
   /^(?:(?:create|alter|drop) (?:role|user(?! mapping)|group|database|tablespace|subscription)\b|reassign owned\b|drop owned\b|alter system\b|prepare transaction\b|(?:comment on|security label on) (?:role|database|tablespace|subscription)\b)/
 /** `grant reader to app`, which is of roles; privileges stand on something. */
