@@ -3,7 +3,7 @@ import { openRunOf } from '../adapters/journal/runs.js'
 import type { DatabaseIdentity } from '../adapters/postgres/identity.js'
 import { readIdentity } from '../adapters/postgres/identity.js'
 import { failedWith, failure } from '../domain/failures.js'
-import type { Ledger, Migration } from '../domain/migration.js'
+import { type Ledger, type Migration, neededBy } from '../domain/migration.js'
 import type { Plan, PlannedMigration, RunKind } from '../domain/plan.js'
 import { redact } from '../domain/text.js'
 import { blockedRoles, whyNoBlock } from './block-roles.js'
@@ -201,7 +201,7 @@ export function pendingOf(migrations: readonly Migration[], ledger: Ledger): Pla
   const problems = mismatches(migrations, ledger)
   if (problems.length > 0) throw failure('PlanInvalid', problems.join('; '))
   const applied = new Set(ledger.applied.map(({ version }) => version))
-  return migrations.filter(({ version }) => !applied.has(version))
+  return migrations.filter(({ version }) => !applied.has(version)).map(({ restsOn: _, ...migration }) => migration)
 }
 
 /** Files and ledger compared as sets: what was edited, what is missing, what is out of order; and what in a pending file says nothing. */
@@ -218,9 +218,10 @@ export function mismatches(migrations: readonly Migration[], ledger: Ledger): st
   // Of what is applied nothing can be mended any more.
   for (const { version, unheard } of migrations)
     if (unheard !== undefined && !applied.has(version)) problems.push(unheard)
-  const newestApplied = migrations.findLastIndex(({ version }) => applied.has(version))
-  for (const { version } of migrations.slice(0, Math.max(0, newestApplied))) {
-    if (!applied.has(version)) problems.push(`${version} is pending, but a later migration is applied already`)
+  const needed = neededBy(migrations, applied)
+  for (const { version } of migrations) {
+    if (needed.has(version) && !applied.has(version))
+      problems.push(`${version} is pending, but a later migration is applied already`)
   }
   return problems
 }

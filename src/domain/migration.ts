@@ -11,6 +11,8 @@ export interface Migration {
   hasDown: boolean
   /** The SQL it will run, where it can be had; never more than 64 KiB. */
   sql?: string
+  /** The versions that it rests on directly, where the history is a graph: then the order of the files is one of several. Absent: all before it. */
+  restsOn?: readonly string[]
   /** A marker in its comments that would say nothing: the file, where in it, and what to write. */
   unheard?: string
 }
@@ -33,6 +35,32 @@ export interface Ledger {
   applied: AppliedMigration[]
   /** A version the ledger marks as half done. */
   dirty?: string
+}
+
+/** The versions that have to be applied before these are. `files`: in an order in which they can be applied. */
+export function neededBy(
+  files: readonly Pick<Migration, 'version' | 'restsOn'>[],
+  versions: ReadonlySet<string>,
+): Set<string> {
+  const needed = new Set<string>()
+  let isAll = false
+  for (const { version, restsOn } of [...files].reverse()) {
+    if (isAll) needed.add(version)
+    if (!needed.has(version) && !versions.has(version)) continue
+    if (restsOn === undefined) isAll = true
+    else for (const one of restsOn) needed.add(one)
+  }
+  return needed
+}
+
+/** The versions that can be applied only after this one. `files`: as of `neededBy`. */
+export function restOn(files: readonly Pick<Migration, 'version' | 'restsOn'>[], version: string): Set<string> {
+  const found = new Set<string>()
+  for (const file of files.slice(files.findIndex((one) => one.version === version) + 1)) {
+    if (file.restsOn?.every((one) => one !== version && !found.has(one))) continue
+    found.add(file.version)
+  }
+  return found
 }
 
 const PHASE = /headgate:phase=(expand|contract)\b/

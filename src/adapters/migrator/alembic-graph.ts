@@ -124,6 +124,7 @@ const migrationOf = (revision: Revision): Migration => ({
   transactional: isTransactional(revision.comment) && !revision.leavesTransaction,
   checksum: revision.checksum,
   hasDown: revision.hasDown,
+  restsOn: [...revision.down, ...revision.dependsOn],
   ...unheardIn(revision.path, revision.comment, {
     leading: revision.comment.length,
     instead: { waive: 'it is not read there: write it under lint.waive in headgate.yaml' },
@@ -152,8 +153,19 @@ export function restingOn({ migrations, parents }: AlembicGraph, version: string
   return migrations.filter((migration) => found.has(migration.version))
 }
 
+/** Parts of these versions, each with all that its last one rests on of them: Alembic goes towards one revision at a time. */
+export function branchesOf({ parents }: AlembicGraph, versions: readonly string[]): string[][] {
+  const left = new Set(versions)
+  return headsOf({ parents }, versions).map((head) => {
+    const part = new Set([head])
+    for (const version of part) for (const one of parents.get(version) ?? []) if (left.has(one)) part.add(one)
+    for (const version of part) left.delete(version)
+    return versions.filter((version) => part.has(version))
+  })
+}
+
 /** What the ledger records of applied revisions: those that nothing else applied rests on. */
-export function headsOf({ parents }: AlembicGraph, applied: readonly string[]): string[] {
+export function headsOf({ parents }: Pick<AlembicGraph, 'parents'>, applied: readonly string[]): string[] {
   const restedOn = new Set(applied.flatMap((version) => parents.get(version) ?? []))
   return applied.filter((version) => !restedOn.has(version))
 }

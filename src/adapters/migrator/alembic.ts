@@ -7,7 +7,7 @@ import { withOwnSession } from '../postgres/account.js'
 import { quoteIdentifier } from '../postgres/session.js'
 import type { Target } from '../postgres/target.js'
 import type { ToolHost } from '../process/tool-host.js'
-import { type AlembicGraph, type AlembicProject, appliedOf, headsOf, restingOn } from './alembic-graph.js'
+import { type AlembicGraph, type AlembicProject, appliedOf, branchesOf, headsOf, restingOn } from './alembic-graph.js'
 import { previewSql } from './alembic-preview.js'
 import { readProject } from './alembic-memory.js'
 import { dropHalfBuilt } from './concurrent-index.js'
@@ -93,7 +93,11 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
         planned: request.planned,
       }
       let last: ToolRun = { log: '', tail: 'nothing to do' }
-      for (const group of groupsOf(found, pendingVersions({ ...question, isLinear: false, stopsAtTarget: true }))) {
+      const pending = pendingVersions({ ...question, isLinear: false, stopsAtTarget: true })
+      const groups = groupsOf(found, pending).flatMap((group) =>
+        branchesOf(graph, group.versions).map((versions) => ({ ...group, versions })),
+      )
+      for (const group of groups) {
         // Again for each: the group before it may have taken hours.
         requireAsPlanned(
           (await graphOf(request.tag)).migrations,

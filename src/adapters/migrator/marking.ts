@@ -1,7 +1,7 @@
 import type { Client } from 'pg'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
-import type { Ledger, Migration } from '../../domain/migration.js'
+import { type Ledger, type Migration, neededBy, restOn } from '../../domain/migration.js'
 import type { Mark } from '../../domain/plan.js'
 import { withOwnSession } from '../postgres/account.js'
 import type { Target } from '../postgres/target.js'
@@ -25,7 +25,8 @@ export function stateBefore(files: readonly Migration[], ledger: Ledger, { versi
   if (!file) throw failure('PlanInvalid', `the release has no migration ${version}`)
   if (applied && (applied.checksum === undefined || applied.checksum === file.checksum)) return undefined
   const known = new Set(ledger.applied.map((one) => one.version))
-  const earlier = files.slice(0, files.indexOf(file)).find((one) => !known.has(one.version))
+  const needed = neededBy(files, new Set([version]))
+  const earlier = files.find((one) => needed.has(one.version) && !known.has(one.version))
   if (earlier) throw failure('PlanInvalid', `${earlier.version} comes before ${version}: mark that as applied first`)
   if (applied) return 'applied from another file'
   return ledger.dirty === version ? 'half done' : 'pending'
@@ -34,7 +35,7 @@ export function stateBefore(files: readonly Migration[], ledger: Ledger, { versi
 /** Applied versions that come after it: by the files, or by the ledger's own order where the file is gone. */
 function laterThan(files: readonly Migration[], { applied }: Ledger, version: string): string[] {
   const order = files.some((one) => one.version === version) ? files : applied
-  const later = new Set(order.slice(order.findIndex((one) => one.version === version) + 1).map((one) => one.version))
+  const later = restOn(order, version)
   return applied.map((one) => one.version).filter((one) => later.has(one))
 }
 

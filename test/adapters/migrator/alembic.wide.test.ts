@@ -1,6 +1,7 @@
-import { chmodSync, writeFileSync } from 'node:fs'
+import { chmodSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
+import { pendingOf } from '../../../src/activities/make-plan.js'
 import { interpreterOf } from '../../../src/adapters/migrator/alembic-graph.js'
 import { createMigrator } from '../../../src/adapters/migrator/index.js'
 import type { Migrator } from '../../../src/adapters/migrator/port.js'
@@ -52,6 +53,14 @@ it('a ledger that we make has the key that Alembic gives its own', async () => {
 })
 
 const A: FixtureMigration = { version: 'aa', up: ['create table a (id int)'] }
+/** Two branches on `aa`, and their merge. */
+function writeBranches(folder: string): void {
+  const idle = (version: string, down: string): string =>
+    script({ version, up: ['select 1'] }, 'aa').replace(`down_revision = 'aa'`, `down_revision = ${down}`)
+  writeFileSync(versions(folder, 'bb.py'), idle('bb', `'aa'`))
+  writeFileSync(versions(folder, 'cc.py'), idle('cc', `'aa'`))
+  writeFileSync(versions(folder, 'mm.py'), idle('mm', `('bb', 'cc')`))
+}
 const versions = (folder: string, name: string): string => join(folder, 'alembic', 'versions', name)
 
 describe('alembic scripts', () => {
@@ -102,6 +111,29 @@ describe('alembic scripts', () => {
     const planned = (await migrator.migrations('v1')).map(({ version }) => version)
     await up(planned)
     expect((await applied()).sort()).toEqual(['aa', 'bb', 'cc', 'mm'])
+  })
+
+  it('of a branch that an applied one does not rest on are pending, and are applied with their merge', async () => {
+    const { migrator, folder, up, applied, ledger } = await project(alembic, [A])
+    writeBranches(folder)
+    const order = (await migrator.migrations('v1')).map(({ version }) => version)
+    // The later of the two branches, as Alembic lists them.
+    const [first = '', later = ''] = order.slice(1, 3)
+    await up(['aa'])
+    for (const name of [`${first}.py`, 'mm.py']) rmSync(versions(folder, name))
+    await up(['aa', later])
+    writeBranches(folder)
+    const pending = pendingOf(await migrator.migrations('v1'), await ledger())
+    expect(pending.map(({ version }) => version)).toEqual([first, 'mm'])
+    await up(order)
+    expect((await applied()).sort()).toEqual(['aa', 'bb', 'cc', 'mm'])
+  })
+
+  it('of both branches are applied where a stage ends before their merge', async () => {
+    const { migrator, folder, up, applied } = await project(alembic, [A])
+    writeBranches(folder)
+    await up((await migrator.migrations('v1')).map(({ version }) => version).slice(0, 3))
+    expect((await applied()).sort()).toEqual(['aa', 'bb', 'cc'])
   })
 
   it('of a branch are taken back with what rests on them, and the other branch stays', async () => {

@@ -38,11 +38,37 @@ test.each<[string, Ledger, 'applied' | 'pending', string]>([
   ['1', ledger(['1', '2']), 'pending', '2 was applied after 1: mark that as pending first'],
   ['9', ledger(['1', '9', '2']), 'pending', '2 was applied after 9: mark that as pending first'],
 ])('version %s of the ledger %j cannot be marked as %s: %s', (version, now, as, why) => {
-  let said = ''
+  expect(whyNot(FILES, now, { version, as })).toBe(why)
+})
+
+function whyNot(...asked: Parameters<typeof stateBefore>): string {
   try {
-    stateBefore(FILES, now, { version, as })
+    stateBefore(...asked)
+    return ''
   } catch (error) {
-    said = messageOf(error)
+    return messageOf(error)
   }
-  expect(said).toBe(why)
+}
+
+/** Two branches and their merge. */
+const GRAPH: Migration[] = [
+  { ...file('a'), restsOn: [] },
+  { ...file('c'), restsOn: ['a'] },
+  { ...file('b'), restsOn: ['a'] },
+  { ...file('m'), restsOn: ['b', 'c'] },
+]
+
+test.each<[string, string[], 'applied' | 'pending', string | undefined]>([
+  ['b', ['a'], 'applied', 'pending'],
+  ['m', ['a', 'b', 'c'], 'applied', 'pending'],
+  ['c', ['a', 'c', 'b'], 'pending', 'applied'],
+])('of a graph, version %s of %j can be marked as %s whatever is on other branches', (version, applied, as, was) => {
+  expect(stateBefore(GRAPH, ledger(applied), { version, as })).toBe(was)
+})
+
+test.each<[string, string[], 'applied' | 'pending', string]>([
+  ['m', ['a', 'b'], 'applied', 'c comes before m: mark that as applied first'],
+  ['a', ['a', 'b'], 'pending', 'b was applied after a: mark that as pending first'],
+])('of a graph, version %s of %j cannot be marked as %s: %s', (version, applied, as, why) => {
+  expect(whyNot(GRAPH, ledger(applied), { version, as })).toBe(why)
 })
