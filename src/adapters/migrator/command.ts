@@ -13,7 +13,8 @@ import type { ProgramResult } from '../process/run.js'
 import type { ToolHost } from '../process/tool-host.js'
 import { dropHalfBuilt } from './concurrent-index.js'
 import type { HostedContext } from './context.js'
-import { pendingVersions, versionsToUndo, waysDownOf } from './pending.js'
+import { asOneGroup, type Group, groupsDownOf, groupsOf } from './groups.js'
+import { pendingVersions, requireAsPlanned, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { parseSqlxInfo } from './sqlx-info.js'
 import { filled, toolSession } from './tool-environment.js'
@@ -88,10 +89,10 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
       toolRun(name, await host.runFenced(request.tag, { ...run, env, secrets: secrets(target), logDirectory }, fence)),
     )
   }
-  const stopsAtTarget = up.some((argument) => argument.includes('{target}'))
+  const stopsAtTarget = hasTarget(up)
   const undo = down && {
     waysDown: async ({ tag, target }: { tag: string; target: string }, ledger: Ledger): Promise<Migration[]> =>
-      waysDownOf(await told(tag, context.target), ledger, target, ({ sql: _, ...migration }) => migration),
+      waysDownOf(await told(tag, context.target), ledger, target, wayDown),
     down: async (
       request: Timeouts & { tag: string; target: string } & Pick<UpRequest, 'asking'>,
       target: Target,
@@ -99,10 +100,13 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
     ): Promise<ToolRun> => {
       const { asking = (work) => work() } = request
       const now = await asking(() => ask(request.tag, target, fence.signal))
-      const undone = versionsToUndo(migrationsOf(now, true, undefined), ledgerOf(now), request.target)
-      return undone.length === 0
-        ? { log: '', tail: 'nothing to do' }
-        : act('migrator down', down, request, target, fence)
+      const ways = await waysDownOf(migrationsOf(now, true, undefined), ledgerOf(now), request.target, wayDown)
+      const versions = ways.map(({ version }) => version)
+      const groups = hasTarget(down) ? groupsDownOf(ways, request.target) : asOneGroup(ways, versions)
+      let last = NOTHING
+      for (const group of groups)
+        last = await act('migrator down', down, { ...request, ...group, ...limitsOf(group) }, target, fence)
+      return last
     },
   }
 
@@ -113,23 +117,47 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
     ledger: async (session, tag = lastTag) => ledgerOf(await ask(tag, at(session, context.target))),
     up: async (request, target, fence) => {
       const { asking = (work) => work() } = request
-      const now = await asking(() => ask(request.tag, target, fence.signal))
+      const look = (): Promise<Status> => asking(() => ask(request.tag, target, fence.signal))
+      const filesOf = async (status: Status): Promise<Migration[]> =>
+        migrationsOf(status, false, await stampOf(host, request.tag))
+      const now = await look()
       const question = {
-        files: migrationsOf(now, false, await stampOf(host, request.tag)),
+        files: await filesOf(now),
         ledger: ledgerOf(now),
         target: request.target,
         planned: request.planned,
       }
       const pending = pendingVersions({ ...question, isLinear: false, stopsAtTarget })
-      const outside = question.files.filter((one) => pending.includes(one.version) && !one.transactional)
-      const sql = outside.flatMap((one) => (one.sql === undefined ? [] : [one.sql]))
-      if (sql.length > 0) await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, sql, fence))
-      return pending.length === 0 ? { log: '', tail: 'nothing to do' } : act('migrator up', up, request, target, fence)
+      const groups = (stopsAtTarget ? groupsOf : asOneGroup)(question.files, pending)
+      let last = NOTHING
+      for (const [index, group] of groups.entries()) {
+        // Again for each but the first: the group before it may have taken hours.
+        if (index > 0)
+          requireAsPlanned(
+            await filesOf(await look()),
+            request.planned.filter(({ version }) => group.versions.includes(version)),
+          )
+        if (!group.transactional && group.sql.length > 0)
+          await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
+        const to = index === groups.length - 1 ? request.target : (group.versions.at(-1) ?? '')
+        last = await act('migrator up', up, { ...request, ...limitsOf(group), target: to }, target, fence)
+      }
+      return last
     },
     ...undo,
     describe: async (tag) => [`${up.join(' ')}: ${(await ask(tag, context.target)).migrations.length} migrations`],
   }
 }
+
+const NOTHING: ToolRun = { log: '', tail: 'nothing to do' }
+
+const hasTarget = (command: readonly string[]): boolean => command.some((argument) => argument.includes('{target}'))
+
+/** Its SQL is not known. */
+const wayDown = ({ sql: _, ...migration }: Migration): Migration => migration
+
+/** What builds indexes concurrently waits for others, while nobody waits behind it. */
+const limitsOf = ({ transactional }: Group): Partial<Timeouts> => (transactional ? {} : { lockTimeoutMs: 0 })
 
 /**
  * `sqlx migrate info` begins with `create table if not exists`, which a session that only reads refuses, whether the table is

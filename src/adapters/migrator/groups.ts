@@ -22,6 +22,13 @@ export function groupsDownOf(ways: readonly Migration[], target: string): GroupD
   return groups.map((group, index) => ({ ...group, target: groups[index + 1]?.versions[0] ?? target }))
 }
 
+/** All of them in one call, of a tool that stops nowhere in between: one that leaves its transaction has all of them out of it. */
+export function asOneGroup(migrations: readonly Migration[], pending: readonly string[]): Group[] {
+  const outside = migrations.filter(({ version, transactional }) => pending.includes(version) && !transactional)
+  const sql = outside.flatMap((one) => (one.sql === undefined ? [] : [one.sql]))
+  return pending.length === 0 ? [] : [{ versions: [...pending], transactional: outside.length === 0, sql }]
+}
+
 /**
  * The pending ones, in order. What leaves its transaction runs apart: it builds indexes concurrently, which a lock timeout
  * would only leave invalid.

@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createMigrator } from '../../../src/adapters/migrator/index.js'
 import type { Migrator } from '../../../src/adapters/migrator/port.js'
-import { withSession } from '../../../src/adapters/postgres/session.js'
+import { openSession, withSession } from '../../../src/adapters/postgres/session.js'
 import type { Target } from '../../../src/adapters/postgres/target.js'
 import { knownFailure } from '../../../src/domain/failures.js'
 import { OpenFence } from '../../support/open-fence.js'
 import { HAS_SQLX, SQLX, SQLX_LEDGER, writeSqlx } from '../../support/sqlx-release.js'
-import { type Fixture, failureOf, migratorContract, PASSWORD, project } from './contract.js'
+import { type Fixture, type FixtureMigration, failureOf, migratorContract, PASSWORD, project } from './contract.js'
 
 const TOOL = join(import.meta.dirname, 'tool.mjs')
 const tool = (...words: string[]): string[] => [process.execPath, TOOL, ...words]
@@ -64,6 +64,76 @@ describe('a tool that can only go to head', () => {
     })
     expect(await applied()).toEqual([])
     await up(['1', '2'])
+  })
+})
+
+describe('migrations that leave their transaction', () => {
+  /** Each notes what it was called with. */
+  const noting = (version: string, rest: Partial<FixtureMigration> = {}): FixtureMigration => {
+    const note = `insert into seen values ('${version}', current_setting('lock_timeout'), pg_backend_pid())`
+    return { version, up: [note], down: note, ...rest }
+  }
+  const MIGRATIONS = [
+    { version: '1', up: ['create table seen (version text, lock_timeout text, session int)'], down: 'select 1' },
+    ...[noting('2'), noting('3', { transactional: false }), noting('4')],
+  ]
+  const SEEN = 'select version, lock_timeout from seen'
+  const SESSIONS = 'select distinct session from seen'
+
+  it('run apart, without a lock timeout, where the tool stops at a target', async () => {
+    const { up, look } = await project(command, MIGRATIONS)
+    await up(['1', '2', '3', '4'])
+    expect(await look(SEEN)).toEqual([
+      { version: '2', lock_timeout: '100ms' },
+      { version: '3', lock_timeout: '0' },
+      { version: '4', lock_timeout: '100ms' },
+    ])
+  })
+
+  it('leave no call a lock timeout where the tool goes to head', async () => {
+    const { folder, target, plan, look } = await project(command, MIGRATIONS)
+    const migrator = created(folder, target, tool('status'), tool('up', '4'))
+    const planned = await plan(['1', '2', '3', '4'])
+    const limits = { lockTimeoutMs: 100, lockBudgetMs: 100, statementTimeoutMs: 0 }
+    await migrator.up({ tag: '', target: '4', planned, ...limits }, target, new OpenFence())
+    expect((await look<{ lock_timeout: string }>(SEEN)).map((row) => row.lock_timeout)).toEqual(['0', '0', '0'])
+    expect(await look(SESSIONS)).toHaveLength(1)
+  })
+
+  it('are taken back apart, too', async () => {
+    const { migrator, target, up, look, applied } = await project(command, MIGRATIONS)
+    await up(['1', '2', '3', '4'])
+    await look('delete from seen')
+    const limits = { lockTimeoutMs: 100, statementTimeoutMs: 0 }
+    await migrator.down?.({ tag: '', target: '1', ...limits }, target, new OpenFence())
+    expect(await look(SEEN)).toEqual([
+      { version: '4', lock_timeout: '100ms' },
+      { version: '3', lock_timeout: '0' },
+      { version: '2', lock_timeout: '100ms' },
+    ])
+    expect(await applied()).toEqual(['1'])
+  })
+
+  it('that are edited while those before them run are refused before the tool is started for them', async () => {
+    const first = { ...noting('2'), up: ['create table held (id int)', 'select pg_advisory_xact_lock(8)'] }
+    const index = (name: string): FixtureMigration => ({
+      ...noting('3', { transactional: false }),
+      up: [`create index concurrently ${name} on held (id)`],
+    })
+    const { up, target, look, rewrite, applied, relations } = await project(command, [first, index('planned')])
+    const other = await openSession(target, { applicationName: 'holds the first one up' })
+    await other.query('select pg_advisory_lock(8)')
+    const failed = failureOf(up(['2', '3'], new OpenFence(), { lockTimeoutMs: 0 }))
+    while ((await look(`select from pg_locks where locktype = 'advisory' and not granted`)).length === 0)
+      await new Promise((resolve) => setTimeout(resolve, 50))
+    rewrite([first, index('edited')])
+    await other.end()
+    expect(knownFailure(await failed)).toMatchObject({
+      code: 'PlanStale',
+      message: expect.stringContaining('3 was edited'),
+    })
+    expect(await applied()).toEqual(['2'])
+    expect(await relations()).not.toContain('edited')
   })
 })
 
