@@ -27,7 +27,7 @@ export const lookRehearse: Answer<'rehearse'> = async (site, { tag }, signal, pr
   const fence = new ScratchFence(SESSION, progress, signal)
   const live = await lookInto(site, site.target, SESSION, (session) => site.migrator.ledger(session, tag))
   // A release that could not be planned, as one that lacks what is applied, has nothing that could be tried.
-  pendingOf(await site.migrator.migrations(tag ?? ''), live)
+  pendingOf(await site.migrator.migrations(tag ?? '', live), live)
   const applied = new Set(live.applied.map(({ version }) => version))
   const { source, at } = await sourceOf(site, applied)
   const request = { source: at.source, owner: OWNER, controlTarget: at.control, target: at.role }

@@ -32,12 +32,13 @@ export async function makePlan(
 ): Promise<Plan> {
   const { configuration } = site
   if (scope === 'pending') requireTag(site, request.tag)
-  const { migratorImage, migrations } = scope === 'pending' ? await releaseOf(site, request.tag) : { migrations: [] }
+  const migratorImage = scope === 'pending' ? await site.migrator.image?.(request.tag ?? '', 'newest') : undefined
   // The control role's rights decide what backups and what way back there are.
   const identity = await lookInto(site, site.control, LOOKING, readIdentity)
   requirePrimary(identity)
   await requireOneDatabase(site, identity)
   const ledger = scope === 'pending' ? await readLedger(site, request.tag) : await ledgerWithoutRelease(site, signal)
+  const migrations = scope === 'pending' ? await migrationsOf(site, request.tag, ledger) : []
   if (ledger.dirty !== undefined && scope === 'pending') throw await halfDone(site, ledger.dirty)
   const seen = { identity, ledger }
   const pending = scope === 'pending' ? pendingOf(migrations, seen.ledger) : []
@@ -89,15 +90,9 @@ export const writersOf = (site: Site, blocks: string[]): Pick<Plan, 'quiesces' |
 export const heldOf = ({ autodeploys }: Site): Pick<Plan, 'autodeploys'> =>
   autodeploys.length === 0 ? {} : { autodeploys: autodeploys.map(({ name }) => name) }
 
-/** What the release has. Throws as the migrator does. */
-export async function releaseOf(
-  { migrator, secrets }: Site,
-  tag = '',
-  which: 'newest' | 'present' = 'newest',
-): Promise<{ migratorImage?: string | undefined; migrations: Migration[] }> {
-  const migratorImage = await migrator.image?.(tag, which)
-  const migrations = await migrator.migrations(tag)
-  return { migratorImage, migrations: migrations.map((migration) => withoutSecrets(migration, secrets)) }
+/** The migrations of a release whose image is here already. `ledger` and what it throws: as of the migrator. */
+export async function migrationsOf({ migrator, secrets }: Site, tag = '', ledger?: Ledger): Promise<Migration[]> {
+  return (await migrator.migrations(tag, ledger)).map((migration) => withoutSecrets(migration, secrets))
 }
 
 /** Throws `UsageInvalid` where the migrations are found by the release's tag, and none was given. */
@@ -201,7 +196,9 @@ export function pendingOf(migrations: readonly Migration[], ledger: Ledger): Pla
   const problems = mismatches(migrations, ledger)
   if (problems.length > 0) throw failure('PlanInvalid', problems.join('; '))
   const applied = new Set(ledger.applied.map(({ version }) => version))
-  return migrations.filter(({ version }) => !applied.has(version)).map(({ restsOn: _, ...migration }) => migration)
+  return migrations
+    .filter(({ version }) => !applied.has(version))
+    .map(({ restsOn: _, unread: __, ...migration }) => migration)
 }
 
 /** Files and ledger compared as sets: what was edited, what is missing, what is out of order; and what in a pending file says nothing. */

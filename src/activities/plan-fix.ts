@@ -18,7 +18,7 @@ import { fenced, type Step } from './changing.js'
 import { serviceOf } from './configured.js'
 import { reopen, shut } from './gate.js'
 import { lookInto } from './look-into.js'
-import { approversOf, pendingOf, readLedger, releaseOf, requireApprovable, requireTag } from './make-plan.js'
+import { approversOf, migrationsOf, pendingOf, readLedger, requireApprovable, requireTag } from './make-plan.js'
 import { digestOf, isOutBefore, summaryOf } from './plan.js'
 import { databaseFindings, serviceFindings } from './preflight.js'
 import { recoveriesOf } from './recoveries.js'
@@ -55,7 +55,8 @@ export async function requireFixable(
   if (kind !== 'deploy' && kind !== 'migrate')
     throw failure('GuardFailed', `run ${name} is a ${kind}: no release mends it, choose another way`)
   requireTag(site, tag)
-  await releaseOf(site, tag, 'present')
+  await site.migrator.image?.(tag ?? '', 'present')
+  await migrationsOf(site, tag)
 }
 
 /**
@@ -176,7 +177,8 @@ async function fixOf(
   const stopped = plan.stages.find(({ number }) => number === stageNumber)
   if (!stopped) throw failure('StateUnexpected', `run ${run.name} has no stage ${stageNumber}`)
   requireTag(site, tag)
-  const { migratorImage, migrations } = await releaseOf(site, tag)
+  const migratorImage = await site.migrator.image?.(tag ?? '', 'newest')
+  const migrations = await migrationsOf(site, tag, ledger)
   const { dirty } = ledger
   const whole = wholeOf(ledger)
   const pending = pendingOf(migrations, whole)

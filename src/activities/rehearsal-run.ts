@@ -46,8 +46,8 @@ export class RehearsalRun {
 
   async through(): Promise<Pick<Rehearsal, 'behind' | 'bytes' | 'serverVersion' | 'migrations' | 'previous'>> {
     const { bytes, serverVersion } = this.#at.copy
-    const all = await this.#migrator.migrations(this.#tag)
     const ledger = await this.#migrator.ledger(this.#at.watch, this.#tag)
+    const all = await this.#migrator.migrations(this.#tag, ledger)
     await this.#requireComes()
     const applied = new Set(ledger.applied.map(({ version }) => version))
     const notTried = all.filter(({ version }) => applied.has(version) && !this.#at.live.has(version))

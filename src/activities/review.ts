@@ -2,6 +2,7 @@ import type { Client } from 'pg'
 import { serverMajorOf } from '../adapters/lint/facts.js'
 import { review } from '../adapters/lint/index.js'
 import { squawkFindings } from '../adapters/lint/squawk.js'
+import { unreadFindings } from '../adapters/lint/unread.js'
 import { failure, messageOf } from '../domain/failures.js'
 import type { Migration } from '../domain/migration.js'
 import { type Plan, type PlannedMigration, toApply } from '../domain/plan.js'
@@ -15,7 +16,10 @@ export async function reviewOf(site: Site, plan: Plan, signal: AbortSignal): Pro
   const { lint } = site.configuration
   const planned = toApply(plan)
   if (planned.length === 0) return NOTHING_REVIEWED
-  const files = await site.migrator.migrations(plan.tag ?? '')
+  const files = await site.migrator.migrations(plan.tag ?? '', {
+    exists: true,
+    applied: plan.applied.map(({ version }) => ({ version })),
+  })
   const migrations = asWritten(planned, files)
   const options = {
     hasPrevious: plan.services.some(({ previous }) => previous !== undefined),
@@ -41,10 +45,12 @@ export async function reviewOf(site: Site, plan: Plan, signal: AbortSignal): Pro
           { command: lint.squawk, directory: site.directory, serverMajor, waivers: lint.waive },
           signal,
         )
-  const findings = [...found.findings, ...squawked].map((finding) => ({
-    ...finding,
-    text: redact(finding.text, site.secrets),
-  }))
+  const findings = [...found.findings, ...unreadFindings(migrations, files, lint.waive), ...squawked].map(
+    (finding) => ({
+      ...finding,
+      text: redact(finding.text, site.secrets),
+    }),
+  )
   return { ...found, findings }
 }
 

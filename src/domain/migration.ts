@@ -11,10 +11,22 @@ export interface Migration {
   hasDown: boolean
   /** The SQL it will run, where it can be had; never more than 64 KiB. */
   sql?: string
+  /** Why it cannot, where its tool said that of this migration. */
+  unread?: Unread
   /** The versions that it rests on directly, where the history is a graph: then the order of the files is one of several. Absent: all before it. */
   restsOn?: readonly string[]
   /** A marker in its comments that would say nothing: the file, where in it, and what to write. */
   unheard?: string
+}
+
+/** Why a migration's SQL cannot be had. */
+export interface Unread {
+  /** In its tool's words. */
+  text: string
+  /** In its file, from 1; 1 where the tool names none. */
+  line: number
+  /** Whether it fails of the same when it is applied. */
+  isCertain: boolean
 }
 
 /** What was planned: a file that has another checksum is another migration. */

@@ -6,6 +6,11 @@ export const RULES = {
     about: 'The statement does not parse.',
     instead: 'put it right; the grammar is that of PostgreSQL 18',
   },
+  'missing-name': {
+    about:
+      'The code of the migration uses a name or a module that there is not: it can be read, and fails when it runs (Alembic).',
+    instead: 'import it, or spell it as it is where it is defined',
+  },
   'concurrently-in-transaction': {
     about: '`concurrently` cannot run in a transaction.',
     instead: 'take the migration out of its transaction: docs/migrators.md says how for each migrator',
@@ -78,7 +83,8 @@ export const RULES = {
     instead: 'see squawkhq.com/docs/rules, or exclude it in .squawk.toml beside headgate.yaml',
   },
   'not-read': {
-    about: 'What a block of code does cannot be told from outside.',
+    about:
+      'What a block of code does cannot be told from outside; nor what a migration does whose SQL its tool cannot print, as one that reads rows.',
     instead: 'see what it does: `headgate rehearse`',
   },
 } as const
@@ -92,7 +98,7 @@ export const Level = z.enum(['stop', 'warn', 'note'])
 export const Finding = z.strictObject({
   rule: RuleName,
   version: z.string(),
-  /** In the migration's SQL, from 1. */
+  /** In the migration's SQL, from 1; in its file where the SQL cannot be had. */
   line: z.int(),
   level: Level,
   /** What it is about here, whom it blocks, and for how long at this size. */

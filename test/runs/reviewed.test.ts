@@ -1,3 +1,4 @@
+import { readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
@@ -53,6 +54,40 @@ test('where findings only warn the run begins, and its report tells of them', as
   expect(await world.typed('deploy', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })
   const [run] = await world.journal<{ name: string }>('select name from {s}.runs')
   expect((await world.typed('report', run?.name ?? '')).text).toContain('column note of orders is dropped')
+})
+
+test('Alembic: a name that is never imported is found in the plan and stops the run, whatever an old revision reads', async () => {
+  const reads = { revision: 'b2', after: 'a1', sql: ['select 1'] }
+  const named = { revision: 'c3', after: 'b2', sql: ['select 2'] }
+  const last = { revision: 'd4', after: 'c3', sql: ['alter table orders add column x int'] }
+  world = await World.create({
+    migrations: {},
+    schema: ALEMBIC_LEDGER.replace(`'a1'`, `'b2'`),
+    configuration: {
+      migrator: { kind: 'alembic', config: 'releases/{tag}/alembic.ini', command: [ALEMBIC] },
+      lint: { level: 'stop' },
+    },
+    writesLate: true,
+  })
+  const folder = join(world.folder, 'releases', '2')
+  await writeAlembic(folder, [FIRST, reads, named, last], OFFLINE_ENV_PY)
+  const rewrite = async (revision: string, by: string): Promise<void> => {
+    const path = join(folder, 'alembic', 'versions', `${revision}.py`)
+    await writeFile(path, (await readFile(path, 'utf8')).replace(/op\.execute\(.*\)/, by))
+  }
+  await rewrite('b2', `op.get_bind().execute('select 1').fetchall()`)
+  await rewrite('c3', `op.add_column('orders', Text())`)
+  await world.startWorker()
+  const before = await world.snapshot()
+  const plan = await world.typed('plan', 'staging', '--tag', '2')
+  expect(plan, plan.text).toMatchObject({ exit: 4 })
+  expect(plan.text).toMatch(/stop +line 10: it fails: NameError: name 'Text' is not defined.* \(missing-name\)/)
+  expect(plan.text).toContain('alter table orders add column x int')
+  expect(plan.text).toContain('not read   c3: their SQL cannot be had')
+  const refused = await world.typed('deploy', 'staging', '--tag', '2')
+  expect(refused, refused.text).toMatchObject({ exit: 4 })
+  expect(refused.text).toContain('E136')
+  expect(differences(before, await world.snapshot())).toEqual([])
 })
 
 test('Alembic: a value that a later revision of the same transaction uses, and an enum that a way down leaves, are found in the plan', async () => {

@@ -34,8 +34,8 @@ export interface AlembicGraph {
   downsOutside: ReadonlySet<string>
   /** What a revision rests on, directly. */
   parents: ReadonlyMap<string, readonly string[]>
-  /** Where the revisions' files are. */
-  folders: readonly string[]
+  /** The revisions' files. */
+  paths: ReadonlyMap<string, string>
 }
 
 export interface AlembicProject {
@@ -75,7 +75,7 @@ export async function readGraph({ host, tag, command, config, at }: AlembicProje
     migrations: revisions.map(migrationOf),
     downsOutside: new Set(revisions.filter((one) => one.downLeavesTransaction).map(({ revision }) => revision)),
     parents: new Map(revisions.map(({ revision, down, dependsOn }) => [revision, [...down, ...dependsOn]])),
-    folders: [...new Set(revisions.map(({ path }) => dirname(path)))].sort(),
+    paths: new Map(revisions.map(({ revision, path }) => [revision, path])),
   }
 }
 

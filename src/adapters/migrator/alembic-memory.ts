@@ -1,12 +1,13 @@
 import { readdir, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type AlembicGraph, type AlembicProject, readGraph } from './alembic-graph.js'
-import { previewSql } from './alembic-preview.js'
+import { type Preview, previewUp } from './alembic-preview.js'
 
-/** What reading a project takes: an interpreter's start, some 0.4 s each time. */
+/** What reading a project takes: an interpreter's start, some 0.4 s each time, and as much for each preview. */
 interface Reading {
   graph: AlembicGraph
-  sql: Map<string, string>
+  /** As `previewUp`, once for each start; without one what was had last, else of all. */
+  preview(from?: string): Promise<Preview>
 }
 
 interface Remembered {
@@ -18,7 +19,7 @@ interface Remembered {
 const KEPT = 50
 const remembered = new Map<string, Remembered>()
 
-/** The project's scripts and the SQL they would run, read once for as long as no file of theirs changes. Throws as `readGraph`. */
+/** The project's scripts, and the SQL they would run where that is asked for; read once for as long as no file of theirs changes. Throws as `readGraph`. */
 export async function readProject(project: AlembicProject, urlVariable: string): Promise<Reading> {
   const { host, tag, command, config, at } = project
   const image = host.isHere ? undefined : await host.image(tag, 'present')
@@ -29,13 +30,8 @@ export async function readProject(project: AlembicProject, urlVariable: string):
     if (reading && (image !== undefined || (await known.stamp) === (await stampOf(config, reading.graph))))
       return reading
   }
-  // Both have ended when it has, whatever became of one.
-  const reading = Promise.allSettled([readGraph(project), previewSql(project, urlVariable)]).then(([graph, sql]) => {
-    if (graph.status === 'rejected') throw graph.reason
-    if (sql.status === 'rejected') throw sql.reason
-    return { graph: graph.value, sql: sql.value }
-  })
   const began = Date.now()
+  const reading = readGraph(project).then((graph) => ({ graph, preview: previewing(project, urlVariable, graph) }))
   // A file that changed while it was read is not remembered as it was: the stamp of such a reading matches nothing.
   const stamp = reading.then(async ({ graph }) => {
     if (image !== undefined) return image
@@ -45,6 +41,17 @@ export async function readProject(project: AlembicProject, urlVariable: string):
   remembered.set(key, { reading, stamp })
   for (const old of [...remembered.keys()].slice(0, Math.max(0, remembered.size - KEPT))) remembered.delete(old)
   return reading
+}
+
+function previewing(project: AlembicProject, urlVariable: string, graph: AlembicGraph): Reading['preview'] {
+  const had = new Map<string, Promise<Preview>>()
+  let last = 'base'
+  return (from = last) => {
+    last = from
+    const preview = had.get(from) ?? previewUp(project, urlVariable, graph, from)
+    had.set(from, preview)
+    return preview
+  }
 }
 
 /** When a file of the project changed last, in milliseconds. */
@@ -77,7 +84,8 @@ async function stampOf(config: string, graph: AlembicGraph): Promise<string> {
 }
 
 /** The configuration, env.py, and what stands beside the revisions. */
-async function filesOf(config: string, { folders }: AlembicGraph): Promise<string[]> {
+async function filesOf(config: string, { paths }: AlembicGraph): Promise<string[]> {
+  const folders = [...new Set([...paths.values()].map((path) => dirname(path)))].sort()
   const files = [config, ...folders.map((folder) => join(dirname(folder), 'env.py'))]
   for (const folder of folders) {
     const names = await readdir(folder).catch(() => [])

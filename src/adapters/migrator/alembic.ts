@@ -8,7 +8,7 @@ import { quoteIdentifier } from '../postgres/session.js'
 import type { Target } from '../postgres/target.js'
 import type { ToolHost } from '../process/tool-host.js'
 import { type AlembicGraph, type AlembicProject, appliedOf, branchesOf, headsOf, restingOn } from './alembic-graph.js'
-import { previewSql } from './alembic-preview.js'
+import { type Preview, previewDown } from './alembic-preview.js'
 import { readProject } from './alembic-memory.js'
 import { dropHalfBuilt } from './concurrent-index.js'
 import type { HostedContext } from './context.js'
@@ -69,8 +69,8 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
     const [newest] = ways
     if (!newest) return []
     const range = `${newest.version}:${target || 'base'}`
-    const sql = await previewSql(projectOf(configuration, host, tag), urlVariable, { way: 'downgrade', range })
-    return ways.map((migration) => withSql(migration, sql.get(migration.version)))
+    const sql = await previewDown(projectOf(configuration, host, tag), urlVariable, range)
+    return ways.map((migration) => ({ ...migration, ...sqlOf(sql.get(migration.version)) }))
   }
 
   return {
@@ -78,22 +78,25 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
     // Unless env.py says transaction_per_migration.
     sharesTransaction: true,
     ledgerTable: qualified(table),
-    migrations: async (tag) => {
-      const { graph, sql } = await readingOf(tag)
-      return graph.migrations.map((migration) => withSql(migration, sql.get(migration.version)))
+    migrations: async (tag, ledger) => {
+      const { graph, preview } = await readingOf(tag)
+      return previewed(graph, await preview(ledger && startOf(graph, ledger)))
     },
     ledger: async (session, tag = lastTag) => readLedger(session, quoted, await graphOf(tag)),
     up: async (request, target, fence) => {
-      const { graph, sql } = await readingOf(request.tag)
-      const found = graph.migrations.map((migration) => withSql(migration, sql.get(migration.version)))
+      const { graph, preview } = await readingOf(request.tag)
+      const ledger = await read(graph, target, fence)
       const question = {
-        files: found,
-        ledger: await read(graph, target, fence),
+        files: graph.migrations,
+        ledger,
         target: request.target,
         planned: request.planned,
       }
       let last: ToolRun = { log: '', tail: 'nothing to do' }
       const pending = pendingVersions({ ...question, isLinear: false, stopsAtTarget: true })
+      // It takes a program's start: only where an index may have been left half-built.
+      const isOutside = graph.migrations.some((one) => pending.includes(one.version) && !one.transactional)
+      const found = isOutside ? previewed(graph, await preview(startOf(graph, ledger))) : graph.migrations
       const groups = groupsOf(found, pending).flatMap((group) =>
         branchesOf(graph, group.versions).map((versions) => ({ ...group, versions })),
       )
@@ -119,7 +122,7 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
     down: async (request, target, fence) => {
       const graph = await graphOf(request.tag)
       const ways = await waysOf(graph, request.target, await read(graph, target, fence))
-      // It takes a program's start: only where an index may have been left half-built.
+      // As on the way up.
       const isOutside = ways.some(({ transactional }) => !transactional)
       const planned = isOutside ? await withDownSql(ways, request.tag, request.target) : ways
       let last: ToolRun = { log: '', tail: 'nothing to do' }
@@ -166,8 +169,14 @@ function projectOf({ command, config, dir }: Alembic, host: ToolHost, tag: strin
   return { host, tag, command, config: filled(config), at: folder === undefined ? {} : { cwd: filled(folder) } }
 }
 
-const withSql = (migration: Migration, sql: string | undefined): Migration =>
-  sql === undefined ? migration : { ...migration, sql }
+const previewed = ({ migrations }: AlembicGraph, preview: Preview): Migration[] =>
+  migrations.map((migration) => ({ ...migration, ...preview.get(migration.version) }))
+
+/** The last revision that is applied: none that it rests on is pending. */
+const startOf = ({ paths }: AlembicGraph, { applied }: Ledger): string =>
+  applied.findLast(({ version }) => paths.has(version))?.version ?? 'base'
+
+const sqlOf = (sql: string | undefined): { sql?: string } => (sql === undefined ? {} : { sql })
 
 const isStep = (line: string): boolean => /Running (upgrade|downgrade) /.test(line)
 

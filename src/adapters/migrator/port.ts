@@ -43,9 +43,9 @@ export interface Migrator {
   image?(tag: string, which: 'newest' | 'present'): Promise<string>
   /**
    * The release's migrations, in order. Reads files only. An empty or missing folder, duplicate versions, several heads
-   * throw `PlanInvalid` naming the file and what to do.
+   * throw `PlanInvalid` naming the file and what to do. `ledger`: the SQL of what it has may be left out; default: as asked last.
    */
-  migrations(tag: string): Promise<Migration[]>
+  migrations(tag: string, ledger?: Ledger): Promise<Migration[]>
   /**
    * Reads the ledger with our own read-only SQL, never by the tool, unless that owns its state alone (`command`). Creates
    * nothing. `tag`: whose files tell what came before a recorded version; default: those read last.

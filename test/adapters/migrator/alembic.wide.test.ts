@@ -1,4 +1,4 @@
-import { chmodSync, rmSync, writeFileSync } from 'node:fs'
+import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { pendingOf } from '../../../src/activities/make-plan.js'
@@ -53,6 +53,16 @@ it('a ledger that we make has the key that Alembic gives its own', async () => {
 })
 
 const A: FixtureMigration = { version: 'aa', up: ['create table a (id int)'] }
+const EXECUTE = /op\.execute\(.*\)/
+const ROWS = `op.get_bind().execute('select 1').fetchall()`
+const READS: FixtureMigration = { version: 'bb', up: ['select 2'] }
+const READS_TOO: FixtureMigration = { version: 'rr', up: ['select 4'] }
+const D: FixtureMigration = { version: 'dd', up: ['select 5'] }
+const replaceIn = (file: string, what: RegExp | string, by: string): void =>
+  writeFileSync(file, readFileSync(file, 'utf8').replace(what, by))
+const writeReading = (folder: string): void => {
+  for (const name of ['bb', 'rr']) replaceIn(versions(folder, `${name}.py`), EXECUTE, ROWS)
+}
 /** Two branches on `aa`, and their merge. */
 function writeBranches(folder: string): void {
   const idle = (version: string, down: string): string =>
@@ -99,6 +109,59 @@ describe('alembic scripts', () => {
     const [found] = await migrator.migrations('v1')
     expect(found).toMatchObject({ version: 'aa', name: 'aa', hasDown: false, transactional: true })
     expect(found?.sql).toBeUndefined()
+  })
+
+  it('that read rows, which the offline mode has none of, hide the SQL of no other', async () => {
+    const { migrator, folder } = await project(alembic, [A, READS, { version: 'cc', up: ['select 3'] }, READS_TOO, D])
+    writeReading(folder)
+    const found = await migrator.migrations('v1')
+    expect(found.map(({ sql }) => sql !== undefined)).toEqual([true, false, true, false, true])
+    expect(found[1]?.unread).toEqual({
+      ...{ text: expect.stringContaining(`'NoneType' object has no attribute 'fetchall'`), isCertain: false, line: 9 },
+    })
+  })
+
+  it('that are applied are not asked for their SQL', async () => {
+    const { migrator, folder } = await project(alembic, [A, READS, { version: 'cc', up: ['select 3'] }, READS_TOO, D])
+    writeReading(folder)
+    const found = async (...applied: string[]): Promise<(string | undefined)[]> => {
+      const ledger = { exists: true, applied: applied.map((version) => ({ version })) }
+      return (await migrator.migrations('v1', ledger)).map(({ sql, unread }) => sql ?? unread?.text.split(':')[0])
+    }
+    expect(await found('aa', 'bb', 'cc')).toEqual([undefined, undefined, undefined, 'AttributeError', 'select 5;'])
+    expect(await found('aa', 'bb', 'cc', 'rr')).toEqual([undefined, undefined, undefined, undefined, 'select 5;'])
+    expect(await found('none of these')).toEqual([
+      ...['create table a (id int);', 'AttributeError', 'select 3;', 'AttributeError', 'select 5;'],
+    ])
+  })
+
+  it('on two branches that both read rows hide nothing of what comes after their merge', async () => {
+    const { migrator, folder } = await project(alembic, [A])
+    writeBranches(folder)
+    for (const name of ['bb', 'cc']) replaceIn(versions(folder, `${name}.py`), EXECUTE, ROWS)
+    writeFileSync(versions(folder, 'nn.py'), script({ version: 'nn', up: ['select 5'] }, 'mm'))
+    const found = new Map((await migrator.migrations('v1')).map((one) => [one.version, one]))
+    expect([...found.values()].filter(({ unread }) => unread).map(({ version }) => version)).toEqual(
+      expect.arrayContaining(['bb', 'cc']),
+    )
+    expect(found.get('aa')?.sql).toContain('create table a')
+    expect(found.get('nn')?.sql).toBe('select 5;')
+  })
+
+  it.each([
+    ['a type that is not imported', `op.add_column('a', sa.Column('t', Text()))`, true],
+    ['a type that there is not', `op.add_column('a', sa.Column('t', sa.Txt()))`, true],
+    ['a module that there is not', 'import no_such_module', true],
+    ['a name that a module does not have', 'from os import no_such_name', true],
+    ['rows', ROWS, false],
+    ['what only the rows give it', 'for row in []: last = row\n    op.execute(last)', false],
+  ])('that use %s are told with their line, and whether they would fail: %s', async (_, line, isCertain) => {
+    const { migrator, folder } = await project(alembic, [A, READS])
+    replaceIn(versions(folder, 'bb.py'), EXECUTE, line)
+    replaceIn(versions(folder, 'bb.py'), 'from alembic import op', 'from alembic import op; import sqlalchemy as sa')
+    const [, found] = await migrator.migrations('v1')
+    expect(found?.sql).toBeUndefined()
+    expect(found?.unread).toMatchObject({ isCertain, line: line.includes('\n') ? 10 : 9 })
   })
 
   it('joined by a merge are all applied once the merge is', async () => {
