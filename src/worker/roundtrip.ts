@@ -9,7 +9,7 @@ import { parseTarget, type Target, withDatabase } from '../adapters/postgres/tar
 import { whyNotMigrated } from '../domain/failures.js'
 import type { Fence } from '../domain/fence.js'
 import type { Fingerprint } from '../domain/manifest.js'
-import type { Migration } from '../domain/migration.js'
+import { type Migration, restOn } from '../domain/migration.js'
 import { ScratchFence } from '../domain/scratch-fence.js'
 import { sourcesOf, WHERE_REFERENCES_LEAD } from './site.js'
 
@@ -33,6 +33,8 @@ export interface Roundtrip {
   afterUp: string[]
   /** Why it does not go down, or up again. */
   breaks?: string
+  /** Why its way down was not tried. */
+  untried?: string
 }
 
 const NAME = 'headgate roundtrip'
@@ -56,8 +58,9 @@ export async function roundtrip(
     const secrets = target.password === undefined ? [] : [target.password]
     const logDirectory = join(settings.home, 'logs', 'roundtrip')
     const migrator = createMigrator(configuration, { logDirectory, secrets, target, sources: sourcesOf(settings) })
-    const travel = new Travel(migrator, target, tag, new ScratchFence(NAME, onProgress, signal))
+    const fence = new ScratchFence(NAME, onProgress, signal)
     const migrations = await migrator.migrations(tag)
+    const travel = new Travel(migrator, { target, tag, forks: forksOf(migrations) }, fence)
     const first = all ? 0 : Math.max(0, migrations.length - 1)
     const found: Roundtrip[] = []
     if (first > 0) await travel.up(migrations.slice(0, first))
@@ -85,18 +88,42 @@ async function onScratch<T>(server: Target, work: (target: Target) => Promise<T>
   }
 }
 
+/** What more than one migration rests on directly; the empty string where more than one rests on nothing. */
+function forksOf(migrations: readonly Migration[]): Map<string, Fingerprint | undefined> {
+  const below = migrations.flatMap(({ restsOn }) => (restsOn?.length === 0 ? [''] : (restsOn ?? [])))
+  return new Map(
+    below.filter((version, index) => below.indexOf(version) !== index).map((version) => [version, undefined]),
+  )
+}
+
+/** Where the last of these is taken back to, and what goes with it. */
+function wayBack(migrations: readonly Migration[]): { target: string; beside: Migration[] } {
+  const earlier = migrations.slice(0, -1)
+  const version = migrations.at(-1)?.version ?? ''
+  const target = earlier.findLast((one) => restOn(migrations, one.version).has(version))?.version ?? ''
+  const undone = target === '' ? new Set(earlier.map((one) => one.version)) : restOn(migrations, target)
+  return { target, beside: earlier.filter((one) => undone.has(one.version)) }
+}
+
 /** Goes up and down on the scratch database. */
 class Travel {
   readonly #migrator: Migrator
   readonly #target: Target
   readonly #tag: string
   readonly #fence: Fence
+  /** Where branches begin, each with what was there last when all of its branches were taken back. */
+  readonly #forks: Map<string, Fingerprint | undefined>
 
-  constructor(migrator: Migrator, target: Target, tag: string, fence: Fence) {
+  constructor(
+    migrator: Migrator,
+    { target, tag, forks }: { target: Target; tag: string; forks: Map<string, Fingerprint | undefined> },
+    fence: Fence,
+  ) {
     this.#migrator = migrator
     this.#target = target
     this.#tag = tag
     this.#fence = fence
+    this.#forks = forks
   }
 
   /** To the last one of these. */
@@ -114,12 +141,22 @@ class Travel {
     const { down } = this.#migrator
     if (!hasDown || !down) return { version, name, hasDown: false, afterDown: [], afterUp: [] }
     const applied = await this.#state()
-    const target = migrations.at(-2)?.version ?? ''
     const trip: Roundtrip = { version, name, hasDown, afterDown: [], afterUp: [] }
+    const { target, beside } = wayBack(migrations)
+    const oneWay = beside.find((one) => !one.hasDown)
+    // With what is on other branches, back to where those were taken back to.
+    const then = beside.length === 0 ? before : this.#forks.get(target)
+    if (oneWay || !then)
+      return {
+        ...trip,
+        untried: `it cannot be taken back without ${(oneWay ?? beside[0])?.version}, on another branch`,
+      }
     const request = { tag: this.#tag, target, ...LIMITS }
     const noDown = await whyNotMigrated(() => down.call(this.#migrator, request, this.#target, this.#fence))
     if (noDown !== undefined) return { ...trip, breaks: `its way down fails: ${noDown}` }
-    trip.afterDown = fingerprintDifferences(before, await this.#state())
+    const now = await this.#state()
+    trip.afterDown = fingerprintDifferences(then, now)
+    if (this.#forks.has(target)) this.#forks.set(target, now)
     const noUp = await whyNotMigrated(() => this.up(migrations))
     if (noUp !== undefined) return { ...trip, breaks: `it does not apply again: ${noUp}` }
     return { ...trip, afterUp: fingerprintDifferences(applied, await this.#state()) }

@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { ALEMBIC, writeAlembic } from '../support/alembic-release.js'
+import { ALEMBIC, mergeScript, type Revision, writeAlembic } from '../support/alembic-release.js'
 import { headgate } from '../support/command-line.js'
 import { HAS_SQLX, SQLX, writeSqlx } from '../support/sqlx-release.js'
 import { createDatabase, type TestDatabase, withControl } from '../support/test-database.js'
@@ -103,6 +103,42 @@ test('an Alembic downgrade that forgets the enum is found', async () => {
   expect(answer.text).toMatch(
     /b2: it does not apply again: .*type "mood" already exists\n +after its way down +type public\.mood: added/,
   )
+})
+
+/** b2 and c3 on a1, and d4, which merges them. */
+async function merged(b2: Partial<Revision> = {}): Promise<void> {
+  const orders = { revision: 'a1', sql: ['create table orders (id int)'], down: ['drop table orders'] }
+  await writeAlembic(folder, [
+    orders,
+    {
+      ...{ revision: 'b2', after: 'a1', sql: ['alter table orders add b int'], down: ['alter table orders drop b'] },
+      ...b2,
+    },
+    { revision: 'c3', after: 'a1', sql: ['alter table orders add c int'], down: ['alter table orders drop c'] },
+  ])
+  writeFileSync(join(folder, 'alembic', 'versions', 'd4.py'), mergeScript('d4', ['b2', 'c3']))
+}
+const PLAIN = `{ kind: alembic, command: ["${ALEMBIC}"] }`
+
+test('an Alembic merge goes there and back on both of its branches', async () => {
+  await merged()
+  const answer = await typed(PLAIN, ...there())
+  expect(answer, answer.text).toMatchObject({ exit: 0 })
+  expect(answer.text).toContain('d4: up, down and up again; nothing differs')
+})
+
+test('Alembic branches go there and back, each of them, and what a way down of one leaves is found', async () => {
+  await merged()
+  const right = await typed(PLAIN, ...there(), '--all')
+  expect(right, right.text).toMatchObject({ exit: 0 })
+  for (const version of ['a1', 'b2', 'c3', 'd4'])
+    expect(right.text).toContain(`${version}: up, down and up again; nothing differs`)
+  await merged({ sql: ['alter table orders add if not exists b int'], down: ['select 1'] })
+  const wrong = await typed(PLAIN, ...there(), '--all')
+  expect(wrong, wrong.text).toMatchObject({ exit: 4 })
+  expect(wrong.text).toMatch(/b2: differs\n +after its way down +column public\.orders\.b: added/)
+  expect(wrong.text).toContain('c3: up, down and up again; nothing differs')
+  expect(wrong.text).toContain('d4: up, down and up again; nothing differs')
 })
 
 if (HAS_SQLX) {

@@ -41,6 +41,25 @@ export interface Revision {
   isOutside?: boolean
 }
 
+/** A merge of these heads, as `alembic merge` writes it. */
+export const mergeScript = (revision: string, heads: readonly string[]): string => `"""merge
+
+Revision ID: ${revision}
+Revises: ${heads.join(', ')}
+"""
+from typing import Sequence, Union
+from alembic import op
+import sqlalchemy as sa
+revision: str = '${revision}'
+down_revision: Union[str, Sequence[str], None] = (${heads.map((head) => `'${head}'`).join(', ')})
+def upgrade() -> None:
+    """Upgrade schema."""
+    pass
+def downgrade() -> None:
+    """Downgrade schema."""
+    pass
+`
+
 /** The ledger of a database that has revision a1. */
 export const ALEMBIC_LEDGER = `create table alembic_version (version_num varchar(32) not null constraint alembic_version_pkc primary key);
   insert into alembic_version values ('a1')`

@@ -11,10 +11,16 @@ def tell(**line):
 def function(tree, name):
     return next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == name), None)
 
-def does_something(node):
+def only(node, *kinds):
     def idle(s):
-        return isinstance(s, (ast.Pass, ast.Raise)) or (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
-    return node is not None and not all(idle(s) for s in node.body)
+        return isinstance(s, kinds) or (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))
+    return node is not None and all(idle(s) for s in node.body)
+
+def has_down(up, down):
+    # A merge does nothing either way.
+    if only(up, ast.Pass) and only(down, ast.Pass):
+        return True
+    return down is not None and not only(down, ast.Pass, ast.Raise)
 
 def leaves_transaction(node):
     return node is not None and any(isinstance(n, ast.Attribute) and n.attr == 'autocommit_block' for n in ast.walk(node))
@@ -36,7 +42,7 @@ def describe(script):
     tell(revision=script.revision, down=list(down) if isinstance(down, tuple) else [down] if down else [],
          dependsOn=sorted(script._resolved_dependencies), name=(script.doc or '').strip(), path=script.path,
          comment='\\n'.join(leading(text) + [ast.get_docstring(tree) or '']),
-         checksum=hashlib.sha256(data).hexdigest(), hasDown=does_something(function(tree, 'downgrade')),
+         checksum=hashlib.sha256(data).hexdigest(), hasDown=has_down(function(tree, 'upgrade'), function(tree, 'downgrade')),
          leavesTransaction=leaves_transaction(function(tree, 'upgrade')),
          downLeavesTransaction=leaves_transaction(function(tree, 'downgrade')))
 

@@ -10,7 +10,7 @@ import type { Target } from '../../../src/adapters/postgres/target.js'
 import { MigratorConfiguration } from '../../../src/domain/configuration-migrator.js'
 import { knownFailure } from '../../../src/domain/failures.js'
 import { ASYNCPG_ENV_PY, script, writeAlembicProject } from '../../support/alembic-project.js'
-import { ALEMBIC } from '../../support/alembic-release.js'
+import { ALEMBIC, mergeScript } from '../../support/alembic-release.js'
 import { OpenFence } from '../../support/open-fence.js'
 import {
   type Fixture,
@@ -197,6 +197,26 @@ describe('alembic scripts', () => {
     writeBranches(folder)
     await up((await migrator.migrations('v1')).map(({ version }) => version).slice(0, 3))
     expect((await applied()).sort()).toEqual(['aa', 'bb', 'cc'])
+  })
+
+  it.each([
+    ['as Alembic writes it', true, (text: string) => text],
+    [
+      'that says that there is no way back',
+      false,
+      (text: string) => text.replace(/pass\n$/, 'raise NotImplementedError()\n'),
+    ],
+    ['that does something, and nothing on its way down', false, (text: string) => text.replace('pass', 'op.f("")')],
+  ])('that are a merge %s have a way down: %s', async (_, hasDown, edited) => {
+    const { migrator, folder, up, ledger } = await project(alembic, [A])
+    writeBranches(folder)
+    writeFileSync(versions(folder, 'mm.py'), edited(mergeScript('mm', ['bb', 'cc'])))
+    const found = await migrator.migrations('v1')
+    expect(found.at(-1)).toMatchObject({ version: 'mm', hasDown })
+    if (!hasDown) return
+    await up(found.map(({ version }) => version))
+    const ways = await migrator.waysDown?.({ tag: 'v1', target: 'bb' }, await ledger())
+    expect(ways?.map(({ version }) => version)).toEqual(['mm'])
   })
 
   it('of a branch are taken back with what rests on them, and the other branch stays', async () => {
