@@ -34,7 +34,7 @@ export const conclude =
         const record = await findRun(site.journal, run)
         if (record.carrier !== carrier) {
           // It closes as cancelled all the same, or it would wait for that for ever.
-          if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.workflowRunId)
+          if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.firstRunId)
           return (record.state === 'ended' && record.ending) || ending
         }
         if (record.state === 'open' && (await didMore(site, run, options.knows))) return wasReset(ending)
@@ -45,7 +45,7 @@ export const conclude =
         const stands = (record.state === 'ended' && record.ending) || ending
         const { outcome, reason, next } = stands
         await tell(site, run, { kind: noticeOf(stands), text: `${outcome}: ${reason}`, next, by: thisStep() }, signal)
-        if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.workflowRunId)
+        if (options.cancelWorkflow) await dependencies.cancelWorkflow(record.workflowId, record.firstRunId)
         return stands
       }),
     ).catch((error) => {

@@ -1,7 +1,15 @@
 import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import type { Journal } from '../adapters/journal/journal.js'
-import { findPlan, openRun, openRunOf, type RunRecord, replacePlan, runOpenedBy } from '../adapters/journal/runs.js'
+import {
+  findPlan,
+  openRun,
+  openRunOf,
+  type RunRecord,
+  replacePlan,
+  runOfChain,
+  runOpenedBy,
+} from '../adapters/journal/runs.js'
 import { listSteps, recordEvent } from '../adapters/journal/steps.js'
 import { canonicalJson } from '../domain/digest.js'
 import { failure } from '../domain/failures.js'
@@ -85,6 +93,7 @@ export const plan =
           lane: request.kind === 'backup' ? 'backup' : 'main',
           workflowId: request.workflowId,
           workflowRunId: request.workflowRunId,
+          firstRunId: request.firstRunId,
           carrier,
           engine: dependencies.engine,
           // What the starter says of himself nobody has verified.
@@ -114,7 +123,7 @@ async function openedBefore(
 ): Promise<RunRecord | undefined> {
   const own = await runOpenedBy(journal, workflowRunId)
   if (own || firstRunId === undefined) return own
-  const first = await runOpenedBy(journal, firstRunId)
+  const first = await runOfChain(journal, firstRunId)
   return first?.state === 'ended' ? first : undefined
 }
 

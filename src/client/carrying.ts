@@ -14,7 +14,7 @@ export type Carrying =
 interface Carried {
   name: string
   carrier: string
-  workflowRunId: string
+  firstRunId: string
   engine: string
 }
 
@@ -41,7 +41,7 @@ export async function carryingOf(client: Client, engine: string, run: Carried): 
   try {
     const { status, raw, runId } = await client.workflow.getHandle(id, recovery).describe()
     const { firstRunId } = raw.workflowExecutionInfo ?? {}
-    const isIt = recovery !== undefined || !firstRunId || firstRunId === run.workflowRunId
+    const isIt = recovery !== undefined || !firstRunId || firstRunId === run.firstRunId
     if (status.name === 'RUNNING' && isIt) {
       const why =
         (raw.pendingWorkflowTask?.attempt ?? 0) > FAILED_TASKS ? await taskFailure(client, id, runId) : undefined

@@ -1,6 +1,16 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { expect, test } from 'vitest'
-import { approving, configurationOf, journalOf, OPEN_GATE, TWO_STAGES, worldOf } from '../support/courses.js'
+import {
+  approving,
+  type Course,
+  configurationOf,
+  journalOf,
+  OPEN_GATE,
+  TWO_STAGES,
+  worldOf,
+} from '../support/courses.js'
 import { resetToFirstTask } from '../support/reset.js'
 import type { World } from '../support/world.js'
 
@@ -26,6 +36,15 @@ const closing = (world: World): Promise<unknown> =>
       (ending: { outcome: string }) => ending.outcome,
       (error) => error.cause?.type,
     )
+
+/** Has a run fail at its plan, of a configuration that cannot be read, and its workflow reset once that is mended. */
+async function resetAfterItsPlan(world: World, course: Course, more: Record<string, unknown> = {}): Promise<void> {
+  await writeFile(join(world.folder, 'headgate.yaml'), 'name: [')
+  await world.start()
+  expect(await closing(world)).toBe('aborted')
+  await world.configure({ ...configurationOf(course, world), ...more })
+  await resetToFirstTask(world.temporal, world.handle.workflowId)
+}
 
 test.each(['2 quiesce-writers', '2 backup', '2 verify', '2 smoke', '2 resume-consumers'])(
   'a workflow that is reset to its approval wait in the step %s ends as what is: it had been approved, and had begun',
@@ -110,3 +129,54 @@ test.each([
     }
   },
 )
+
+test('a workflow that is reset after its plan had failed carries the run that it opens: nobody takes it over while it waits', async () => {
+  const world = await worldOf(TWO_STAGES)
+  try {
+    await world.startWorker()
+    await resetAfterItsPlan(world, TWO_STAGES)
+    const { digest } = await world.until(({ state }) => state === 'waiting')
+    // The reconciler has looked at least twice.
+    await pause(11_000)
+    const taken = `select type, body from {s}.events where type in ('gone', 'recovering', 'recover')`
+    expect(await world.journal(taken)).toEqual([])
+    await world.handle.executeUpdate('approve', { args: [{ by: 'ben', digest }] })
+    expect(await ended(world)).toBe('succeeded')
+    expect(await world.journal(taken)).toEqual([])
+    expect(await closing(world)).toBe('succeeded')
+    await world.quiet()
+    expect(await world.serving()).toBe('2')
+    expect(await world.lost()).toEqual([])
+  } finally {
+    await world.end()
+  }
+})
+
+test('a workflow that is reset after its plan had failed, and once more when its run is over, does nothing again', async () => {
+  const world = await worldOf(OPEN_GATE)
+  try {
+    await world.startWorker()
+    await resetAfterItsPlan(world, OPEN_GATE)
+    expect(await closing(world)).toBe('rolled-back')
+    await resetToFirstTask(world.temporal, world.handle.workflowId)
+    expect(await closing(world)).toBe('rolled-back')
+    expect(await world.journal('select outcome from {s}.runs')).toEqual([{ outcome: 'rolled-back' }])
+  } finally {
+    await world.end()
+  }
+})
+
+test('a run that its workflow opened after a reset, and that a person cancels, closes as cancelled', async () => {
+  const world = await worldOf(TWO_STAGES)
+  try {
+    await world.startWorker()
+    await resetAfterItsPlan(world, TWO_STAGES, { approval: { before: ['expand', 'contract'] } })
+    await world.until(({ state }) => state === 'waiting')
+    await world.handle.executeUpdate('cancel', { args: [{ by: 'ben' }] })
+    expect(await ended(world)).toBe('aborted')
+    await closing(world)
+    expect((await world.handle.describe()).status.name).toBe('CANCELLED')
+  } finally {
+    await world.end()
+  }
+})

@@ -14,7 +14,10 @@ export interface RunRecord {
   database: string
   databaseOids: string[]
   workflowId: string
+  /** The execution that opened it. */
   workflowRunId: string
+  /** Of the chain that this execution belongs to: by it the server knows one that was reset, or went on as new. */
+  firstRunId: string
   /** The workflow that may act for the run: the one that opened it, or the recovery that took it over. */
   carrier: string
   /** The Temporal that knows it. */
@@ -45,6 +48,7 @@ interface RunRow {
   database_oids: string[]
   workflow_id: string
   workflow_run_id: string
+  first_run_id: string | null
   carrier: string | null
   engine: string
   tag: string | null
@@ -82,6 +86,7 @@ const record = (row: RunRow): RunRecord => ({
   databaseOids: row.database_oids,
   workflowId: row.workflow_id,
   workflowRunId: row.workflow_run_id,
+  firstRunId: row.first_run_id ?? row.workflow_run_id,
   carrier: row.carrier ?? row.workflow_id,
   engine: row.engine,
   tag: row.tag ?? undefined,
@@ -104,6 +109,7 @@ export interface NewRun {
   lane: string
   workflowId: string
   workflowRunId: string
+  firstRunId?: string | undefined
   carrier: string
   engine: string
   requester: Requester
@@ -136,8 +142,8 @@ export async function openRun(journal: Journal, run: NewRun): Promise<string> {
     ])
     await sql(
       `insert into runs (name, project, environment, kind, lane, system_identifier, database, database_oids, workflow_id,
-         workflow_run_id, tag, plan_digest, requested, started_at, carrier, engine)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)`,
+         workflow_run_id, tag, plan_digest, requested, started_at, carrier, engine, first_run_id)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`,
       [
         name,
         project,
@@ -155,6 +161,7 @@ export async function openRun(journal: Journal, run: NewRun): Promise<string> {
         run.startedAt,
         run.carrier,
         run.engine,
+        run.firstRunId ?? null,
       ],
     )
     return name
@@ -190,6 +197,15 @@ export async function findPlan(journal: Journal, digest: string): Promise<Plan> 
 /** The run that a workflow execution opened, if it did. */
 export async function runOpenedBy(journal: Journal, workflowRunId: string): Promise<RunRecord | undefined> {
   const [row] = await journal.read<RunRow>('select * from runs where workflow_run_id = $1', [workflowRunId])
+  return row ? record(row) : undefined
+}
+
+/** The run that the executions of one chain opened, the newest of them, if one did. */
+export async function runOfChain(journal: Journal, firstRunId: string): Promise<RunRecord | undefined> {
+  const [row] = await journal.read<RunRow>(
+    'select * from runs where coalesce(first_run_id, workflow_run_id) = $1 order by started_at desc limit 1',
+    [firstRunId],
+  )
   return row ? record(row) : undefined
 }
 
