@@ -25,10 +25,17 @@ export function journalTarget(configuration: EnvironmentConfiguration): Target {
   return target
 }
 
+/** What whoever looks every few seconds needs of an environment. */
+export interface Resolved {
+  journal: Journal
+  /** How long a run may keep consumers paused, in ms. */
+  pauseLimit: number
+}
+
 /** Open journals of one worker, by where they are: prepared once, shared by all its environments. */
 export class Journals {
   readonly #open = new Map<string, Promise<Journal>>()
-  readonly #last = new Map<string, { source: object; journal: Journal; until: number }>()
+  readonly #last = new Map<string, { source: object; resolved: Resolved; until: number }>()
 
   readonly #makes: boolean
 
@@ -52,19 +59,20 @@ export class Journals {
   }
 
   /**
-   * The same for whoever looks every few seconds: references may be commands, so `resolve` is asked once a minute, and when the
-   * file has changed. After a failure: `forget`.
+   * The same for whoever looks every few seconds, and what else that one needs: references may be commands, so `resolve` is asked
+   * once a minute, and when the file has changed. After a failure: `forget`.
    */
   async lastOf(
     source: object,
     environment: string,
     resolve: () => Promise<EnvironmentConfiguration>,
-  ): Promise<Journal> {
+  ): Promise<Resolved> {
     const last = this.#last.get(environment)
-    if (last?.source === source && performance.now() < last.until) return last.journal
-    const journal = await this.of(await resolve())
-    this.#last.set(environment, { source, journal, until: performance.now() + RESOLVED_FOR_MS })
-    return journal
+    if (last?.source === source && performance.now() < last.until) return last.resolved
+    const configuration = await resolve()
+    const resolved = { journal: await this.of(configuration), pauseLimit: configuration.pauseLimit }
+    this.#last.set(environment, { source, resolved, until: performance.now() + RESOLVED_FOR_MS })
+    return resolved
   }
 
   /** What has changed since (a password, say) is found out by the next one who asks. */

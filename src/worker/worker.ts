@@ -133,18 +133,16 @@ export async function startWorker(options: WorkerOptions): Promise<RunningWorker
           engine,
           project,
           everyMs: RECONCILE_MS,
-          environments: () =>
-            [...queues].flatMap(([queue, environments]) =>
-              environments.map((environment) => ({
-                ...{ environment, queue },
-                journal: async () =>
-                  journals.lastOf(await readConfigurationFile(settings.config), environment, () =>
-                    resolveConfiguration(settings, environment),
-                  ),
-                failed: () => journals.forget(environment),
-                pauseLimit: async () => (await resolveConfiguration(settings, environment)).pauseLimit,
-              })),
-            ),
+          environments: [...queues].flatMap(([queue, environments]) =>
+            environments.map((environment) => ({
+              ...{ environment, queue },
+              resolved: async () =>
+                journals.lastOf(await readConfigurationFile(settings.config), environment, () =>
+                  resolveConfiguration(settings, environment),
+                ),
+              failed: () => journals.forget(environment),
+            })),
+          ),
           onLine,
           tell: async ({ environment, name, carrier }, text) => {
             const notice = {

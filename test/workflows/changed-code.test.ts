@@ -44,9 +44,8 @@ async function toldOf(
       plan: planOfShop({ environment }),
     })
     return await new Promise<string>((resolve, reject) => {
-      const environments = () => [
-        { environment, queue: environment, journal: async () => journal, failed: () => {}, pauseLimit: async () => 0 },
-      ]
+      const resolved = async () => ({ journal, pauseLimit: 0 })
+      const environments = [{ environment, queue: environment, resolved, failed: () => {} }]
       const { client } = runs
       const tell = async (_: unknown, text: string): Promise<void> => resolve(text)
       reconcile(

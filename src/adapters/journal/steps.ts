@@ -165,6 +165,12 @@ export async function recordTransaction(journal: Journal, xid: string): Promise<
   await journal.write((sql) => sql('insert into transactions (xid) values ($1::xid8) on conflict do nothing', [xid]))
 }
 
+/** By the clock of the journal's server, which everything in it is dated by. */
+export async function nowOf(journal: Journal): Promise<Date> {
+  const [row] = await journal.read<{ now: Date }>('select clock_timestamp() as now')
+  return row?.now ?? new Date()
+}
+
 /** Of the cluster the journal is in. */
 export async function systemIdentifierOf(journal: Journal): Promise<string> {
   const [row] = await journal.read<{ id: string }>('select system_identifier::text as id from pg_control_system()')
