@@ -178,6 +178,13 @@ describe('whoever can write to Temporal calls activities from a workflow of his 
     before = await world.snapshot()
     return { run, digest, stage, carried }
   }
+  /** Waits until the worker has let go the run that nobody carries, or has left it to a person: that one takes it as it is, and the next test finds none open. */
+  async function overWith(): Promise<void> {
+    const open = `select name from {s}.runs where state = 'open'`
+    while ((await world.journal(`${open} and outcome is null`)).length > 0);
+    if ((await world.journal(open)).length === 0) return
+    expect(await world.typed('recover', 'staging', '--accept')).toMatchObject({ exit: 0 })
+  }
   const hasItem = (): Promise<unknown[]> => world.rows('select item from orders limit 1')
 
   test('a contract stage that nobody approved is not applied, by whichever workflow that is asked for', async () => {
@@ -188,7 +195,7 @@ describe('whoever can write to Temporal calls activities from a workflow of his 
     expect(await answer).toMatch(/0 of the 1 approvals that stage \d needs|taken over|has ended: deferred/)
     expect(await hasItem()).toHaveLength(1)
     // Nobody carries it now: the worker lets it go.
-    while ((await world.journal(`select name from {s}.runs where state = 'open'`)).length > 0);
+    await overWith()
     expect(differences(before, await world.snapshot())).toEqual([])
   })
 
@@ -229,7 +236,7 @@ describe('whoever can write to Temporal calls activities from a workflow of his 
     // aborted where the stage that waited is the run's first.
     const { code, outcome } = await world.ending()
     expect(code ?? outcome).toMatch(/^(E240|E250|aborted|deferred)$/)
-    while ((await world.journal(`select name from {s}.runs where state = 'open'`)).length > 0);
+    await overWith()
     expect(await hasItem()).toHaveLength(1)
     expect(differences(before, await world.snapshot())).toEqual([])
   })
