@@ -9,9 +9,10 @@ import { vouched } from './vouch.js'
 
 /** Short sessions of a tool are seen at this pace; one that is missed makes the gate count as open, never as closed. */
 const SESSIONS_MS = 20
-/** At first a tool may only tell of its ledger, and be gone again at once. */
-const FIRST_SESSIONS_MS = 2
-const FIRST_MS = 5_000
+/** Where none is inside, or one has just come or gone, the next may only tell of the tool's ledger and be gone again at once. */
+const SHORT_SESSIONS_MS = 2
+const SETTLED_MS = 5_000
+const REOPEN_MS = 100
 const BLOCKERS_MS = 50
 /** In so many looks one after the other others are seen behind us before we give way; a `lock_timeout` does it before. */
 const LOOKS_IN_THE_WAY = 3
@@ -39,26 +40,27 @@ export async function watched<T>(step: Step, work: (watch: Watch) => Promise<T>,
   const sessions = new Sessions(step)
   const inTheWay = new InTheWay(step)
   const stop = new AbortController()
-  const watching = withSession(
-    withDatabase(site.control, 'postgres'),
-    { applicationName: fence.applicationName },
-    async (session) => {
+  const watch = (): Promise<void> =>
+    withSession(withDatabase(site.control, 'postgres'), { applicationName: fence.applicationName }, async (session) => {
       let blockersAt = 0
-      for (const begun = performance.now(); !stop.signal.aborted; ) {
-        await sessions.look(session)
+      while (!stop.signal.aborted) {
+        const isQuiet = await sessions.look(session)
         if (onLocks && performance.now() - blockersAt > BLOCKERS_MS) {
           blockersAt = performance.now()
           const blocked = await blockedSessions(session, step.run.database, fence.applicationName)
           onLocks.onBlocked(blocked)
           if (await inTheWay.giveWay(session, blocked)) onLocks.onGaveWay()
         }
-        const isFirst = performance.now() - begun < FIRST_MS
-        await pause(isFirst ? FIRST_SESSIONS_MS : SESSIONS_MS)
+        await pause(isQuiet ? SESSIONS_MS : SHORT_SESSIONS_MS)
       }
-    },
-  )
-    .catch(() => {})
-    .finally(() => sessions.end())
+    })
+  const watching = (async () => {
+    while (!stop.signal.aborted) {
+      await watch().catch(() => {})
+      sessions.passOver()
+      if (!stop.signal.aborted) await pause(REOPEN_MS, undefined, { signal: stop.signal }).catch(() => {})
+    }
+  })().finally(() => sessions.end())
   await sessions.nextLook()
   try {
     return await work({ settled: () => sessions.settled() })
@@ -93,6 +95,8 @@ class InTheWay {
 class Sessions {
   readonly #step: Step
   readonly #seen = new Map<string, Promise<void>>()
+  #inside = ''
+  #changedAt = performance.now()
   #waiting: (() => void)[] = []
   #isOver = false
 
@@ -100,13 +104,16 @@ class Sessions {
     this.#step = step
   }
 
-  async look(session: Client): Promise<void> {
+  /** Whether none will come and go soon: the gate is open, or the same ones have been inside for a while. */
+  async look(session: Client): Promise<boolean> {
     const { run, fence } = this.#step
     const waiting = this.#waiting.splice(0)
     try {
-      if (run.gate !== 'closed') return
-      for (const own of await sessionsNamed(session, run.database, [fence.applicationName, STATUS_SESSION])) {
-        const key = `${own.pid}/${own.startedAt}`
+      if (run.gate !== 'closed') return true
+      const found = await sessionsNamed(session, run.database, [fence.applicationName, STATUS_SESSION])
+      const keys = found.map(({ pid, startedAt }) => `${pid}/${startedAt}`)
+      for (const [index, own] of found.entries()) {
+        const key = keys[index] ?? ''
         if (this.#seen.has(key)) continue
         // Not waited for: the next session may be gone by then. One that is not journaled makes the gate count as open.
         this.#seen.set(
@@ -114,6 +121,10 @@ class Sessions {
           fence.recordSession(own).catch(() => void this.#seen.delete(key)),
         )
       }
+      const inside = keys.toSorted().join()
+      if (inside !== this.#inside) this.#changedAt = performance.now()
+      this.#inside = inside
+      return found.length > 0 && performance.now() - this.#changedAt > SETTLED_MS
     } finally {
       for (const resolve of waiting) resolve()
     }
@@ -129,9 +140,14 @@ class Sessions {
     await Promise.all(this.#seen.values())
   }
 
+  /** There is no looking for now: whoever waits for a look has had it. */
+  passOver(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
   end(): void {
     this.#isOver = true
-    for (const resolve of this.#waiting.splice(0)) resolve()
+    this.passOver()
   }
 }
 

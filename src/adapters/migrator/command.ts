@@ -90,6 +90,8 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
     )
   }
   const stopsAtTarget = hasTarget(up)
+  /** sqlx does not say which leave their transaction: a call for each would part what the tool does in one. */
+  const isApart = (command: string[]): boolean => hasTarget(command) && format === 'json'
   const undo = down && {
     waysDown: async ({ tag, target }: { tag: string; target: string }, ledger: Ledger): Promise<Migration[]> =>
       waysDownOf(await told(tag, context.target), ledger, target, wayDown),
@@ -102,7 +104,7 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
       const now = await asking(() => ask(request.tag, target, fence.signal))
       const ways = await waysDownOf(migrationsOf(now, true, undefined), ledgerOf(now), request.target, wayDown)
       const versions = ways.map(({ version }) => version)
-      const groups = hasTarget(down) ? groupsDownOf(ways, request.target) : asOneGroup(ways, versions)
+      const groups = isApart(down) ? groupsDownOf(ways, request.target) : asOneGroup(ways, versions)
       let last = NOTHING
       for (const group of groups)
         last = await act('migrator down', down, { ...request, ...group, ...limitsOf(group) }, target, fence)
@@ -128,7 +130,7 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
         planned: request.planned,
       }
       const pending = pendingVersions({ ...question, isLinear: false, stopsAtTarget })
-      const groups = (stopsAtTarget ? groupsOf : asOneGroup)(question.files, pending)
+      const groups = (isApart(up) ? groupsOf : asOneGroup)(question.files, pending)
       let last = NOTHING
       for (const [index, group] of groups.entries()) {
         // Again for each but the first: the group before it may have taken hours.

@@ -1,4 +1,4 @@
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { createMigrator } from '../../../src/adapters/migrator/index.js'
@@ -155,6 +155,17 @@ describe('a status as sqlx prints it', () => {
       '20240115000000 llm providers',
       '20240201000000 003_new_feature (NEW)',
     ])
+  })
+
+  it('parts nothing: nobody knows what leaves its transaction, and one call has it all', async () => {
+    const { folder, target } = await project(command, [])
+    const status = ['printf', '%s\n', '1/pending: a', '2/pending: b', '3/pending: c']
+    const up = ['sh', '-c', 'echo "$0 $PGOPTIONS" >> calls', '{target}']
+    const migrator = created(folder, target, status, up, 'sqlx-info')
+    const planned = await migrator.migrations('v1')
+    const limits = { lockTimeoutMs: 100, lockBudgetMs: 100, statementTimeoutMs: 0 }
+    await migrator.up({ tag: 'v1', target: '3', planned, ...limits }, target, new OpenFence())
+    expect(readFileSync(join(folder, 'calls'), 'utf8')).toMatch(/^3 .*lock_timeout=0\b.*\n$/)
   })
 
   it('tells what is applied', async () => {
