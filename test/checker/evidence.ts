@@ -18,8 +18,9 @@ export interface Evidence {
   /** Nobody can look inside: then what is inside is as it was before. */
   isShut: boolean
   now: Baseline
-  /** The schema a release leads to, as its reference database has it. */
+  /** The schema a release leads to, and the one between its stages, as their reference databases have it. */
   target: Snapshot
+  between: Snapshot
   executions: Execution[]
   /** Acknowledged writes that are not in the live database as they were written: what is there, and which quarantine has them. */
   missing: { key: string; found?: string; quarantine?: string }[]
@@ -40,13 +41,16 @@ export async function gather(scene: Scene, before: Baseline, watched: Watched): 
     ? { ...before, consumers: await consumersNow(scene), service: await serviceNow(scene) }
     : await look(scene, before)
   const name = decodeURIComponent(new URL(scene.url).pathname.slice(1))
-  const target = new URL(scene.url)
-  target.pathname = `/${scene.release.target}`
+  const referenceOf = async (database: string): Promise<Snapshot> => {
+    const url = new URL(scene.url)
+    url.pathname = `/${database}`
+    const snapshot = await snapshotOf({ url: url.href, pgDump: scene.pgDump })
+    return JSON.parse(JSON.stringify(snapshot).replaceAll(name, 'THE_DATABASE'))
+  }
   return {
     ...{ scene, before, watched, isShut, now, executions, left: left.left },
-    target: JSON.parse(
-      JSON.stringify(await snapshotOf({ url: target.href, pgDump: scene.pgDump })).replaceAll(name, 'THE_DATABASE'),
-    ),
+    target: await referenceOf(scene.release.target),
+    between: await referenceOf(scene.release.between),
     missing: isShut ? [] : await missingWrites(scene, left.quarantines),
     audit: isShut ? [] : await auditOf(scene),
     approvals: await linesOf(scene.approvals),

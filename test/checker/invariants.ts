@@ -32,7 +32,8 @@ type Invariant = (evidence: Evidence, outcome: Verdict) => string[]
 const AS_BEFORE = new Set(['none', 'aborted', 'restored'])
 
 /** 1. At the target and verified, or as before, or at a version the running image carries, or a person is told. */
-const atAStatedPlace: Invariant = ({ before, now, isShut, target, scene, executions }, outcome) => {
+const atAStatedPlace: Invariant = (evidence, outcome) => {
+  const { before, now, isShut, target, scene, executions } = evidence
   if (isShut && outcome !== 'needs-operator') return ['the database lets nobody in']
   const { between, end } = placesOf(before.ledger, scene.release)
   if (AS_BEFORE.has(outcome))
@@ -45,12 +46,21 @@ const atAStatedPlace: Invariant = ({ before, now, isShut, target, scene, executi
     ]
   if (outcome === 'succeeded')
     return [...unlike(now.ledger, end), ...differences(schemaOf(target), schemaOf(now.database))]
-  if (outcome === 'deferred')
-    return isToldOnTheWay(now.ledger, { between, end }, executions) ? [] : unlike(now.ledger, between)
+  if (outcome === 'deferred' && isToldOnTheWay(now.ledger, { between, end }, executions)) return []
+  if (outcome === 'deferred') return [...unlike(now.ledger, between), ...unlikeItsLedger(evidence, between)]
   if (outcome === 'rolled-back')
-    return between.join().startsWith(now.ledger.join()) ? [] : [`the ledger has ${now.ledger.join(', ')}`]
+    return between.join().startsWith(now.ledger.join())
+      ? unlikeItsLedger(evidence, between)
+      : [`the ledger has ${now.ledger.join(', ')}`]
   const isTold = operatorCase(executions)?.said.includes('headgate recover') || isAccepted(executions)
   return isTold ? [] : ['needs-operator, and nobody is told what to type']
+}
+
+/** The schema is that of the place that the ledger names, where there is a reference for it. */
+function unlikeItsLedger({ before, now, between: reference }: Evidence, between: readonly string[]): string[] {
+  const named = now.ledger.join()
+  if (named === before.ledger.join()) return differences(schemaOf(before.database), schemaOf(now.database))
+  return named === between.join() ? differences(schemaOf(reference), schemaOf(now.database)) : []
 }
 
 /** The ledger between the two stages, and behind them. */
@@ -101,7 +111,8 @@ const asTheOutcomeSays: Invariant = ({ before, now, watched, scene, executions }
   const consumers = Object.entries(before.consumers)
     .filter(([name, state]) => now.consumers[name] !== state)
     .map(([name, state]) => `consumer ${name} is ${now.consumers[name]}, and was ${state}`)
-  if (outcome === 'needs-operator') return isAccepted(executions) ? [...woken, ...consumers] : woken
+  if (outcome === 'needs-operator')
+    return isAccepted(executions) ? [...woken, ...consumers] : [...woken, ...wokenBehind(watched, now, executions)]
   const { direction, tags } = scene.release
   // What is taken back goes from the next image to the previous one; where it does not arrive the next one stays.
   const arrived = outcome === 'succeeded' || outcome === 'deferred'
@@ -111,18 +122,36 @@ const asTheOutcomeSays: Invariant = ({ before, now, watched, scene, executions }
   return [...woken, ...consumers, ...service]
 }
 
+/** What is paused when a person is asked stays paused. */
+function wokenBehind(watched: Watched, now: Evidence['now'], executions: Evidence['executions']): string[] {
+  const asked = operatorCase(executions)?.closedAt ?? ''
+  const then = watched.consumers.findLast(({ at }) => at <= asked)?.states ?? {}
+  return Object.entries(then)
+    .filter(([name, state]) => state === 'paused' && now.consumers[name] === 'running')
+    .map(([name]) => `consumer ${name} was paused when a person was asked, and runs`)
+}
+
 /** 3. From the first migration on there is a backup of before, until the outcome. */
-const alwaysABackup: Invariant = ({ watched, audit, executions }) => {
-  const [first] = audit
+const alwaysABackup: Invariant = ({ watched, audit, executions, scene }) => {
   const end = executions.findLast(({ outcome }) => outcome !== undefined)?.closedAt
+  // What was put back has left no row: then the session was seen that migrated.
+  const begun = [...audit.map(({ at }) => at), ...(watched.migrating ? [watched.migrating] : [])].sort()
+  const [first] = begun
   if (!first || !end) return []
   const at = (time: string): boolean => watched.backup.findLast((one) => one.at <= time)?.is ?? false
-  const gone = watched.backup.filter(({ at: time, is }) => !is && time > first.at && time < end)
+  const serving = servingOf(scene, watched)
+  const gone = watched.backup.filter(({ at: time, is }) => !is && time > first && time < end)
   return [
-    ...(at(first.at) ? [] : [`migrated at ${first.at} without a backup`]),
+    ...begun.filter((time) => !at(time)).map((time) => `migrated at ${time} without a backup`),
     // Between two stages the first one's backup may be given up: its migration is proven and serves.
-    ...(gone.length > 1 ? [`no backup at ${gone.map(({ at: time }) => time).join(', ')}`] : []),
+    ...gone.filter(({ at: time }) => !serving || time < serving).map(({ at: time }) => `no backup at ${time}`),
   ]
+}
+
+/** Since when the image that a release leads to has run on what the run made of the database. */
+function servingOf({ release: { direction, tags } }: Evidence['scene'], { service }: Watched): string | undefined {
+  const led = direction === 'up' ? tags.next : tags.previous
+  return service.findLast(({ tag }, index) => tag === led && service[index - 1]?.tag !== led)?.at
 }
 
 /** 4. No acknowledged write is lost: it is in the live database, or in a quarantine that is named to people. */

@@ -38,8 +38,9 @@ export const Scene = z.strictObject({
     tags: z.strictObject({ previous: z.string(), next: z.string() }),
     expand: z.array(z.string()),
     contract: z.array(z.string()),
-    /** A database on the same server, at the release's schema. */
+    /** Databases on the same server, made with nothing but SQL: at the release's schema, and as it is between its two stages. */
     target: z.string(),
+    between: z.string(),
   }),
   /** Each audited migration adds a row to it: `what` (its version) and `at` (its own clock). */
   audit: z.string(),

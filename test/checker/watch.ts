@@ -16,6 +16,8 @@ export interface Watched {
   /** What the service ran, and from when on. */
   service: { at: string; tag: string }[]
   consumers: { at: string; states: Record<string, string> }[]
+  /** When a session of a step that migrates was first seen at work. */
+  migrating?: string
   /** From when on a copy of before was there (a clone or a finished dump), and when none was. */
   backup: { at: string; is: boolean }[]
   /** Whoever waited too long behind one of the run's sessions. */
@@ -55,6 +57,7 @@ async function sample(scene: Scene, seen: Watched, old: ReadonlySet<string>, sig
       const attempts = rows.filter(({ kind }) => kind === 'at work').map(({ who }) => who)
       // hg:<scope>:<epoch>:<step>
       if (new Set(attempts.map((who) => who.split(':')[2])).size > 1) add(seen.together, attempts.join(' and '))
+      if (attempts.some((who) => who.endsWith(':migrate'))) seen.migrating ??= at
       for (const { who } of rows.filter(({ kind }) => kind === 'waits')) add(seen.waited, who)
       const clones = rows.filter(({ kind }) => kind === 'copy').map(({ who }) => who)
       const copies = [...clones, ...(await dumpsIn(scene.backups))]

@@ -8,9 +8,18 @@ import { Client } from 'pg'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { Watched } from '../checker/watch.js'
 import { connect, elsewhere, execute } from '../checker/connect.js'
-import { approving, begin, DOWN_FAILS, HALF_COMMITTED, prepared, TAKEN_BACK, TWO_STAGES } from '../support/courses.js'
+import {
+  approving,
+  begin,
+  DOWN_FAILS,
+  HALF_COMMITTED,
+  prepared,
+  REJECTED,
+  TAKEN_BACK,
+  TWO_STAGES,
+} from '../support/courses.js'
 import { CANARY } from '../support/secret-world.js'
-import { type FaultWorld, faultWorld, targetOf } from './fault-world.js'
+import { type FaultWorld, faultWorld, referencesOf } from './fault-world.js'
 import { type Servers, startServers } from './servers.js'
 import { Watching } from './watching.js'
 
@@ -20,23 +29,25 @@ beforeAll(async () => {
 })
 afterAll(() => servers.end())
 
-/** A run that came to its end, of which each test spoils one thing and puts it right again. */
-function ended(course: typeof TWO_STAGES) {
+/** A run that came to its end, or nothing that ran, of which each test spoils one thing and puts it right again. */
+function ended(course?: typeof TWO_STAGES) {
   const it = {} as { place: FaultWorld; watching: Watching }
   beforeAll(async () => {
-    const place = await faultWorld(course, servers, await targetOf(course))
+    const at = course ?? TWO_STAGES
+    const place = await faultWorld(at, servers, await referencesOf(at))
     await place.startWorker()
-    await prepared(place.world, course)
+    await prepared(place.world, at)
     const watching = await Watching.begin(place.folder)
+    Object.assign(it, { place, watching })
+    if (!course) return
     let isOver = false
     await begin(place.world, course)
-    const approved = approving(place.world, () => isOver)
+    const approved = approving(place.world, () => isOver, course)
     await place.world.ending()
     isOver = true
     await approved
     await place.world.quiet()
     await watching.end()
-    Object.assign(it, { place, watching })
   })
   afterAll(() => it.place.end())
   return it
@@ -150,6 +161,14 @@ describe('after a release of two stages', () => {
       /^3: migrated at .* without a backup/,
       seen((watched) => {
         watched.backup = [{ at: watched.backup[0]?.at ?? '', is: false }]
+      }),
+    ],
+    [
+      'a backup that is gone before the new image serves',
+      /^3: no backup at/,
+      seen((watched) => {
+        const [migrated = ''] = [watched.migrating]
+        watched.backup.push({ at: new Date(Date.parse(migrated) + 1).toISOString(), is: false })
       }),
     ],
     [
@@ -269,6 +288,16 @@ describe('after a release of two stages', () => {
       ),
     ],
     [
+      'a run without a report',
+      /^10: there is no report of staging-/,
+      async () => {
+        const file = join(it.place.folder, 'scene.json')
+        const before = await readFile(file, 'utf8')
+        await writeFile(file, JSON.stringify({ ...JSON.parse(before), report: ['false'] }))
+        return () => writeFile(file, before)
+      },
+    ],
+    [
       'a secret in a log',
       /^11: .*worker\.log/,
       async () => {
@@ -310,6 +339,21 @@ describe('after a release of two stages', () => {
           args: [],
         })
         await pause(1_500)
+        return () => lost.terminate()
+      },
+    ],
+    [
+      'a workflow that cannot go on',
+      /^13: .* cannot go on/,
+      async () => {
+        const { temporal, project } = it.place.world
+        const lost = await temporal.workflow.start('nothing that a worker knows', {
+          workflowId: `headgate/${project}/staging/stuck`,
+          taskQueue: `headgate-${project}-staging`,
+          args: [],
+        })
+        const tries = async (): Promise<number> => (await lost.describe()).raw.pendingWorkflowTask?.attempt ?? 0
+        await expect.poll(tries, { timeout: 120_000, interval: 200 }).toBeGreaterThan(3)
         return () => lost.terminate()
       },
     ],
@@ -465,5 +509,91 @@ describe('after a run that was put back', () => {
       expect.stringMatching(/^1: .*half_done: was absent/),
     )
     await spoilt('drop table half_done')
+  })
+
+  test('turns red for an effect without a backup, though nothing of it is left', async () => {
+    const file = join(it.place.folder, 'watched.json')
+    const before = await readFile(file, 'utf8')
+    const red = await redWhile(it, async () => {
+      const watched: Watched = JSON.parse(before)
+      expect(watched.migrating).toBeDefined()
+      await writeFile(file, JSON.stringify({ ...watched, backup: [] }))
+      return () => writeFile(file, before)
+    })
+    expect(red).toContainEqual(expect.stringMatching(/^3: migrated at .* without a backup/))
+  })
+
+  test('turns red for an acknowledged order that is in a database only that nobody names', async () => {
+    const { name } = it.place.world.database
+    const [key] = it.place.world.acknowledged
+    const hidden = `${name}__q_261120103015_0a1b`
+    await execute(url(), `create table away as select * from orders where key = '${key}'`)
+    const red = await redWhile(it, async () => {
+      await execute(elsewhere(url()), `create database "${hidden}"`)
+      await execute(
+        elsewhere(url(), hidden),
+        `create table orders as select '${key}'::text as key, 'cake'::text as item`,
+      )
+      for (const kept of await it.place.world.siblings())
+        if (kept !== hidden) await execute(elsewhere(url()), `drop database "${kept}"`)
+      await execute(url(), `delete from orders where key = '${key}'`)
+      return async () => {
+        await execute(url(), 'insert into orders overriding system value select * from away', 'drop table away')
+        await execute(elsewhere(url()), `drop database "${hidden}"`)
+      }
+    })
+    expect(red).toContainEqual(`4: ${key} is in ${hidden} only, which nobody names`)
+  })
+})
+
+describe('after a contract stage that was rejected', () => {
+  const it = ended(REJECTED)
+
+  test('everything holds', async () => {
+    expect(await it.watching.judge()).toEqual({ outcome: 'deferred', violations: [] })
+  })
+
+  test('turns red for a schema that is not the one between the stages', async () => {
+    const url = it.place.world.database.url
+    const red = await redWhile(it, async () => {
+      await execute(url, 'alter table orders alter column item drop not null')
+      return () => execute(url, 'alter table orders alter column item set not null')
+    })
+    expect(red).toContainEqual(expect.stringMatching(/^1: schema orders/))
+  })
+})
+
+describe('after a run that needs a person', () => {
+  const it = ended({ ...HALF_COMMITTED, isOpen: true })
+
+  test('everything holds', async () => {
+    expect(await it.watching.judge()).toEqual({ outcome: 'needs-operator', violations: [] })
+  })
+
+  test('turns red for a consumer that was woken behind them', async () => {
+    const red = await redWhile(it, async () => {
+      it.place.world.consumer.state = 'running'
+      return () => {
+        it.place.world.consumer.state = 'paused'
+      }
+    })
+    expect(red).toContainEqual('2: consumer stock was paused when a person was asked, and runs')
+  })
+})
+
+describe('where nothing ran', () => {
+  const it = ended()
+
+  test('everything holds', async () => {
+    expect(await it.watching.judge()).toEqual({ outcome: 'none', violations: [] })
+  })
+
+  test('turns red for anything that is different', async () => {
+    const url = it.place.world.database.url
+    const red = await redWhile(it, async () => {
+      await execute(url, 'create table looked_at (n int)')
+      return () => execute(url, 'drop table looked_at')
+    })
+    expect(red).toContainEqual('15: nothing ran, and something is different')
   })
 })

@@ -25,7 +25,7 @@ export interface FaultWorld {
   end(): Promise<void>
 }
 
-export async function faultWorld(course: Course, servers: Servers, target: TestDatabase): Promise<FaultWorld> {
+export async function faultWorld(course: Course, servers: Servers, reference: References): Promise<FaultWorld> {
   const environment: Record<string, unknown> = {}
   const world = await worldOf(course, {
     withSleeper: true,
@@ -57,7 +57,7 @@ export async function faultWorld(course: Course, servers: Servers, target: TestD
   await session.query('select * from theirs')
   const folder = join(world.folder, 'seen')
   await mkdir(folder)
-  await writeFile(join(folder, 'scene.json'), JSON.stringify(await sceneOf(world, course, target, elsewhere)))
+  await writeFile(join(folder, 'scene.json'), JSON.stringify(await sceneOf(world, course, reference, elsewhere)))
   return {
     world,
     folder,
@@ -74,14 +74,20 @@ export async function faultWorld(course: Course, servers: Servers, target: TestD
   }
 }
 
+const isContract = (name: string): boolean => name.endsWith('.contract.sql')
 const isWayDown = (name: string): boolean => name.endsWith('.down.sql')
 
-const versionsOf = ({ migrations }: Course, isContract: boolean): string[] =>
+const versionsOf = ({ migrations }: Course, ofContract: boolean): string[] =>
   Object.keys(migrations)
-    .filter((name) => !isWayDown(name) && name.endsWith('.contract.sql') === isContract)
+    .filter((name) => !isWayDown(name) && isContract(name) === ofContract)
     .map((name) => name.replace(/(\.contract)?\.sql$/, ''))
 
-async function sceneOf(world: World, course: Course, target: TestDatabase, elsewhere: TestDatabase): Promise<Scene> {
+async function sceneOf(
+  world: World,
+  course: Course,
+  { end, between }: References,
+  elsewhere: TestDatabase,
+): Promise<Scene> {
   const at = world.consumer.server.url
   const inFolder = (name: string): string => join(world.folder, name)
   return {
@@ -107,7 +113,8 @@ async function sceneOf(world: World, course: Course, target: TestDatabase, elsew
       tags: { previous: '1', next: '2' },
       expand: versionsOf(course, false),
       contract: versionsOf(course, true),
-      target: target.name,
+      target: end.name,
+      between: between.name,
     },
     audit: 'audit',
     approvals: inFolder('approvals.txt'),
@@ -123,14 +130,29 @@ async function sceneOf(world: World, course: Course, target: TestDatabase, elsew
   }
 }
 
-/** A database that has gone through what the course goes through, with nothing but SQL. */
-export async function targetOf(course: Course): Promise<TestDatabase> {
+/** Databases that have gone through what the course goes through, to its end and up to between its stages, with nothing but SQL. */
+export interface References {
+  end: TestDatabase
+  between: TestDatabase
+}
+
+export const referencesOf = async (course: Course): Promise<References> => ({
+  end: await referenceOf(course, () => true),
+  between: await referenceOf(course, (name) => isContract(name) === (course.downTo !== undefined)),
+})
+
+/** `isDone`: of what the course's run goes through itself. */
+async function referenceOf(course: Course, isDone: (name: string) => boolean): Promise<TestDatabase> {
   const world = await worldOf(course, { writesLate: true })
   const client = new Client({ connectionString: world.database.url })
   await client.connect()
   const up = Object.keys(course.migrations).filter((name) => !isWayDown(name))
   const down = Object.keys(course.migrations).filter(isWayDown).reverse()
-  for (const name of [...up, ...(course.downTo === undefined ? [] : down)])
+  const isWayUp = course.downTo === undefined
+  // The contract's own way down does not say in its name what it is.
+  const contracts = up.filter(isContract).map((name) => name.replace('.contract.sql', '.down.sql'))
+  const isDoneDown = (name: string): boolean => isDone(contracts.includes(name) ? 'x.contract.sql' : name)
+  for (const name of isWayUp ? up.filter(isDone) : [...up, ...down.filter(isDoneDown)])
     await client.query(course.migrations[name] ?? '').catch(() => {})
   await client.end()
   await world.end()

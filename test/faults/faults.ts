@@ -1,3 +1,4 @@
+import type { WorkflowHandle } from '@temporalio/client'
 import { type ChildProcess, execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises'
@@ -15,6 +16,8 @@ import { type Servers, setPassword } from './servers.js'
 export interface Struck {
   place: FaultWorld
   servers: Servers
+  /** Of the workflow that the step is of. */
+  handle: WorkflowHandle
 }
 
 export interface Fault {
@@ -71,11 +74,11 @@ export const FAULTS = define({
   },
   terminated: {
     text: 'the workflow is terminated',
-    strike: ({ place }) => ask(place, (handle) => handle.terminate('a person pressed the wrong button')),
+    strike: ({ handle }) => ask(() => handle.terminate('a person pressed the wrong button')),
   },
   cancelled: {
     text: 'the workflow is cancelled',
-    strike: ({ place }) => ask(place, (handle) => handle.cancel()),
+    strike: ({ handle }) => ask(() => handle.cancel()),
   },
   'postgres-cut': {
     text: 'every connection to PostgreSQL is cut, and new ones are refused for a while',
@@ -200,7 +203,7 @@ export const FAULTS = define({
   },
   reset: {
     text: 'the workflow is reset to its first task',
-    strike: ({ place }) => ask(place, (handle) => resetToFirstTask(place.world.temporal, handle.workflowId)),
+    strike: ({ place, handle }) => ask(() => resetToFirstTask(place.world.temporal, handle.workflowId)),
   },
 })
 export type FaultName = keyof typeof FAULTS
@@ -253,11 +256,8 @@ async function ended(worker: ChildProcess, signal: 'SIGKILL' | 'SIGTERM'): Promi
 }
 
 /** Too late is no fault: the run has just closed. */
-async function ask(
-  { world }: FaultWorld,
-  what: (handle: FaultWorld['world']['handle']) => Promise<unknown>,
-): Promise<void> {
-  await what(world.handle).catch((error: Error) => {
+async function ask(what: () => Promise<unknown>): Promise<void> {
+  await what().catch((error: Error) => {
     if (error.name !== 'WorkflowNotFoundError') throw error
   })
 }

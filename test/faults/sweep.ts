@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
-  type Course,
   DOWN_FAILS,
   HALF_COMMITTED,
   type JournalStep,
@@ -10,14 +9,15 @@ import {
   TAKEN_BACK,
   TWO_STAGES,
 } from '../support/courses.js'
-import type { TestDatabase } from '../support/test-database.js'
-import { targetOf } from './fault-world.js'
-import { type FaultedRun, faultedRun, type Strike } from './faulted-run.js'
+import { type References, referencesOf } from './fault-world.js'
+import { type FaultCourse, type FaultedRun, faultedRun, type Strike } from './faulted-run.js'
 import type { FaultName } from './faults.js'
 import { log, logged } from './log.js'
 import { type Servers, startServers } from './servers.js'
 
-export const COURSES: Record<string, Course> = {
+const TERMINATED: Strike = { fault: 'terminated', key: '1 migrate', when: 'after', afterMs: 0 }
+
+export const COURSES: Record<string, FaultCourse> = {
   'two stages': TWO_STAGES,
   'half committed, put back': HALF_COMMITTED,
   'half committed, put back from a dump': { ...HALF_COMMITTED, backup: 'dump' },
@@ -26,12 +26,14 @@ export const COURSES: Record<string, Course> = {
   'open gate, second migration fails': OPEN_GATE,
   'taken back': TAKEN_BACK,
   'second way down fails, put back': DOWN_FAILS,
+  'half committed, terminated, then recovered': { ...HALF_COMMITTED, felledBy: TERMINATED },
+  'open gate, terminated, then recovered': { ...OPEN_GATE, felledBy: TERMINATED },
 }
 
 /** Runs of this file, one after the other, each logged. */
 export function onServers(): (course: string, strikes: readonly Strike[], seed?: number) => Promise<FaultedRun> {
   let servers: Servers
-  const targets = new Map<string, TestDatabase>()
+  const references = new Map<string, References>()
   beforeAll(async () => {
     servers = await startServers()
   })
@@ -39,9 +41,9 @@ export function onServers(): (course: string, strikes: readonly Strike[], seed?:
   return async (name, strikes, seed) => {
     const course = COURSES[name]
     if (!course) throw new Error(`no course ${name}`)
-    const target = targets.get(name) ?? (await targetOf(course))
-    targets.set(name, target)
-    const run = await faultedRun(course, strikes, servers, target)
+    const reference = references.get(name) ?? (await referencesOf(course))
+    references.set(name, reference)
+    const run = await faultedRun(course, strikes, servers, reference)
     if (run.struck > 0) log(name, run, seed)
     if (run.violations.length > 0) console.log(`${name}: ${described(strikes)}: ${run.violations.join('\n  ')}`)
     return run
