@@ -109,6 +109,30 @@ describe('services of one project', () => {
     expect(await service.current(signal)).toBe('v2')
   })
 
+  test('of which somebody has run one by hand go out, stop and start, and are brought back', async () => {
+    const quick = serviceOf(project, ['api', 'jobs'], { within: '10s' })
+    await quick.deploy('v1', fence)
+    const before = await quick.currentImage?.(signal)
+    project.compose('v1', 'run', '--no-deps', '-T', 'api', 'true')
+    await quick.deploy('v2', fence)
+    expect(await quick.current(signal)).toBe('v2')
+    await quick.stop(fence)
+    expect(await quick.isRunning(signal)).toBe(false)
+    await quick.start(fence)
+    await quick.deploy('v1', fence, before)
+    expect([project.runs('api'), project.runs('jobs')]).toEqual(['v1', 'v1'])
+  })
+
+  test('of which somebody runs one by hand are not stopped before that has ended', async () => {
+    await service.deploy('v1', fence)
+    project.compose('v1', 'run', '--detach', '--no-deps', '-T', 'api', 'sleep', '300')
+    const failed = await failureOf(service.stop(fence))
+    expect(failed).toMatchObject({ code: 'ServiceFailed' })
+    expect(failed?.message).toContain('api is still run by hand (compose run)')
+    // It is no service that somebody has left running.
+    expect(await service.isRunning(signal)).toBe(false)
+  })
+
   test('that the files do not have are named with those they have', async () => {
     const failed = await failureOf(serviceOf(project, ['web']).deploy('v1', fence))
     expect(failed).toMatchObject({ code: 'ConfigurationInvalid' })
@@ -251,12 +275,26 @@ describe('consumers of one project', () => {
     expect(failed?.message).toContain('orders has no container')
   })
 
-  test('that are frozen are running: they hold what they hold', async () => {
+  test('that somebody has frozen are refused: they would be woken, and hold what they hold', async () => {
     project.compose('v1', 'up', '--detach', '--wait')
     project.compose('v1', 'pause', 'orders')
     const consumer = consumerOf(project, ['orders'])
-    expect(await consumer.state(signal)).toEqual({ state: 'running', inFlight: 0 })
+    const failed = await failureOf(consumer.state(signal))
+    expect(failed).toMatchObject({ code: 'ConsumerNotQuiet' })
+    expect(failed?.message).toContain('orders is frozen')
+    // One that is frozen after it was asked for its state is stopped all the same.
     await consumer.pause(fence)
     expect(await consumer.state(signal)).toEqual({ state: 'paused', inFlight: 0 })
+  })
+
+  test('that somebody runs by hand beside it are in flight until that has ended, and nothing after it', async () => {
+    project.compose('v1', 'up', '--detach', '--wait')
+    project.compose('v1', 'run', '--no-deps', '-T', 'orders', 'true')
+    const consumer = consumerOf(project, ['orders'])
+    expect(await consumer.state(signal)).toEqual({ state: 'running', inFlight: 0 })
+    project.compose('v1', 'stop', 'orders')
+    expect(await consumer.state(signal)).toEqual({ state: 'paused', inFlight: 0 })
+    project.compose('v1', 'run', '--detach', '--no-deps', '-T', 'orders', 'sleep', '300')
+    expect(await consumer.state(signal)).toEqual({ state: 'paused', inFlight: 1 })
   })
 })

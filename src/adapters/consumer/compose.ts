@@ -28,7 +28,15 @@ export function compose(
   return {
     name,
     async state(signal) {
-      const all = await containersOf(project, services, signal)
+      const found = await containersOf(project, services, signal)
+      const all = found.filter(({ isByHand }) => !isByHand)
+      const frozen = all.filter(({ isFrozen }) => isFrozen).map(({ service }) => service)
+      // Who is stopped and started is not frozen after it: somebody's own pause would be lifted.
+      if (frozen.length > 0)
+        throw failure(
+          'ConsumerNotQuiet',
+          `consumer ${name}: ${frozen.join(', ')} is frozen (docker compose pause): unpause or stop it`,
+        )
       const running = services.filter((service) => all.some((one) => one.service === service && one.isRunning))
       const stopped = services.filter(
         (service) => all.some((one) => one.service === service) && !running.includes(service),
@@ -45,7 +53,9 @@ export function compose(
           'ConsumerNotQuiet',
           `consumer ${name}: ${running.join(', ')} runs, ${stopped.join(', ')} is stopped: start or stop all, or write them as consumers of their own`,
         )
-      return { state: running.length > 0 ? 'running' : 'paused', inFlight: 0 }
+      // Nobody stops with its service what somebody runs of it by hand, and it may take messages.
+      const byHand = found.filter((one) => one.isByHand && one.isRunning).length
+      return running.length > 0 ? { state: 'running', inFlight: 0 } : { state: 'paused', inFlight: byHand }
     },
     pause: (fence) => change('stop', 'ConsumerNotQuiet', fence),
     resume: (fence) => change('start', 'ConsumerNotMoving', fence),

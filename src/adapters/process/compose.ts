@@ -17,6 +17,10 @@ export interface ComposeContainer {
   service: string
   /** A frozen one counts as running: it holds its locks. */
   isRunning: boolean
+  /** By `docker compose pause`. */
+  isFrozen: boolean
+  /** Made by `docker compose run`: Compose neither stops nor starts it with its service, nor gives it the service's next image. */
+  isByHand: boolean
   /** Healthy, or without a health check. */
   isWell: boolean
   /** What it was made of, by name, and by id. */
@@ -31,6 +35,7 @@ export interface ComposeContainer {
 const Listed = z.object({ ID: z.string(), Service: z.string(), State: z.string(), Health: z.string().default('') })
 const RUNNING = new Set(['running', 'restarting', 'paused'])
 const Made = z.object({ Image: z.string(), From: z.string(), Labels: z.record(z.string(), z.string()).nullish() })
+const BY_HAND_LABEL = 'com.docker.compose.oneoff'
 const MADE = '{"Image":{{json .Image}},"From":{{json .Config.Image}},"Labels":{{json .Config.Labels}}}'
 
 /** The containers of these services, running or not. Throws `ConfigurationInvalid` for a service that the files do not have, `EngineUnreachable`, `ToolMissing`. */
@@ -47,6 +52,8 @@ export async function containersOf(
       return {
         service: Service,
         isRunning: RUNNING.has(State),
+        isFrozen: State === 'paused',
+        isByHand: Labels?.[BY_HAND_LABEL] === 'True',
         isWell: State === 'running' && (Health === '' || Health === 'healthy'),
         image: From,
         imageId: Image,

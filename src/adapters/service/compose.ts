@@ -23,10 +23,13 @@ export function compose(
   { secrets }: ServiceContext,
 ): Service {
   const { engine } = project
-  const containers = (signal: AbortSignal): Promise<ComposeContainer[]> => containersOf(project, services, signal)
+  /** Without what somebody runs of them by hand: it has an image of its own, and is neither stopped nor started with them. */
+  const made = async (which: readonly string[], signal: AbortSignal): Promise<ComposeContainer[]> =>
+    (await containersOf(project, which, signal)).filter(({ isByHand }) => !isByHand)
+  const containers = (signal: AbortSignal): Promise<ComposeContainer[]> => made(services, signal)
   /** Those that are stopped and started here: never none. */
   const ours = services.filter((service) => !keepStopped.includes(service))
-  const containersOfOurs = (signal: AbortSignal): Promise<ComposeContainer[]> => containersOf(project, ours, signal)
+  const containersOfOurs = (signal: AbortSignal): Promise<ComposeContainer[]> => made(ours, signal)
   const failed = (what: string): Error => failure('ServiceFailed', `service ${name}: ${excerpt(what, secrets)}`)
   const change = async (words: string[], tag: string, fence: Fence, files = project.files): Promise<void> => {
     const request = { tag, timeoutMs: within, secrets }
@@ -69,7 +72,7 @@ export function compose(
   /** Those of `keepStopped` that do not run now. */
   const keptNow = async (signal: AbortSignal): Promise<string[]> => {
     if (keepStopped.length === 0) return []
-    const running = (await containersOf(project, keepStopped, signal)).filter(({ isRunning }) => isRunning)
+    const running = (await made(keepStopped, signal)).filter(({ isRunning }) => isRunning)
     return keepStopped.filter((name) => !running.some(({ service }) => service === name))
   }
   const up = async (tag: string, fence: Fence, files?: string[]): Promise<void> => {
@@ -138,9 +141,14 @@ export function compose(
     },
     stop: async (fence) => {
       await change(['stop', ...ours], ANY_TAG, fence)
-      const left = (await containersOfOurs(fence.signal)).filter(({ isRunning }) => isRunning)
+      const left = (await containersOf(project, ours, fence.signal)).filter(({ isRunning }) => isRunning)
+      const names = [...new Set(left.map(({ service }) => service))].join(', ')
       if (left.length > 0)
-        throw failed(`${left.map(({ service }) => service).join(', ')} still runs after it was stopped`)
+        throw failed(
+          left.every(({ isByHand }) => isByHand)
+            ? `${names} is still run by hand (compose run): wait for that, or end it`
+            : `${names} still runs after it was stopped`,
+        )
     },
   }
 }
