@@ -3,6 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { SMTPServer } from 'smtp-server'
 import { describe, expect, it } from 'vitest'
 import { createNotifier } from '../../../src/adapters/notifier/index.js'
+import { installedWithout } from '../../support/installed-without.js'
 import { NOTICE, notifierContract } from './contract.js'
 
 interface MailServer {
@@ -155,5 +156,24 @@ describe('a message by SMTP', () => {
 
   it('is never sent to a link-local address', async () => {
     await expect(notifierTo(25, { host: '169.254.169.254' }).send(NOTICE, signal)).rejects.toThrow('never asked')
+  })
+
+  it('is told of as such where nodemailer is not installed, with what to type', async () => {
+    const installed = installedWithout('nodemailer')
+    const asked = `
+      import { createNotifier } from './dist/adapters/notifier/index.js'
+      import { knownFailure } from './dist/domain/failures.js'
+      const configuration = ${JSON.stringify({ kind: 'email', host: '127.0.0.1', port: 25, tls: 'none', from: 'a@example.com', to })}
+      const notifier = createNotifier(configuration, { directory: '/', secrets: [] })
+      const tries = [notifier.send(${JSON.stringify(NOTICE)}, new AbortController().signal), notifier.reach(new AbortController().signal)]
+      const ended = await Promise.allSettled(tries)
+      console.log(JSON.stringify(ended.map(({ reason }) => knownFailure(reason))))`
+    const said = await installed.run(asked).finally(() => installed.remove())
+    const missing = {
+      code: 'ToolMissing',
+      message: 'the notifier email needs nodemailer, which is not installed',
+      detail: { hint: 'npm install nodemailer@10 beside headgate' },
+    }
+    expect(JSON.parse(said)).toMatchObject([missing, missing])
   })
 })
