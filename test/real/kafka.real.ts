@@ -162,6 +162,20 @@ describe('connectors', () => {
     expect(failed?.message).toMatch(/task 0 FAILED: .*ConnectException/)
   })
 
+  test('of which one is gone by then go on without it, and it is named', async () => {
+    const gone = await Sink.create()
+    const consumer = consumerOf([gone.name, sink.name])
+    await consumer.pause(fence)
+    await proveQuiet(consumer, PROOF)
+    await gone.end()
+    const failed = await failureOf(consumer.resume(fence))
+    expect(failed).toMatchObject({
+      code: 'ConsumerNotMoving',
+      message: expect.stringContaining(gone.name),
+    })
+    await expect.poll(() => sink.states(), { timeout: 20_000 }).toEqual(['RUNNING', 'RUNNING', 'RUNNING'])
+  })
+
   test('that are not there are named', async () => {
     const consumer = consumerOf(['nobody'])
     expect((await failureOf(consumer.state(signal)))?.message).toContain('/connectors/nobody/status: HTTP 404')
@@ -299,6 +313,36 @@ test('a run pauses a connector, tells of what its group read meanwhile, and has 
     expect(ending.lines.find(({ step }) => step === 'resume-consumers')?.note).toBe(`orders proven moving, ${told}`)
     expect((await world.typed('report', ending.run)).text).toContain(told)
     expect((await sink.states())[0]).toBe('RUNNING')
+  } finally {
+    await world.end()
+    await sink.end()
+  }
+})
+
+test('a restore tells of what was read since its backup was taken, though it was paused only now', async () => {
+  const sink = await Sink.create()
+  await sink.send('one', 'two')
+  const group = { brokers: [broker.address], id: `connect-${sink.name}`, maxLag: 0 }
+  const orders = { kind: 'kafka-connect', url: connect.url, connectors: [sink.name], within: '60s', group }
+  const world = await World.create({
+    migrations: { '0002_price.sql': 'alter table orders add column price integer' },
+    configuration: { consumers: { orders } },
+  })
+  try {
+    await expect.poll(async () => sink.written(), { timeout: 60_000 }).toEqual(['one', 'two'])
+    await world.startWorker()
+    await world.start()
+    const deployed = await world.ending()
+    expect(deployed, JSON.stringify(deployed)).toMatchObject({ outcome: 'succeeded' })
+    await producer.send({ topic: sink.topic, messages: [{ partition: 0, value: 'written to what is put away' }] })
+    await expect.poll(async () => (await sink.written()).length, { timeout: 60_000 }).toBe(3)
+    const [backup] = await world.journal<{ name: string }>('select name from {s}.backups')
+    const restored = await world.ending(await world.start('restore', { backup: `${backup?.name}/dump` }))
+    expect(restored, JSON.stringify(restored)).toMatchObject({ outcome: 'succeeded' })
+    const note = restored.lines.find(({ step }) => step === 'resume-consumers')?.note
+    expect(note).toContain(`since ${backup?.name} was taken: the database that was put back has nothing of it`)
+    expect(note).toMatch(new RegExp(`orders read ${sink.topic}/0 from .+ to \\d+ since`))
+    expect((await world.typed('report', restored.run)).text).toContain('let them be read again')
   } finally {
     await world.end()
     await sink.end()

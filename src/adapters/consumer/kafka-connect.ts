@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { ConsumerConfiguration } from '../../domain/configuration.js'
 import { excerpt } from '../../domain/excerpt.js'
-import { failure } from '../../domain/failures.js'
+import { failedWith, failure, messageOf } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
 import { jsonIn } from '../../domain/text.js'
 import { type HttpAnswer, type HttpRequest, whereOf } from '../http/ask.js'
@@ -54,14 +54,17 @@ export function kafkaConnect(
       `consumer ${name}: ${whereOf(where.url)} is no Kafka Connect: it said ${answer.shown}`,
     )
   }
-  const change = async (verb: 'stop' | 'pause' | 'resume', code: Code, fence: Fence): Promise<void> => {
-    for (const connector of connectors) {
-      const put = { ...request('PUT', at(connector, verb)), before: () => fence.check() }
-      // What Connect itself says has a code of its own.
-      const hintOf = ({ status, body }: HttpAnswer): string | undefined =>
-        verb === 'stop' && status === 404 && !body.includes('"error_code"') ? TOO_OLD : undefined
-      await insist(put, { who, code, signal: fence.signal, waitAfter: trying(within), hintOf })
-    }
+  const change = async (
+    connector: string,
+    verb: 'stop' | 'pause' | 'resume',
+    code: Code,
+    fence: Fence,
+  ): Promise<void> => {
+    const put = { ...request('PUT', at(connector, verb)), before: () => fence.check() }
+    // What Connect itself says has a code of its own.
+    const hintOf = ({ status, body }: HttpAnswer): string | undefined =>
+      verb === 'stop' && status === 404 && !body.includes('"error_code"') ? TOO_OLD : undefined
+    await insist(put, { who, code, signal: fence.signal, waitAfter: trying(within), hintOf })
   }
 
   return {
@@ -78,8 +81,20 @@ export function kafkaConnect(
         `consumer ${name}: ${connectors.map((connector, index) => `${connector} is ${states[index]}`).join(', ')}: pause or resume all, or write them as consumers of their own`,
       )
     },
-    pause: (fence) => change(by, 'ConsumerNotQuiet', fence),
-    resume: (fence) => change('resume', 'ConsumerNotMoving', fence),
+    async pause(fence) {
+      for (const connector of connectors) await change(connector, by, 'ConsumerNotQuiet', fence)
+    },
+    async resume(fence) {
+      const failed: Error[] = []
+      // One that is gone keeps no other paused.
+      for (const connector of connectors)
+        await change(connector, 'resume', 'ConsumerNotMoving', fence).catch((error: Error) => {
+          if (!failedWith(error, 'ConsumerNotMoving')) throw error
+          failed.push(error)
+        })
+      const [first] = failed
+      if (first) throw failed.length === 1 ? first : failure('ConsumerNotMoving', failed.map(messageOf).join('; '))
+    },
   }
 }
 
