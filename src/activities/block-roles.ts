@@ -2,6 +2,7 @@ import type { Journal } from '../adapters/journal/journal.js'
 import { limitSessions, loginRoles } from '../adapters/postgres/role-limits.js'
 import { failure } from '../domain/failures.js'
 import type { Step } from './changing.js'
+import { each } from './each.js'
 import { lookInto } from './look-into.js'
 import type { Site } from './site.js'
 import { recordStateBefore, replaceStateBefore, statesBefore } from './states-before.js'
@@ -67,15 +68,20 @@ async function blockedByOther(journal: Journal, run: string, role: string): Prom
   return rows[0]?.name
 }
 
-/** As many as before the stage may log in; what somebody has changed since stays. Returns who may log in again. Twice is once. */
+/**
+ * As many as before the stage may log in; what somebody has changed since stays. Returns who may log in again. Twice is once. One
+ * that may not be changed any more keeps no other out.
+ */
 export async function unblockRoles(step: Step): Promise<string[]> {
   const { control, fence } = step
   const before = await statesBefore(step, 'role')
-  const roles: string[] = []
-  for (const { role, limit } of await loginRoles(control, [...before.keys()])) {
-    const was = Number(before.get(role))
-    if (limit === BLOCKED && was !== BLOCKED) await limitSessions(control, role, was, fence)
-    if (was !== BLOCKED) roles.push(role)
-  }
-  return roles
+  const kept = (await loginRoles(control, [...before.keys()])).filter(
+    ({ role }) => Number(before.get(role)) !== BLOCKED,
+  )
+  const { failed } = await each(kept, fence.signal, async ({ role, limit }) => {
+    if (limit === BLOCKED) await limitSessions(control, role, Number(before.get(role)), fence)
+  })
+  // What the server said of the first: what passes by itself is tried again.
+  if (failed.length > 0) throw failed[0]
+  return kept.map(({ role }) => role)
 }

@@ -28,11 +28,11 @@ async function company(options: Partial<WorldOptions>, quiesce: unknown = { role
 }
 const limitTo = (limit: number): Promise<unknown> =>
   withControl((control) => control.query(`alter role ${quoteIdentifier(role)} connection limit ${limit}`))
-const limit = (): Promise<number> =>
+const limit = (of = role): Promise<number> =>
   withControl(async (control) => {
     const { rows } = await control.query<{ limit: number }>(
       'select rolconnlimit as "limit" from pg_roles where rolname = $1',
-      [role],
+      [of],
     )
     return rows[0]?.limit ?? Number.NaN
   })
@@ -120,6 +120,23 @@ describe('the roles that applications log in as are blocked', () => {
     await world.quiet()
     expect(await world.lost()).toEqual([])
   })
+})
+
+test('one that somebody else is changing keeps no other out, and logs in as before once that is over', async () => {
+  const other = `a_${FILE_MARK}`
+  await withControl((control) => control.query(`create role ${quoteIdentifier(other)} login connection limit 3`))
+  await company({}, { roles: [role, other] })
+  await world.start()
+  await begun('migrate')
+  expect(await limit(other)).toBe(0)
+  await withControl(async (control) => {
+    await control.query(`begin; alter role ${quoteIdentifier(other)} valid until 'infinity'`)
+    await expect.poll(() => limit(), { timeout: 20_000 }).toBe(before.limit)
+    expect(await limit(other)).toBe(0)
+    await control.query('commit')
+  })
+  await world.ending()
+  expect([await limit(), await limit(other)]).toEqual([before.limit, 3])
 })
 
 test('a run without anybody to start or resume, terminated before it opened the gate, lets them in', async () => {
