@@ -7,7 +7,7 @@ import { each, throwTogether, together } from './each.js'
 import { sampling, withinMs } from './pause-consumers.js'
 import { tellMoved } from './positions.js'
 import type { Dependencies } from './site.js'
-import { statesBefore } from './states-before.js'
+import { groupsWithMembers, statesBefore } from './states-before.js'
 
 /**
  * Brings consumers back to what they were before the run, in reverse order: all are asked to go on, then each is proven
@@ -21,6 +21,7 @@ export const resumeConsumers = (dependencies: Dependencies) =>
     act: async (step) => {
       const { site, run, plan, fence } = step
       const before = await statesBefore(step, 'consumer')
+      const hadMembers = await groupsWithMembers(step)
       const paused = plan.consumers.filter((name) => before.get(name) === 'running').reverse()
       const consumers = paused.flatMap((name) => consumerOf(site, name) ?? [])
       // The first point of no return: the intent counts as open.
@@ -33,6 +34,7 @@ export const resumeConsumers = (dependencies: Dependencies) =>
           withinMs: withinMs(site, consumer),
           signal: fence.signal,
           onSample: sampling(step, consumer),
+          hadMembers: hadMembers.has(consumer.name),
         }),
       )
       const gone = paused.filter((name) => !consumerOf(site, name)).map(notResumed)

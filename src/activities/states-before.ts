@@ -20,10 +20,25 @@ export async function replaceStateBefore(at: At, kind: Kind, name: string, state
 }
 
 /** By name, what each was before this stage touched it; one that is not in it was not touched. Between two stages people may do as they like. */
-export async function statesBefore({ site, run, stageNumber }: At, kind: Kind): Promise<Map<string, string>> {
+export async function statesBefore(at: At, kind: Kind): Promise<Map<string, string>> {
+  return new Map(
+    (await recordsBefore(at, kind)).flatMap(([name, state]) => (isState(state) ? [[name, state.state]] : [])),
+  )
+}
+
+/** The consumers in whose group somebody was before this stage paused them. */
+export async function groupsWithMembers(at: At): Promise<ReadonlySet<string>> {
+  const hadSome = (state: unknown): boolean =>
+    isState(state) && 'members' in state && typeof state.members === 'number' && state.members > 0
+  return new Set((await recordsBefore(at, 'consumer')).filter(([, state]) => hadSome(state)).map(([name]) => name))
+}
+
+/** What was noted of this stage, by name. */
+async function recordsBefore({ site, run, stageNumber }: At, kind: Kind): Promise<[string, unknown][]> {
   const prefix = `${stageNumber}/`
-  const states = [...(await priorStates(site.journal, run.name, kind))].filter(([name]) => name.startsWith(prefix))
-  return new Map(states.flatMap(([name, state]) => (isState(state) ? [[name.slice(prefix.length), state.state]] : [])))
+  return [...(await priorStates(site.journal, run.name, kind))].flatMap(([name, state]) =>
+    name.startsWith(prefix) ? [[name.slice(prefix.length), state]] : [],
+  )
 }
 
 const isState = (state: unknown): state is { state: string } =>

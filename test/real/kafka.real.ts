@@ -17,6 +17,7 @@ import { type Broker, type Connect, runTool, startConnect, startKafka } from './
 const signal = new AbortController().signal
 const fence = new OpenFence()
 const PROOF = { withinMs: 60_000, signal }
+const PAUSED = { state: 'paused', inFlight: 0, members: 0 }
 
 let broker: Broker
 let connect: Connect
@@ -199,9 +200,9 @@ describe('the Kafka group of a consumer', () => {
     await sink.send('one', 'two')
     await expect.poll(async () => (await consumer.state(signal)).processed, { timeout: 60_000 }).toBe(2)
     await consumer.pause(fence)
-    expect(await proveQuiet(consumer, PROOF)).toEqual({ state: 'paused', inFlight: 0, lag: 0, processed: 2 })
+    expect(await proveQuiet(consumer, PROOF)).toEqual({ ...PAUSED, lag: 0, processed: 2 })
     await sink.send('three', 'four', 'five')
-    expect(await consumer.state(signal)).toEqual({ state: 'paused', inFlight: 0, lag: 3, processed: 2 })
+    expect(await consumer.state(signal)).toEqual({ ...PAUSED, lag: 3, processed: 2 })
     await consumer.resume(fence)
     expect(await proveMoving(consumer, PROOF)).toMatchObject({ state: 'running', lag: 0, processed: 5 })
   })
@@ -235,6 +236,30 @@ describe('the Kafka group of a consumer', () => {
     const failed = await failureOf(proveQuiet(consumer, { withinMs: 3_000, signal }))
     expect(failed).toMatchObject({ code: 'ConsumerNotQuiet', message: expect.stringContaining('2 in flight') })
     expect(await proveQuiet(grouped({ members: 'any' }, 'pause'), PROOF)).toMatchObject({ inFlight: 0, processed: 1 })
+  })
+
+  test('that had somebody in it is not moving before somebody is in it again, though nothing waits', async () => {
+    await sink.send('one')
+    const connector = grouped()
+    await expect.poll(async () => (await connector.state(signal)).processed, { timeout: 60_000 }).toBe(1)
+    await connector.pause(fence)
+    await proveQuiet(connector, PROOF)
+    const group = { brokers: [broker.address], id: `connect-${sink.name}` }
+    const status = ['echo', '{"state":"running","inFlight":0}']
+    const program = createConsumer(
+      'orders',
+      ConsumerConfiguration.parse({ kind: 'command', pause: ['true'], resume: ['true'], status, group }),
+      { directory: '.', secrets: [] },
+    )
+    const failed = await failureOf(proveMoving(program, { withinMs: 2_000, signal, hadMembers: true }))
+    expect(failed).toMatchObject({
+      code: 'ConsumerNotMoving',
+      message: expect.stringContaining('lag 0, 1 processed, 0 in its group'),
+    })
+    // Who takes partitions without a group's help is never in it.
+    expect(await proveMoving(program, PROOF)).toMatchObject({ members: 0 })
+    await connector.resume(fence)
+    expect((await proveMoving(program, { ...PROOF, hadMembers: true })).members).toBeGreaterThan(0)
   })
 
   test('whose lag stays over its limit is not moving again', async () => {
@@ -312,6 +337,8 @@ test('a run pauses a connector, tells of what its group read meanwhile, and has 
     const told = `orders read ${sink.topic}/${partition} from ${offset} to ${next} meanwhile: it was paused`
     expect(ending.lines.find(({ step }) => step === 'resume-consumers')?.note).toBe(`orders proven moving, ${told}`)
     expect((await world.typed('report', ending.run)).text).toContain(told)
+    const [noted] = await world.journal(`select state from {s}.prior_states where kind = 'consumer'`)
+    expect(noted).toMatchObject({ state: { state: 'running', members: 2 } })
     expect((await sink.states())[0]).toBe('RUNNING')
   } finally {
     await world.end()

@@ -25,7 +25,7 @@ export const withGroup = (consumer: Consumer, group: KafkaGroup, context: Consum
     const own = await consumer.state(signal)
     const { members, committed, lag } = await asked(consumer.name, group, context, ofGroup)
     const staying = own.state === 'paused' && group.members === 'none' ? members : 0
-    return { ...own, inFlight: own.inFlight + staying, lag, processed: committed }
+    return { ...own, inFlight: own.inFlight + staying, lag, processed: committed, members }
   },
   positions: () => asked(consumer.name, group, context, positionsOf),
   kept: () => asked(consumer.name, group, context, keptOf),

@@ -8,6 +8,8 @@ export interface ConsumerState {
   lag?: number
   /** Messages handled since it started, where the kind knows. */
   processed?: number
+  /** How many are in its group, where it has one. */
+  members?: number
 }
 
 /** For how long something that a consumer comes back to is kept while it is paused. */

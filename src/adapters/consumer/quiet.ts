@@ -29,18 +29,22 @@ export async function proveQuiet(consumer: Consumer, proof: Proof): Promise<Cons
   throw failure('ConsumerNotQuiet', `consumer ${consumer.name} is not quiet after ${proof.withinMs} ms: ${seen}`)
 }
 
+export interface MovingProof extends Proof {
+  /** Somebody was in its group before it was paused: a lag of nothing proves nothing before somebody is in it again. */
+  hadMembers?: boolean
+}
+
 /**
  * Waits until two samples in a row say `running` and, where the consumer tells how far it is, show that it gets on. Changes
  * nothing; returns the second sample. Throws `ConsumerNotMoving` with what was last seen, `ToolMissing`, or the signal's
  * reason.
  */
-export async function proveMoving(consumer: Consumer, proof: Proof): Promise<ConsumerState> {
+export async function proveMoving(consumer: Consumer, proof: MovingProof): Promise<ConsumerState> {
   const { maxLag } = consumer
   const isCaughtUp: Holds = (_, { lag }) => maxLag === undefined || lag === undefined || lag <= maxLag
-  const { state, seen } = await sampleUntil(
-    consumer,
-    proof,
-    (before, now) => isMoving(before, now) && isCaughtUp(before, now),
+  const hasJoined: Holds = (_, { members }) => proof.hadMembers !== true || members !== 0
+  const { state, seen } = await sampleUntil(consumer, proof, (before, now) =>
+    [isMoving, isCaughtUp, hasJoined].every((holds) => holds(before, now)),
   )
   if (state) return state
   const limit = maxLag === undefined ? '' : ` (maxLag is ${maxLag})`

@@ -29,10 +29,11 @@ export function readState(name: string, text: string, secrets: readonly string[]
   return { state, inFlight, ...(lag == null ? {} : { lag }), ...(processed == null ? {} : { processed }) }
 }
 
-/** For people: `paused, 0 in flight, lag 12, 340 processed`. */
-export function describeState({ state, inFlight, lag, processed }: ConsumerState): string {
+/** For people: `paused, 0 in flight, lag 12, 340 processed, 0 in its group`. */
+export function describeState({ state, inFlight, lag, processed, members }: ConsumerState): string {
   const parts = [state, `${inFlight} in flight`]
   if (lag !== undefined) parts.push(`lag ${lag}`)
   if (processed !== undefined) parts.push(`${processed} processed`)
+  if (members !== undefined) parts.push(`${members} in its group`)
   return parts.join(', ')
 }
