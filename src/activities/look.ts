@@ -9,6 +9,7 @@ import { lookEvidence } from './look-evidence.js'
 import { lookInto } from './look-into.js'
 import { lookRehearse } from './look-rehearse.js'
 import { type Answer, LARGEST_BYTES, looking } from './looking.js'
+import { editedLines, editedSince } from './edited-since.js'
 import { mismatches, requireTag } from './make-plan.js'
 import type { Plan } from '../domain/plan.js'
 import { NOTHING_REVIEWED } from '../domain/review.js'
@@ -82,12 +83,15 @@ const lookInfo: Answer<'info'> = async (site, { tag }) => {
   requireTag(site, tag)
   const migrations = await site.migrator.migrations(tag ?? '')
   const ledger = await lookInto(site, site.target, 'headgate info', (session) => site.migrator.ledger(session, tag))
+  const image = await site.migrator.image?.(tag ?? '', 'present')
+  const edited = editedLines(await editedSince(site, migrations, ledger, image))
   const applied = new Set(ledger.applied.map(({ version }) => version))
   const files = new Set(migrations.map(({ version }) => version))
   return {
     database: site.target.database,
     ...(ledger.dirty === undefined ? {} : { dirty: ledger.dirty }),
     problems: mismatches(migrations, ledger),
+    ...(edited.length === 0 ? {} : { edited }),
     migrations: [
       ...ledger.applied
         .filter(({ version }) => !files.has(version))

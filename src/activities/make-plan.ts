@@ -8,6 +8,7 @@ import type { Plan, PlannedMigration, RunKind } from '../domain/plan.js'
 import { redact } from '../domain/text.js'
 import { blockedRoles, whyNoBlock } from './block-roles.js'
 import { serviceOf } from './configured.js'
+import { editedLines, editedSince } from './edited-since.js'
 import { lookInto } from './look-into.js'
 import { planDown, type WayDown } from './plan-down.js'
 import { having, runningOf, withNext } from './running.js'
@@ -42,6 +43,7 @@ export async function makePlan(
   if (ledger.dirty !== undefined && scope === 'pending') throw await halfDone(site, ledger.dirty)
   const seen = { identity, ledger }
   const pending = scope === 'pending' ? pendingOf(migrations, seen.ledger) : []
+  const edited = await editedSince(site, migrations, seen.ledger, migratorImage)
   const approval = configuration.approval
   const { stages, services, remarks } =
     request.downTo === undefined
@@ -74,7 +76,7 @@ export async function makePlan(
     ...(migrates && noRestoreBecause === undefined ? writersOf(site, blockedRoles(site)) : { quiesces: [] }),
     backups: backups.kinds,
     ...(noRestoreBecause === undefined ? {} : { noRestoreBecause }),
-    remarks: [...remarks, ...backups.reasons, ...previousRemarks(site, services)],
+    remarks: [...remarks, ...editedLines(edited), ...backups.reasons, ...previousRemarks(site, services)],
     approvers: approversOf(approval),
     protected: configuration.protected,
   }

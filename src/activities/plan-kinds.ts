@@ -104,9 +104,9 @@ async function downPlan(site: Site, { kind, tag, downTo }: KindRequest, signal: 
 async function repairPlan(site: Site, plan: Plan, { mark, tag }: KindRequest): Promise<Plan> {
   if (!mark) throw failure('InputInvalid', 'a repair needs a version to mark')
   requireTag(site, tag)
-  const was = await historyOf(site, mark, tag)
+  const history = await historyOf(site, mark, tag)
   const { noRestoreBecause: _, ...rest } = plan
-  return { ...rest, ...(tag === undefined ? {} : { tag }), consumers: [], quiesces: [], marks: { ...mark, was } }
+  return { ...rest, ...(tag === undefined ? {} : { tag }), consumers: [], quiesces: [], marks: { ...mark, ...history } }
 }
 
 /** What is live is kept as quarantine; the services get the image that ran when the backup was taken. */

@@ -5,7 +5,7 @@ import { line, plural, table } from './output-words.js'
 export function infoLines(
   environment: string,
   tag: string | undefined,
-  { database, dirty, migrations, problems }: LookAnswers['info'],
+  { database, dirty, migrations, problems, edited }: LookAnswers['info'],
 ): string[] {
   const pending = migrations.filter(({ state }) => state === 'pending').length
   return [
@@ -15,6 +15,7 @@ export function infoLines(
     ),
     ...(dirty === undefined ? [] : [`the ledger marks ${line(dirty)} as half done`]),
     ...(problems ?? []).map((problem) => `no: ${line(problem)}`),
+    ...(edited ?? []).map((one) => `warn: ${line(one)}`),
     `${line(database)}: ${plural(migrations.length - pending, 'migration')} installed, ${pending} pending`,
     pending === 0
       ? `next  headgate history ${environment}`

@@ -31,6 +31,7 @@ export function planPage(
       plan.kind === 'rollback'
         ? '  nothing to do: the database is at that version'
         : `  nothing to do: nothing is pending${services.length === 0 ? '' : ', and the services run this release'}`,
+      ...remarkLines(plan),
       `  next       headgate info ${environment}`,
     ]
   return [
@@ -51,11 +52,13 @@ export function planPage(
       : [`  restore    no automatic restore here, because ${line(plan.noRestoreBecause)}`]),
     ...(stages.some(({ approval }) => approval) ? [`  approvers  ${approversOf(plan)}`] : []),
     ...noteLines(review),
-    ...plan.remarks.map((remark) => `  remark     ${line(remark)}`),
+    ...remarkLines(plan),
     ...(whose?.isProposed ? [] : [`  digest     ${shortDigest(digest)}`]),
     `  next       ${isBlocked ? 'mend what says stop, or waive it with a reason, and plan again' : nextOf(plan, digest, whose)}`,
   ]
 }
+
+const remarkLines = ({ remarks }: Plan): string[] => remarks.map((remark) => `  remark     ${line(remark)}`)
 
 /** Of a fix: from when the run was a deploy. */
 const STILL = ', as the run has left them'

@@ -63,6 +63,8 @@ export interface LookAnswers {
     dirty?: string
     /** What does not fit between ledger and files: edited, missing, out of order. */
     problems?: string[]
+    /** Applied, of a ledger that keeps no checksum, and another file now than the journal knows. */
+    edited?: string[]
     migrations: { version: string; name: string; phase: 'expand' | 'contract'; state: 'installed' | 'pending' }[]
   }
   database: { database: string; protected: boolean }

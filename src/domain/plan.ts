@@ -105,8 +105,8 @@ export const Plan = z.strictObject({
   backups: z.array(z.enum(['clone', 'dump'])),
   /** The backup a `restore` run puts in place: `name/kind`. */
   restores: z.string().optional(),
-  /** What a `repair` run marks, and how the history has it now. */
-  marks: z.strictObject({ ...Mark.shape, was: z.string() }).optional(),
+  /** What a `repair` run marks, how the history has it now, and the file that it counts as applied from. */
+  marks: z.strictObject({ ...Mark.shape, was: z.string(), checksum: z.string().optional() }).optional(),
   /** What an `init-db` run makes: instead of which database, by what, and the migrations that its ledger has then. */
   creates: z
     .strictObject({

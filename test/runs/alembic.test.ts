@@ -168,3 +168,23 @@ test('a tool that cannot connect is found with what it says', async () => {
   await world.start()
   expect((await world.ending()).reason).toMatch(/the migrator did not connect to .*no_such_driver/)
 })
+
+test('an applied Alembic revision whose file was edited since is told of in plan and info, by the run that applied it', async () => {
+  await alembicWorld([NOTE])
+  const ending = await world.ending(await world.start())
+  expect(ending, JSON.stringify(ending)).toMatchObject({ outcome: 'succeeded' })
+  const same = await world.typed('plan', 'staging', '--tag', '2')
+  expect(same.text).not.toContain('was edited')
+  const edited = { ...NOTE, sql: ['alter table orders add column note varchar(10)'] }
+  await writeAlembic(join(world.folder, 'releases', '2'), [{ ...FIRST, sql: ['select 1'] }, edited])
+  const [run] = await world.journal<{ name: string }>('select name from {s}.runs')
+  const words = `b2 was edited since run ${run?.name} applied it`
+  const planned = await world.typed('plan', 'staging', '--tag', '2')
+  expect(planned, planned.text).toMatchObject({ exit: 0 })
+  expect(planned.text).toContain(words)
+  expect(planned.text, 'a1 was applied by others').not.toContain('a1 was edited')
+  expect((await world.typed('info', 'staging', '--tag', '2')).text).toContain(`warn: ${words}`)
+  const marked = await world.typed('repair', 'staging', 'mark-applied', 'b2', '--tag', '2')
+  expect(marked, marked.text).toMatchObject({ exit: 0 })
+  expect((await world.typed('info', 'staging', '--tag', '2')).text).not.toContain('was edited')
+})

@@ -110,3 +110,16 @@ test('a backup and a way back to the previous image need no files of a release',
   expect(await world.ending(await world.start('rollback', {}))).toMatchObject({ outcome: 'succeeded', exit: 0 })
   expect(await world.serving()).toBe('1')
 })
+
+test('a migration of a tool`s own that was edited since a run applied it is told of, and nothing where others did', async () => {
+  await headOnlyWorld([NOTE])
+  expect(await world.ending(await world.start())).toMatchObject({ outcome: 'succeeded' })
+  const edited = [
+    { version: '1', sql: 'select 2' },
+    { ...NOTE, sql: `${NOTE.sql}s` },
+  ]
+  await writeFile(join(world.folder, 'releases', '2', 'migrations.json'), JSON.stringify(edited))
+  const { text } = await world.typed('info', 'staging', '--tag', '2')
+  expect(text).toMatch(/warn: 2 was edited since run staging-\S+ applied it/)
+  expect(text).not.toContain('1 was edited')
+})

@@ -1,6 +1,5 @@
 import type { Client } from 'pg'
 import { z } from 'zod'
-import { createHash } from 'node:crypto'
 import type { MigratorConfiguration } from '../../domain/configuration-migrator.js'
 import { failure } from '../../domain/failures.js'
 import type { Fence } from '../../domain/fence.js'
@@ -17,6 +16,7 @@ import { asOneGroup, type Group, groupsDownOf, groupsOf } from './groups.js'
 import { pendingVersions, requireAsPlanned, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { parseSqlxInfo } from './sqlx-info.js'
+import { sha256, standIn } from './stand-in.js'
 import { filled, toolSession } from './tool-environment.js'
 import { toolRun } from './tool-failure.js'
 
@@ -238,11 +238,7 @@ function migrationsOf({ migrations }: Status, hasDown: boolean, stamp: string | 
     name: name ?? version,
     phase,
     transactional,
-    checksum:
-      checksum ??
-      createHash('sha256')
-        .update(sql ?? (stamp === undefined ? version : `${version} ${stamp}`))
-        .digest('hex'),
+    checksum: checksum ?? (sql === undefined ? standIn(version, stamp) : sha256(sql)),
     hasDown,
     ...(sql === undefined ? {} : { sql }),
   }))
