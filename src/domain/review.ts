@@ -61,7 +61,8 @@ export const RULES = {
     instead: 'leave it out: each statement takes the lock that it needs',
   },
   'data-in-one-transaction': {
-    about: 'Many rows are changed at once: their locks are held, and their old versions kept, until the end.',
+    about:
+      'Many rows are changed at once, or may be as a condition leaves them: their locks are held, and their old versions kept, until the end.',
     instead: 'change them in batches, beside the release',
   },
   'unnamed-constraint': {

@@ -9,6 +9,8 @@ export interface Effect {
   work: ExpectedLock['work']
   /** What is found where the work takes long; without one the lock is only expected. */
   rule?: RuleName
+  /** What it may come to at most, where how many rows it is done to cannot be told from outside: found where that is known, and long. */
+  mayBe?: ExpectedLock['work']
   /** `column sku gets another type`. */
   what: string
 }
@@ -76,10 +78,10 @@ export function onTable(
   work: Effect['work'],
   what: string,
   rule?: RuleName,
+  mayBe?: Effect['mayBe'],
 ): Effects {
-  const effects = named(relation).map(
-    (table): Effect => ({ table, mode, work, what, ...(rule === undefined ? {} : { rule }) }),
-  )
+  const found = { ...(rule === undefined ? {} : { rule }), ...(mayBe === undefined ? {} : { mayBe }) }
+  const effects = named(relation).map((table): Effect => ({ table, mode, work, what, ...found }))
   return { ...NOTHING, effects }
 }
 

@@ -28,6 +28,7 @@ import {
   madeBy,
   tablesOf,
 } from './effect.js'
+import { isBounded } from './bounded.js'
 import { keyOf, type Named } from './facts.js'
 import { findAll, isRecord, lastOf } from './parse.js'
 
@@ -64,8 +65,8 @@ function byKind(node: Node, around: Surroundings): Effects {
   if ('RefreshMatViewStmt' in node && !node.RefreshMatViewStmt.concurrent)
     return onTable(node.RefreshMatViewStmt.relation, EXCLUSIVE, 'rewrite', 'is computed anew', 'table-rewrite')
   if ('ReindexStmt' in node) return ofReindex(node.ReindexStmt, around)
-  if ('UpdateStmt' in node) return ofRows(node.UpdateStmt, 'updated')
-  if ('DeleteStmt' in node) return ofRows(node.DeleteStmt, 'deleted')
+  if ('UpdateStmt' in node) return ofRows(node.UpdateStmt, 'updated', around)
+  if ('DeleteStmt' in node) return ofRows(node.DeleteStmt, 'deleted', around)
   if ('CreateTrigStmt' in node)
     return onTable(node.CreateTrigStmt.relation, 'SHARE ROW EXCLUSIVE', 'brief', 'gets a trigger')
   if ('DoStmt' in node) return { ...NOTHING, faults: [{ rule: 'not-read', level: 'note', text: 'a DO block' }] }
@@ -229,10 +230,16 @@ function ofRename({ renameType, relation, relationType, subname, newname }: Rena
     : { ...effects, faults: breaking(around, `${kind} ${what} is renamed to ${newname}`, table) }
 }
 
-function ofRows({ relation, whereClause }: UpdateStmt | DeleteStmt, what: string): Effects {
+function ofRows(statement: UpdateStmt | DeleteStmt, what: string, { facts }: Surroundings): Effects {
+  const { relation, whereClause } = statement
+  const rule = 'data-in-one-transaction'
+  if (whereClause === undefined) return onTable(relation, 'ROW EXCLUSIVE', 'rows', `all rows are ${what} at once`, rule)
+  const some = onTable(relation, 'ROW EXCLUSIVE', 'brief', `rows are ${what}`)
+  const [table] = named(relation)
+  if (!table || isBounded(statement, facts?.tables.get(keyOf(table))?.keys ?? [])) return some
   // How many a condition leaves nobody can tell from outside.
-  if (whereClause !== undefined) return onTable(relation, 'ROW EXCLUSIVE', 'brief', `rows are ${what}`)
-  return onTable(relation, 'ROW EXCLUSIVE', 'rows', `all rows are ${what} at once`, 'data-in-one-transaction')
+  const many = `rows are ${what} at once, as many as the condition leaves`
+  return onTable(relation, 'ROW EXCLUSIVE', 'brief', many, rule, 'rows')
 }
 
 /** Of a `DropStmt`: a list of names, or a type, or a function with its arguments. */

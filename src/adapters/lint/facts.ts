@@ -7,6 +7,8 @@ export interface TableFacts {
   bytes: number
   isEmpty: boolean
   isPartitioned: boolean
+  /** The columns of each unique index of all its rows. */
+  keys: string[][]
   columns: Map<string, ColumnFacts>
 }
 
@@ -55,6 +57,11 @@ select a.attname as name, t.typname as type, substring(format_type(a.atttypid, a
        a.attnotnull or exists (select from pg_constraint k where k.conrelid = a.attrelid and k.contype = 'c' and k.convalidated and k.conkey = array[a.attnum]
                 and pg_get_expr(k.conbin, k.conrelid) ~* '^\\(?"?[^ ]+"? is not null\\)?$') as "isCheckedNotNull"
   from pg_attribute a join pg_type t on t.oid = a.atttypid where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped`
+
+const KEYS = `
+select array_agg(a.attname::text) as columns
+  from pg_index i cross join unnest(i.indkey::int2[]) with ordinality as k (attnum, n) join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+ where i.indrelid = $1 and i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null and k.n <= i.indnkeyatts group by i.indexrelid`
 
 /** Behind somebody's lock, or through a table of dead rows, nobody waits: its size counts as not known. */
 const ASKED_WITHIN = `set lock_timeout = '500ms'; set statement_timeout = '2s'`
@@ -111,11 +118,13 @@ async function tableFacts(session: Client, table: Named): Promise<TableFacts | u
     modifiers: string | null
     isCheckedNotNull: boolean
   }>(COLUMNS, [found.oid])
+  const keys = await session.query<{ columns: string[] }>(KEYS, [found.oid])
   const { rowCount } = await session.query(`select from ${as} limit 1`)
   return {
     bytes: Number(found.bytes),
     isPartitioned: found.isPartitioned,
     isEmpty: rowCount === 0,
+    keys: keys.rows.map(({ columns: names }) => names),
     columns: new Map(
       columns.rows.map((column) => [
         column.name,

@@ -128,7 +128,7 @@ function reviewOne(
       const lock = expected(version, line, effect, facts)
       const key = `${lock.table} ${lock.mode} ${lock.work}`
       if (!locks.has(key)) locks.set(key, lock)
-      const fault = effect.rule && faultOf(effect.rule, effect, lock, options)
+      const fault = effect.rule && faultOf(effect.rule, effect, atMost(lock, effect, facts), options)
       if (fault) add(line, fault)
     }
     for (const table of makes) {
@@ -188,17 +188,22 @@ function expected(
   }
 }
 
-/** How bad the work is at this size, and whom it keeps waiting. */
+/** The lock with the work that it may come to. */
+const atMost = (lock: ExpectedLock, effect: Effect, facts: DatabaseFacts | undefined): ExpectedLock =>
+  effect.mayBe === undefined ? lock : expected(lock.version, lock.line, { ...effect, work: effect.mayBe }, facts)
+
+/** How bad the work is at this size, and whom it keeps waiting; undefined where that is not even sure, and would be nothing. */
 function faultOf(
   rule: RuleName,
-  { what }: Effect,
+  { what, mayBe }: Effect,
   lock: ExpectedLock,
   { isGateClosed, longestMs }: ReviewOptions,
-): Fault {
+): Fault | undefined {
   const { table, mode, bytes, estimateMs, work } = lock
+  if (mayBe !== undefined && (estimateMs === undefined || estimateMs <= longestMs)) return undefined
   if (bytes === undefined || estimateMs === undefined)
     return { rule, level: 'warn', text: `${table}: ${what}; how large it is, is not known` }
-  const takes = `some ${seconds(estimateMs)} at ${size(bytes)}`
+  const takes = `${mayBe === undefined ? 'some' : 'up to'} ${seconds(estimateMs)} at ${size(bytes)}`
   const isLong = estimateMs > longestMs
   const whom = isGateClosed
     ? 'the pause gets longer by'

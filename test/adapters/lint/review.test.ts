@@ -238,6 +238,15 @@ test.each([
   ],
   ['not null where it is so already', 'alter table orders alter id set not null'],
   ['one row', `update orders set item = 'x' where id = 1`],
+  ['a few rows', `delete from orders where 'x' = item and orders.id in (1, 2, 3)`],
+  ['rows that are named', `update orders o set item = v.item from (values (1, 'x')) v (id, item) where o.id = v.id`],
+  ['a batch by its key', `update orders set item = 'x' where id between 1 and 100 and note is null`],
+  ['a batch by two ends of it', `update orders set item = 'x' where id > 100 and 200 >= id`],
+  ['a batch by a limit', 'delete from orders where id in (select id from orders where note is null limit 100)'],
+  [
+    'a batch by a limit beside it',
+    `with part as (select id from orders limit 100) update orders o set item = 'x' from part where part.id = o.id`,
+  ],
 ])('is not found: %s', async (_, sql) => {
   expect(await found(sql)).toEqual([])
 })
@@ -261,6 +270,23 @@ test('rows that are changed all at once, locks by hand, names by the server, cod
   expect(await found('alter table empty add check (id > 0) not valid')).toEqual(['note unnamed-constraint'])
   expect(await found('do $$ begin null; end $$')).toEqual(['note not-read'])
   expect(await found('select 1', { hasDown: false })).toEqual(['note no-way-down'])
+})
+
+test.each([
+  ['a condition', `update orders set item = 'x' where note is null`],
+  ['a condition that any row may fulfil', `delete from orders where id = 1 or item = 'x'`],
+  ['an open range', 'delete from orders where id > 100'],
+  ['another table', 'update orders set item = i.id::text from sales.invoices i where i.id = orders.id'],
+  ['a limit that is none of its rows', `delete from orders where item = (select item from orders limit 1)`],
+])('rows that are changed at once by %s may be all of them: that is told where it would take long', async (_, sql) => {
+  expect(await found(sql)).toEqual(['warn data-in-one-transaction'])
+  expect(await found(sql, {}, { longestMs: 60_000 })).toEqual([])
+  const { findings, locks } = await reviewed([migration(sql)])
+  expect(findings[0]?.text).toMatch(
+    /^orders: rows are \w+ at once, as many as the condition leaves; their rows are locked for up to \d+ ms at /,
+  )
+  expect(locks[0]).toMatchObject({ work: 'brief' })
+  expect((await review([migration(sql)], STRICT)).findings, 'how large it is is not known').toEqual([])
 })
 
 test('a finding names the line of its statement, by characters and not by bytes', async () => {
