@@ -67,7 +67,7 @@ export const RULES = {
   },
   'unnamed-constraint': {
     about: 'The server chooses the name: another database may have another one, and a way down does not find it.',
-    instead: 'add constraint NAME ...',
+    instead: 'write constraint NAME before it',
   },
   'enum-left-by-way-down': {
     about: 'The migration makes an enum that its way down leaves: it cannot be applied again.',

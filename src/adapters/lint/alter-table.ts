@@ -147,13 +147,8 @@ function ofNewColumn(table: Named, column: ColumnDef, around: Surroundings): Eff
 function ofConstraint(table: Named, constraint: Constraint): Effects {
   const { contype, conname, skip_validation: isLater = false, indexname, pktable } = constraint
   const label = conname ?? 'without a name'
-  const faults: Fault[] =
-    conname === undefined && NAMED_BY_SERVER.has(contype ?? '')
-      ? [{ rule: 'unnamed-constraint', level: 'note', text: `a constraint of ${keyOf(table)} has no name` }]
-      : []
   const one = (mode: string, work: Effect['work'], what: string, rule?: RuleName): Effects => ({
     ...NOTHING,
-    faults,
     effects: [{ table, mode, work, what, ...(rule === undefined ? {} : { rule }) }],
   })
   switch (contype) {
@@ -180,8 +175,6 @@ function ofConstraint(table: Named, constraint: Constraint): Effects {
       return NOTHING
   }
 }
-
-const NAMED_BY_SERVER = new Set(['CONSTR_CHECK', 'CONSTR_FOREIGN', 'CONSTR_UNIQUE', 'CONSTR_EXCLUSION'])
 
 /** Whether values stay as they are stored. PostgreSQL: src/backend/commands/tablecmds.c, ATColumnChangeRequiresRewrite. */
 function keepsStorage(now: ColumnFacts | undefined, next: TypeName | undefined): boolean {

@@ -31,10 +31,12 @@ import {
 import { isBounded } from './bounded.js'
 import { keyOf, type Named } from './facts.js'
 import { findAll, isRecord, lastOf } from './parse.js'
+import { unnamedIn } from './unnamed.js'
 
 /** What one statement takes, does and breaks, by its kind. Kinds that are not here are not looked at. */
 export function effectsOf(node: Node, around: Surroundings): Effects {
-  const found = byKind(node, around)
+  const seen = byKind(node, around)
+  const found = { ...seen, faults: [...seen.faults, ...unnamedIn(node)] }
   const used = findAll(node, 'A_Const')
     .map(({ sval }) => (isRecord(sval) ? sval.sval : undefined))
     .filter((value): value is string => typeof value === 'string' && around.addedValues.has(value))

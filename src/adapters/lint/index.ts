@@ -59,11 +59,20 @@ export async function review(
     return reviewOne(one, options, facts, release, { addedValues, wayDown: downs.get(one.migration.version) })
   })
   return {
-    findings: parts.flatMap(({ findings }) => findings).slice(0, MOST),
+    findings: mostOf(parts.flatMap(({ findings }) => findings)),
     locks: parts.flatMap(({ locks }) => locks).slice(0, MOST),
     unread: migrations.filter(({ sql }) => sql === undefined).map(({ version }) => version),
   }
 }
+
+/** In their order; where there are more than can be told, the worst of them. */
+function mostOf(findings: Finding[]): Finding[] {
+  if (findings.length <= MOST) return findings
+  const worst = new Set(WORST_FIRST.flatMap((level) => findings.filter((one) => one.level === level)).slice(0, MOST))
+  return findings.filter((one) => worst.has(one))
+}
+
+const WORST_FIRST = ['stop', 'warn', 'note'] as const
 
 async function readOne(migration: PlannedMigration): Promise<Read> {
   const answer = await parse(migration.sql ?? '')

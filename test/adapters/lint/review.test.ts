@@ -273,6 +273,36 @@ test('rows that are changed all at once, locks by hand, names by the server, cod
 })
 
 test.each([
+  ['alter table empty add n int references orders', 'empty has constraints without a name: on n'],
+  [
+    'create table new (id int primary key, n int not null default 1 references orders check (n > 0), m int unique, check (m > n))',
+    'new has constraints without a name: on n, m, the table',
+  ],
+  [
+    'alter table empty add check (id > 0) not valid, add unique (id)',
+    'empty has constraints without a name: on the table',
+  ],
+])('a constraint that the server names is told of: %s', async (sql, text) => {
+  const { findings } = await reviewed([migration(sql)], { longestMs: 60_000 })
+  expect(findings.filter(({ rule }) => rule === 'unnamed-constraint')).toMatchObject([{ level: 'note', text }])
+})
+
+test.each([
+  'create table new (id int primary key, n int constraint n_fk references orders, constraint n_is check (n > 0))',
+  'create temp table new (id int unique)',
+  'alter table empty add n int constraint n_is check (n > 0), add primary key (id)',
+])('what has its name, is a primary key, or goes with the session is not: %s', async (sql) => {
+  expect(await found(sql, {}, { longestMs: 60_000 })).not.toContain('note unnamed-constraint')
+})
+
+test('where there is more than can be told, what stops is', async () => {
+  const notes = Array.from({ length: 1_000 }, (_, n) => `create table t${n} (id int unique)`)
+  const { findings } = await reviewed([migration([...notes, 'drop table orders'].join(';'))])
+  expect(findings).toHaveLength(1_000)
+  expect(findings.at(-1)).toMatchObject({ level: 'stop', rule: 'breaks-previous-image' })
+})
+
+test.each([
   ['a condition', `update orders set item = 'x' where note is null`],
   ['a condition that any row may fulfil', `delete from orders where id = 1 or item = 'x'`],
   ['an open range', 'delete from orders where id > 100'],
