@@ -3,7 +3,7 @@ import { openRunOf } from '../adapters/journal/runs.js'
 import type { DatabaseIdentity } from '../adapters/postgres/identity.js'
 import { readIdentity } from '../adapters/postgres/identity.js'
 import { failedWith, failure } from '../domain/failures.js'
-import { type Ledger, type Migration, neededBy } from '../domain/migration.js'
+import { type Ledger, LONGEST_SHOWN, type Migration, neededBy } from '../domain/migration.js'
 import type { Plan, PlannedMigration, RunKind } from '../domain/plan.js'
 import { redact } from '../domain/text.js'
 import { blockedRoles, whyNoBlock } from './block-roles.js'
@@ -94,7 +94,7 @@ export const heldOf = ({ autodeploys }: Site): Pick<Plan, 'autodeploys'> =>
 
 /** The migrations of a release whose image is here already. `ledger` and what it throws: as of the migrator. */
 export async function migrationsOf({ migrator, secrets }: Site, tag = '', ledger?: Ledger): Promise<Migration[]> {
-  return (await migrator.migrations(tag, ledger)).map((migration) => withoutSecrets(migration, secrets))
+  return (await migrator.migrations(tag, ledger)).map((migration) => shown(migration, secrets))
 }
 
 /** Throws `UsageInvalid` where the migrations are found by the release's tag, and none was given. */
@@ -131,7 +131,7 @@ async function wayDown(
   const down = await planDown(site, request, ledger, await currentServices(site, signal))
   const stages = down.stages.map((stage) => ({
     ...stage,
-    migrations: stage.migrations.map((migration) => withoutSecrets(migration, site.secrets)),
+    migrations: stage.migrations.map((migration) => shown(migration, site.secrets)),
   }))
   return { ...down, stages }
 }
@@ -150,9 +150,12 @@ async function ledgerWithoutRelease(site: Site, signal: AbortSignal): Promise<Le
   }
 }
 
-/** The plan is stored and shown, a migration's SQL in it; what is applied is read from its file again. */
-const withoutSecrets = <M extends { sql?: string | undefined }>(migration: M, secrets: readonly string[]): M =>
-  migration.sql === undefined ? migration : { ...migration, sql: redact(migration.sql, secrets) }
+/** The plan is stored and shown, a migration's SQL in it; what is reviewed and applied is read from its file again. */
+function shown<M extends { sql?: string | undefined }>(migration: M, secrets: readonly string[]): M {
+  const { sql, ...rest } = migration
+  if (sql === undefined) return migration
+  return sql.length > LONGEST_SHOWN ? (rest as M) : { ...migration, sql: redact(sql, secrets) }
+}
 
 function requirePrimary(identity: DatabaseIdentity): void {
   if (identity.isStandby)

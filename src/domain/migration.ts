@@ -1,3 +1,9 @@
+/** Of one migration, in characters. Of more nothing is read: a megabyte takes the grammar up to a second, and nothing else runs meanwhile. */
+export const LONGEST_SQL = 1_048_576
+
+/** What a plan has of it, which is stored and shown. */
+export const LONGEST_SHOWN = 65_536
+
 /** One migration as the migrator's files tell it. */
 export interface Migration {
   /** What the ledger records: unique and ordered within a project. */
@@ -9,7 +15,7 @@ export interface Migration {
   /** SHA-256 (hex) of the file's bytes, or of what the migrator itself hashes. */
   checksum: string
   hasDown: boolean
-  /** The SQL it will run, where it can be had; never more than 64 KiB. */
+  /** The SQL it will run, where it can be had; never more than `LONGEST_SQL`. */
   sql?: string
   /** Why it cannot, where its tool said that of this migration. */
   unread?: Unread

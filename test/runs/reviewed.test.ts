@@ -48,6 +48,21 @@ test('what breaks the image that runs is told by the plan, and keeps the run fro
   expect((await world.typed('report', run?.name ?? '')).text).toContain('waived: nobody reads it')
 })
 
+test('a file of more than 64 KiB is reviewed, one of more than 1 MiB is told not to be', async () => {
+  const comment = (bytes: number): string => `-- ${'x'.repeat(97)}\n`.repeat(bytes / 100)
+  await begun(`${comment(100_000)}${DROP}`, 'stop')
+  const plan = await world.typed('plan', 'staging', '--tag', '2')
+  expect(plan, plan.text).toMatchObject({ exit: 4 })
+  expect(plan.text).toMatch(/stop +line \d+: column note of orders is dropped/)
+  expect(plan.text).toContain('its SQL cannot be shown')
+  await world.release('2', release(`${comment(1_100_000)}${DROP}`))
+  const unread = await world.typed('plan', 'staging', '--tag', '2')
+  expect(unread, unread.text).toMatchObject({ exit: 0 })
+  expect(unread.text).toMatch(
+    /warn +line 1: its SQL cannot be had: it is 1\.1 MB long, and up to 1\.0 MB are read \(not-read\)/,
+  )
+})
+
 test('where findings only warn the run begins, and its report tells of them', async () => {
   await begun(DROP, 'warn')
   expect(await world.typed('plan', 'staging', '--tag', '2')).toMatchObject({ exit: 0 })

@@ -1,5 +1,7 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { size } from '../../domain/amounts.js'
+import { LONGEST_SHOWN } from '../../domain/migration.js'
 import type { PlannedMigration } from '../../domain/plan.js'
 import type { ExpectedLock, Finding, Review, RuleName, Waiver } from '../../domain/review.js'
 import { functionOf } from './alter-table.js'
@@ -30,6 +32,9 @@ const BYTES_PER_SECOND = { scan: 400e6, index: 50e6, rewrite: 50e6, rows: 25e6 }
 /** Findings, and locks, of one answer: it crosses Temporal, which takes 2 MB. */
 const MOST = 1_000
 
+/** Of long migrations together, in characters: each takes a hundred times as much memory while it is looked at. */
+const MOST_LONG_SQL = 4_194_304
+
 /** The highest version whose grammar `parse` has. */
 const GRAMMAR = 18
 
@@ -45,7 +50,13 @@ export async function review(
   options: ReviewOptions,
   session?: Client,
 ): Promise<Review> {
-  const read = await Promise.all(migrations.filter(({ sql }) => sql !== undefined).map(readOne))
+  const { within, beyond } = apart(migrations.filter(({ sql }) => sql !== undefined))
+  const read: Read[] = []
+  // The grammar leaves nobody else a turn.
+  for (const migration of within) {
+    await turn()
+    read.push(await readOne(migration))
+  }
   const facts = session && (await readFacts(session, namesIn(read)))
   const release = new Release()
   const downs = new Map<string, Parsed[]>()
@@ -59,10 +70,30 @@ export async function review(
     return reviewOne(one, options, facts, release, { addedValues, wayDown: downs.get(one.migration.version) })
   })
   return {
-    findings: mostOf(parts.flatMap(({ findings }) => findings)),
+    findings: mostOf([
+      ...parts.flatMap(({ findings }) => findings),
+      ...beyond.map((one) => leftOut(one, options.waivers)),
+    ]),
     locks: parts.flatMap(({ locks }) => locks).slice(0, MOST),
-    unread: migrations.filter(({ sql }) => sql === undefined).map(({ version }) => version),
+    unread: migrations.filter((one) => one.sql === undefined || beyond.includes(one)).map(({ version }) => version),
   }
+}
+
+/** Each one that could be shown, and of longer ones as many as can be held at once. */
+function apart(migrations: readonly PlannedMigration[]): Record<'within' | 'beyond', PlannedMigration[]> {
+  let room = MOST_LONG_SQL
+  const beyond = migrations.filter(({ sql = '' }) => {
+    const isLong = sql.length > LONGEST_SHOWN
+    if (isLong) room -= sql.length
+    return isLong && room < 0
+  })
+  return { within: migrations.filter((one) => !beyond.includes(one)), beyond }
+}
+
+function leftOut(migration: PlannedMigration, waivers: readonly Waiver[]): Finding {
+  const text = `its SQL is not looked at: the release has more than ${size(MOST_LONG_SQL)} in migrations of this length`
+  const finding: Finding = { rule: 'not-read', version: migration.version, line: 1, level: 'warn', text }
+  return waivedOr(finding, waiversOf(migration, waivers))
 }
 
 /** In their order; where there are more than can be told, the worst of them. */

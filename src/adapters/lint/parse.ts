@@ -29,11 +29,15 @@ export async function parse(sql: string): Promise<Parsed[] | NotParsed> {
   try {
     const { stmts = [] } = await parseSql(sql)
     const bytes = Buffer.from(sql)
+    let line = 1
+    let counted = 0
     // Its offsets are bytes, and begin behind the semicolon before.
     return stmts.flatMap(({ stmt, stmt_location: at = 0, stmt_len: length }) => {
       const text = bytes.subarray(at, length ? at + length : undefined).toString()
       const blank = BLANK.exec(text)?.[0] ?? ''
-      return stmt ? [{ node: stmt, line: lineOf(bytes.subarray(0, at).toString() + blank) }] : []
+      line += lineOf(bytes.subarray(counted, at).toString()) - 1
+      counted = at
+      return stmt ? [{ node: stmt, line: line + lineOf(blank) - 1 }] : []
     })
   } catch (error) {
     const at = hasSqlDetails(error) ? (error.sqlDetails?.cursorPosition ?? 0) : 0

@@ -1,13 +1,13 @@
 import type { Target } from '../postgres/target.js'
 import { basename } from 'node:path'
-import type { Migration, Unread } from '../../domain/migration.js'
+import { LONGEST_SQL, type Migration, type Unread } from '../../domain/migration.js'
 import type { ProgramResult } from '../process/run.js'
 import { type AlembicGraph, type AlembicProject, restingOn } from './alembic-graph.js'
+import { readSql } from './read-sql.js'
 import { toolEnvironment } from './tool-environment.js'
 import { saidOf } from './tool-failure.js'
 
 const PREVIEW_WITHIN_MS = 60_000
-const SHOWN = 65_536
 const RUNNING = { upgrade: /^-- Running upgrade (?:.* )?-> ([^\s,]+)/, downgrade: /^-- Running downgrade (\S+) -> / }
 /** Alembic's own bookkeeping, and the transaction it would open. */
 const OWN = /^(?:BEGIN|COMMIT);$|^(?:INSERT INTO|UPDATE|DELETE FROM) (?:\w+\.)?alembic_version\b/
@@ -26,7 +26,7 @@ const NOWHERE: Target = {
 const MISSING =
   /^(?:NameError: (?:\w+ )*name '[^']*' is not defined|(?:ImportError|ModuleNotFoundError): |AttributeError: (?:[a-z ]+ )?module '[^']*' has no attribute )/
 
-/** By revision, its SQL, or why that cannot be had; neither where it is too long, or nobody knows why. */
+/** By revision, its SQL, or why that cannot be had; neither where nobody knows why. */
 export type Preview = ReadonlyMap<string, Pick<Migration, 'sql' | 'unread'>>
 
 /**
@@ -46,7 +46,7 @@ export async function previewUp(
     const timeoutMs = Math.max(1, until - performance.now())
     const range = { way: 'upgrade', range: `${start}:head`, timeoutMs } as const
     const { sections, failed } = await offline(project, urlVariable, range)
-    for (const [version, sql] of sections) found.set(version, { sql })
+    for (const [version, sql] of sections) found.set(version, readSql(sql))
     if (failed === undefined || found.has(failed.version)) break
     const { version, result } = failed
     found.set(version, { unread: unreadBecause(result, graph.paths.get(version) ?? '') })
@@ -63,7 +63,9 @@ export async function previewDown(
   urlVariable: string,
   range: string,
 ): Promise<ReadonlyMap<string, string>> {
-  return (await offline(project, urlVariable, { way: 'downgrade', range, timeoutMs: PREVIEW_WITHIN_MS })).sections
+  const asked = { way: 'downgrade', range, timeoutMs: PREVIEW_WITHIN_MS } as const
+  const { sections } = await offline(project, urlVariable, asked)
+  return new Map([...sections].filter(([, sql]) => sql.length <= LONGEST_SQL))
 }
 
 interface Offline {
@@ -95,7 +97,7 @@ async function offline(
   const unfinished = result?.exitCode === 0 ? undefined : [...sections.keys()].at(-1)
   const texts = [...sections].map(([version, lines]) => [version, lines.join('\n').trim()] as const)
   return {
-    sections: new Map(texts.filter(([version, sql]) => version !== unfinished && sql.length <= SHOWN)),
+    sections: new Map(texts.filter(([version]) => version !== unfinished)),
     failed: result && unfinished !== undefined ? { version: unfinished, result } : undefined,
   }
 }

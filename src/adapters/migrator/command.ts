@@ -15,6 +15,7 @@ import type { HostedContext } from './context.js'
 import { asOneGroup, type Group, groupsDownOf, groupsOf } from './groups.js'
 import { pendingVersions, requireAsPlanned, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
+import { readSql } from './read-sql.js'
 import { parseSqlxInfo } from './sqlx-info.js'
 import { sha256, standIn } from './stand-in.js'
 import { filled, toolSession } from './tool-environment.js'
@@ -33,7 +34,7 @@ const Status = z.strictObject({
       phase: z.enum(['expand', 'contract']).default('expand'),
       transactional: z.boolean().default(true),
       checksum: z.string().optional(),
-      sql: z.string().max(65_536).optional(),
+      sql: z.string().optional(),
     }),
   ),
 })
@@ -240,7 +241,7 @@ function migrationsOf({ migrations }: Status, hasDown: boolean, stamp: string | 
     transactional,
     checksum: checksum ?? (sql === undefined ? standIn(version, stamp) : sha256(sql)),
     hasDown,
-    ...(sql === undefined ? {} : { sql }),
+    ...(sql === undefined ? {} : readSql(sql)),
   }))
 }
 

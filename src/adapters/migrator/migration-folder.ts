@@ -6,6 +6,7 @@ import { type Markers, unheardMarker } from '../../domain/markers.js'
 import { isTransactional, type Migration, phaseOf } from '../../domain/migration.js'
 import { leadingComment, splitStatements } from '../postgres/sql-statements.js'
 import { isTransactionControl } from '../postgres/statement-kind.js'
+import { readSql } from './read-sql.js'
 
 /** A migration and where it stands. */
 export interface MigrationFile extends Migration {
@@ -17,7 +18,6 @@ export interface MigrationFile extends Migration {
 const FILE = /^(?<version>.+?)(?:\.contract)?(?:\.(?<direction>up|down))?\.(?<extension>sql|ts|js|mjs|cjs)$/
 const EXPORTS_DOWN =
   /\bexport\s+(?:async\s+)?(?:const|let|var|function)\s+down\b|\bexport\s*\{[^}]*\bdown\b|\bexports\.down\b/
-const SQL_SHOWN_BYTES = 65_536
 
 /** Reads a folder and its subfolder `contract/`. Throws `PlanInvalid` naming the file and what to do. */
 export async function readMigrations(folder: string): Promise<MigrationFile[]> {
@@ -84,7 +84,7 @@ async function readMigration(version: string, path: string, downPath: string | u
     hasDown: downPath !== undefined || (!isSql && EXPORTS_DOWN.test(text)),
     path,
     downPath: downPath ?? (!isSql && EXPORTS_DOWN.test(text) ? path : undefined),
-    ...(isSql && bytes.length <= SQL_SHOWN_BYTES ? { sql: text } : {}),
+    ...(isSql ? readSql(text) : {}),
     ...unheardIn(path, text, { leading: comment.length }),
   }
 }
@@ -120,7 +120,7 @@ export function requireInside(text: string, path: string): void {
 export async function writtenIn(
   path: string,
   isSql = true,
-): Promise<Pick<Migration, 'checksum' | 'sql'> & { text: string }> {
+): Promise<Pick<Migration, 'checksum' | 'sql' | 'unread'> & { text: string }> {
   const bytes = await readFile(path).catch((error: unknown) => {
     throw failure('PlanInvalid', `${path} cannot be read`, error)
   })
@@ -128,7 +128,7 @@ export async function writtenIn(
   return {
     text,
     checksum: createHash('sha256').update(bytes).digest('hex'),
-    ...(isSql && bytes.length <= SQL_SHOWN_BYTES ? { sql: text } : {}),
+    ...(isSql ? readSql(text) : {}),
   }
 }
 

@@ -97,7 +97,9 @@ export async function waysDownOf<M extends Migration>(
     files.filter((file) => file.version === version),
   )
   // What its comments say counted on its way up.
-  return (await Promise.all(undone.map(asDown))).map(({ unheard: _, restsOn: __, ...migration }) => migration)
+  return (await Promise.all(undone.map(asDown))).map(
+    ({ unheard: _, restsOn: __, unread: ___, ...migration }) => migration,
+  )
 }
 
 /** The versions to undo, newest first, down to `target`, exclusive; the empty string undoes all. Throws `PlanInvalid`. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { failure } from '../../domain/failures.js'
 import { type Migration, phaseOf } from '../../domain/migration.js'
 import { textOf, unheardIn, writtenIn } from './migration-folder.js'
+import { readSql } from './read-sql.js'
 import { leadingComment, splitStatements, type Statement } from '../postgres/sql-statements.js'
 import { isTransactionControl, mustRunAlone } from '../postgres/statement-kind.js'
 
@@ -13,7 +14,6 @@ const FILE = /^(?<version>[^_]*)_(?<description>.*?)(?<suffix>\.up\.sql|\.down\.
 const NO_TRANSACTION = '-- no-transaction'
 const OWN_MARKER = `sqlx has its own: begin the file with ${NO_TRANSACTION}`
 const LARGEST = 2n ** 63n - 1n
-const SHOWN_BYTES = 65_536
 
 /** A migration and the file that undoes it. */
 export interface SqlxMigration extends Migration {
@@ -93,7 +93,7 @@ async function migrationOf(
     checksum: createHash('sha384').update(bytes).digest('hex'),
     hasDown: downPath !== undefined,
     downPath,
-    ...(bytes.length <= SHOWN_BYTES ? { sql: text } : {}),
+    ...readSql(text),
     ...unheardIn(path, text, { leading: comment.length, instead: { 'no-transaction': OWN_MARKER } }),
   }
 }

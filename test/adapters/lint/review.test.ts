@@ -302,6 +302,25 @@ test('where there is more than can be told, what stops is', async () => {
   expect(findings.at(-1)).toMatchObject({ level: 'stop', rule: 'breaks-previous-image' })
 })
 
+test('a long migration is looked at, each finding with its line; what is too much for one release is told of, and the short ones are not', async () => {
+  const line = `insert into empty values (1); -- ${'x'.repeat(70)}\n`
+  const long = (version: string): PlannedMigration =>
+    migration(`${line.repeat(10_000)}alter table orders drop column note`, { version })
+  const began = performance.now()
+  const { findings, unread } = await reviewed([
+    ...['1', '2', '3', '4', '5'].map(long),
+    migration(DROPS, { version: '6' }),
+  ])
+  expect(findings.map(({ version, rule, line: at }) => `${version}:${at} ${rule}`)).toEqual([
+    ...['1', '2', '3', '4'].map((version) => `${version}:10001 breaks-previous-image`),
+    '6:1 breaks-previous-image',
+    '5:1 not-read',
+  ])
+  expect(unread).toEqual(['5'])
+  expect(performance.now() - began).toBeLessThan(60_000)
+})
+const DROPS = 'alter table orders drop column note'
+
 test.each([
   ['a condition', `update orders set item = 'x' where note is null`],
   ['a condition that any row may fulfil', `delete from orders where id = 1 or item = 'x'`],
