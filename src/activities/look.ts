@@ -16,7 +16,7 @@ import { NOTHING_REVIEWED } from '../domain/review.js'
 import { digestOf } from './plan.js'
 import { previewFix } from './plan-fix.js'
 import { planFor } from './plan-kinds.js'
-import { blocking, reviewOf } from './review.js'
+import { blocking, notReviewed, reviewOf } from './review.js'
 import { rehearsedOf } from './rehearsed.js'
 import type { Dependencies, Site } from './site.js'
 
@@ -63,7 +63,7 @@ async function storedPlan(site: Site, name: string, signal: AbortSignal): Promis
   return fitting({ ...shown, blocks: [] })
 }
 
-/** With what adds to it: where that cannot be had, the plan is shown without. */
+/** With what adds to it: where that cannot be had, the plan is shown without, and says so. */
 async function planShown(
   site: Site,
   plan: Plan,
@@ -74,7 +74,11 @@ async function planShown(
   return {
     digest,
     plan,
-    review: await reviewOf(site, plan, signal).catch(() => ({ ...NOTHING_REVIEWED, unread })),
+    review: await reviewOf(site, plan, signal).catch((error) => ({
+      ...NOTHING_REVIEWED,
+      unread,
+      failed: notReviewed(error),
+    })),
     rehearsed: await rehearsedOf(site, plan).catch(() => []),
   }
 }

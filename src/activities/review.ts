@@ -3,7 +3,7 @@ import { serverMajorOf } from '../adapters/lint/facts.js'
 import { review } from '../adapters/lint/index.js'
 import { squawkFindings } from '../adapters/lint/squawk.js'
 import { unreadFindings } from '../adapters/lint/unread.js'
-import { failure, messageOf } from '../domain/failures.js'
+import { FAILURES, failure, knownFailure, messageOf } from '../domain/failures.js'
 import type { Migration } from '../domain/migration.js'
 import { type Plan, type PlannedMigration, toApply } from '../domain/plan.js'
 import { type Finding, NOTHING_REVIEWED, RULES, type Review } from '../domain/review.js'
@@ -90,28 +90,45 @@ async function searchPath(session: Client): Promise<string> {
   return rows[0]?.path ?? ''
 }
 
-/** What keeps a run from beginning, one line each: what is found, and what to write instead. */
-export function blocking({ configuration }: Site, { findings }: Review): string[] {
-  return configuration.lint.level === 'stop' ? findings.filter(({ level }) => level === 'stop').map(inOneLine) : []
+/** What keeps a run from beginning, one line each: what is found, and what to write instead; or that nothing could be looked at. */
+export function blocking({ configuration }: Site, { findings, failed }: Review): string[] {
+  if (configuration.lint.level !== 'stop') return []
+  const stops = findings.filter(({ level }) => level === 'stop').map(inOneLine)
+  return failed === undefined ? stops : [...stops, failed]
 }
+
+export const notReviewed = (error: unknown): string => `the migrations could not be reviewed: ${messageOf(error)}`
 
 const inOneLine = ({ version, line, rule, text }: Finding): string =>
   `${version}, line ${line}: ${text}; instead: ${RULES[rule].instead} (${rule})`
 
 /**
- * Throws `LintFailed` where the review stops the run. Returns what it found otherwise, in words; undefined for nothing. Where
- * nothing may be stopped, a review that fails is told of, and stops nothing either.
+ * Throws `LintFailed` where the review stops the run. Returns what it found otherwise, in words; undefined for nothing. A
+ * review that fails stops it like a finding; where nothing may be stopped, it is told of, and stops nothing either.
  */
 export async function requireReviewed(site: Site, plan: Plan, signal: AbortSignal): Promise<string | undefined> {
   const { level } = site.configuration.lint
   if (level === 'off') return undefined
-  try {
-    return reviewed(site, await reviewOf(site, plan, signal))
-  } catch (error) {
-    if (level === 'stop') throw error
-    return `the migrations could not be reviewed: ${messageOf(error)}`
-  }
+  const found = await reviewOf(site, plan, signal).catch((error: unknown) => {
+    signal.throwIfAborted()
+    // What may pass by itself is tried again, as anywhere.
+    if (level === 'stop') throw mayPass(error) ? error : refusal(error)
+    return notReviewed(error)
+  })
+  return typeof found === 'string' ? found : reviewed(site, found)
 }
+
+function mayPass(error: unknown): boolean {
+  const known = knownFailure(error)
+  return known !== undefined && FAILURES[known.code].retryable
+}
+
+/** Without its cause: of two failures the inner one would be told. */
+const refusal = (error: unknown): Error =>
+  failure('LintFailed', notReviewed(error), undefined, {
+    changed: 'nothing was changed',
+    hint: 'see to it that they can be reviewed, or let nothing be stopped by it (lint.level: warn)',
+  })
 
 function reviewed(site: Site, found: Review): string | undefined {
   const stops = blocking(site, found)

@@ -54,7 +54,7 @@ export function planPage(
     ...noteLines(review),
     ...remarkLines(plan),
     ...(whose?.isProposed ? [] : [`  digest     ${shortDigest(digest)}`]),
-    `  next       ${isBlocked ? 'mend what says stop, or waive it with a reason, and plan again' : nextOf(plan, digest, whose)}`,
+    `  next       ${isBlocked ? mendOf(review) : nextOf(plan, digest, whose)}`,
   ]
 }
 
@@ -62,6 +62,11 @@ const remarkLines = ({ remarks }: Plan): string[] => remarks.map((remark) => `  
 
 /** Of a fix: from when the run was a deploy. */
 const STILL = ', as the run has left them'
+
+const mendOf = ({ failed }: Review): string =>
+  failed === undefined
+    ? 'mend what says stop, or waive it with a reason, and plan again'
+    : 'see to it that the migrations can be reviewed, and plan again'
 
 function nextOf(
   { kind, environment, tag, stages, fix, ...plan }: Plan,
@@ -148,14 +153,14 @@ function reviewLines(version: string, { findings, locks }: Review): string[] {
 const WORK = { scan: 'read through', index: 'an index is built', rewrite: 'written anew', rows: 'rows are changed' }
 
 /** What is only good to know is counted: `-o json` has each. */
-function noteLines({ findings, unread }: Review): string[] {
+function noteLines({ findings, unread, failed = 'their SQL cannot be had' }: Review): string[] {
   const counts = new Map<string, number>()
   for (const { level, rule, waived } of findings)
     if (level === 'note' && waived === undefined) counts.set(rule, (counts.get(rule) ?? 0) + 1)
   const texts = [...counts].map(([rule, count]) => `${rule}${count === 1 ? '' : ` (${count})`}`)
   return [
     ...(texts.length === 0 ? [] : [`  notes      ${texts.join(', ')}`]),
-    ...(unread.length === 0 ? [] : [`  not read   ${unread.map(line).join(', ')}: their SQL cannot be had`]),
+    ...(unread.length === 0 ? [] : [`  not read   ${unread.map(line).join(', ')}: ${line(failed)}`]),
   ]
 }
 

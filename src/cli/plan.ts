@@ -42,9 +42,9 @@ export async function run(context: Context, command: Command): Promise<number> {
   for (const text of page) context.terminal.say(text)
   context.terminal.answer({ schema: 'headgate/plan/1', digest, ...plan, review, rehearsed, blocks })
   if (blocks.length > 0) {
-    context.terminal.note(
-      `blocked: ${blocks.length === 1 ? 'a finding' : `${blocks.length} findings`} of the level stop; headgate explain E136`,
-    )
+    const found = `${blocks.length === 1 ? 'a finding' : `${blocks.length} findings`} of the level stop`
+    const why = review.failed === undefined ? found : 'nothing was reviewed'
+    context.terminal.note(`blocked: ${why}; headgate explain E136`)
     return EXIT.blocked
   }
   return options.detailedExitcode && plan.stages.length > 0 ? EXIT.pending : EXIT.done

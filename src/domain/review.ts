@@ -131,6 +131,8 @@ export const Review = z.strictObject({
   locks: z.array(ExpectedLock),
   /** Versions whose SQL could not be had. */
   unread: z.array(z.string()),
+  /** Why nothing could be looked at. */
+  failed: z.string().optional(),
 })
 export type Review = z.infer<typeof Review>
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { afterEach, expect, test } from 'vitest'
 import { differences } from '../checker/snapshot.js'
 import { ALEMBIC, ALEMBIC_LEDGER, FIRST, OFFLINE_ENV_PY, writeAlembic } from '../support/alembic-release.js'
+import { targetUrl } from '../../src/adapters/postgres/target.js'
 import { World } from '../support/world.js'
 
 const DROP = 'alter table orders drop column note'
@@ -61,6 +62,32 @@ test('a file of more than 64 KiB is reviewed, one of more than 1 MiB is told not
   expect(unread.text).toMatch(
     /warn +line 1: its SQL cannot be had: it is 1\.1 MB long, and up to 1\.0 MB are read \(not-read\)/,
   )
+})
+
+test('a review that fails keeps plan and run from going on where findings stop them, and is told of where they only warn', async () => {
+  const environment: Record<string, unknown> = {}
+  world = await World.create({
+    ...{ migrations: release('alter table orders add column more text'), environment, writesLate: true },
+    configuration: { lint: { level: 'stop' } },
+  })
+  const reader = `${world.database.name}_reader`
+  await world.rows(`create role ${reader} login; revoke select on pg_constraint from public`)
+  Object.assign(environment, { urls: { backup: targetUrl({ ...world.database.target, user: reader }) } })
+  await world.configure({ lint: { level: 'stop' } })
+  await world.startWorker()
+  const why = 'the migrations could not be reviewed: permission denied for table pg_constraint'
+  const plan = await world.typed('plan', 'staging', '--tag', '2')
+  expect(plan, plan.text).toMatchObject({ exit: 4 })
+  expect(plan.text).toContain(`not read   0002_note: ${why}`)
+  const refused = await world.typed('deploy', 'staging', '--tag', '2')
+  expect(refused, refused.text).toMatchObject({ exit: 4 })
+  expect(refused.text).toContain('E136')
+  expect(refused.text).toContain(why)
+  expect(await world.journal('select name from {s}.runs')).toEqual([])
+  await world.configure({ lint: { level: 'warn' } })
+  const warned = await world.typed('plan', 'staging', '--tag', '2')
+  expect(warned, warned.text).toMatchObject({ exit: 0 })
+  expect(warned.text).toContain(why)
 })
 
 test('where findings only warn the run begins, and its report tells of them', async () => {
