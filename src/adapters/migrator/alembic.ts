@@ -18,7 +18,7 @@ import { fileOf, inLedger } from './marking.js'
 import { pendingVersions, requireAsPlanned, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { CONNECTED_WITHIN_MS, toolSession } from './tool-environment.js'
-import { saidOf, toolRun } from './tool-failure.js'
+import { callEach, saidOf, toolRun } from './tool-failure.js'
 
 type Alembic = Extract<MigratorConfiguration, { kind: 'alembic' }>
 type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
@@ -92,7 +92,6 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
         target: request.target,
         planned: request.planned,
       }
-      let last: ToolRun = { log: '', tail: 'nothing to do' }
       const pending = pendingVersions({ ...question, isLinear: false, stopsAtTarget: true })
       // It takes a program's start: only where an index may have been left half-built.
       const isOutside = graph.migrations.some((one) => pending.includes(one.version) && !one.transactional)
@@ -100,7 +99,7 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
       const groups = groupsOf(found, pending).flatMap((group) =>
         branchesOf(graph, group.versions).map((versions) => ({ ...group, versions })),
       )
-      for (const group of groups) {
+      return callEach(groups, async (group) => {
         // Again for each: the group before it may have taken hours.
         requireAsPlanned(
           (await graphOf(request.tag)).migrations,
@@ -108,14 +107,13 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
         )
         if (!group.transactional)
           await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
-        last = await act(
+        return act(
           ['upgrade', group.versions.at(-1) ?? ''],
           { ...request, ...(group.transactional ? {} : { lockTimeoutMs: 0 }) },
           target,
           fence,
         )
-      }
-      return last
+      })
     },
     waysDown: async ({ tag, target }, ledger) =>
       withDownSql(await waysOf(await graphOf(tag), target, ledger), tag, target),
@@ -125,18 +123,16 @@ export function alembicMigrator(configuration: Alembic, context: HostedContext):
       // As on the way up.
       const isOutside = ways.some(({ transactional }) => !transactional)
       const planned = isOutside ? await withDownSql(ways, request.tag, request.target) : ways
-      let last: ToolRun = { log: '', tail: 'nothing to do' }
-      for (const group of groupsDownOf(planned, request.target)) {
+      return callEach(groupsDownOf(planned, request.target), async (group) => {
         if (!group.transactional)
           await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
-        last = await act(
+        return act(
           ['downgrade', group.target || 'base'],
           { ...request, ...(group.transactional ? {} : { lockTimeoutMs: 0 }) },
           target,
           fence,
         )
-      }
-      return last
+      })
     },
     mark: async ({ tag, version, as }, target, fence) => {
       const graph = await graphOf(tag)

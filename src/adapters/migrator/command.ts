@@ -19,7 +19,7 @@ import { readSql } from './read-sql.js'
 import { parseSqlxInfo } from './sqlx-info.js'
 import { sha256, standIn } from './stand-in.js'
 import { filled, toolSession } from './tool-environment.js'
-import { toolRun } from './tool-failure.js'
+import { callEach, toolRun } from './tool-failure.js'
 
 type CommandConfiguration = Extract<MigratorConfiguration, { kind: 'command' }>
 type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
@@ -106,10 +106,9 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
       const ways = await waysDownOf(migrationsOf(now, true, undefined), ledgerOf(now), request.target, wayDown)
       const versions = ways.map(({ version }) => version)
       const groups = isApart(down) ? groupsDownOf(ways, request.target) : asOneGroup(ways, versions)
-      let last = NOTHING
-      for (const group of groups)
-        last = await act('migrator down', down, { ...request, ...group, ...limitsOf(group) }, target, fence)
-      return last
+      return callEach(groups, (group) =>
+        act('migrator down', down, { ...request, ...group, ...limitsOf(group) }, target, fence),
+      )
     },
   }
 
@@ -132,8 +131,7 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
       }
       const pending = pendingVersions({ ...question, isLinear: false, stopsAtTarget })
       const groups = (isApart(up) ? groupsOf : asOneGroup)(question.files, pending)
-      let last = NOTHING
-      for (const [index, group] of groups.entries()) {
+      return callEach(groups, async (group, index) => {
         // Again for each but the first: the group before it may have taken hours.
         if (index > 0)
           requireAsPlanned(
@@ -143,16 +141,13 @@ export function commandMigrator(configuration: CommandConfiguration, context: Ho
         if (!group.transactional && group.sql.length > 0)
           await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
         const to = index === groups.length - 1 ? request.target : (group.versions.at(-1) ?? '')
-        last = await act('migrator up', up, { ...request, ...limitsOf(group), target: to }, target, fence)
-      }
-      return last
+        return act('migrator up', up, { ...request, ...limitsOf(group), target: to }, target, fence)
+      })
     },
     ...undo,
     describe: async (tag) => [`${up.join(' ')}: ${(await ask(tag, context.target)).migrations.length} migrations`],
   }
 }
-
-const NOTHING: ToolRun = { log: '', tail: 'nothing to do' }
 
 const hasTarget = (command: readonly string[]): boolean => command.some((argument) => argument.includes('{target}'))
 

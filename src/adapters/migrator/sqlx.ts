@@ -17,7 +17,7 @@ import { pendingVersions, requireAsPlanned, waysDownOf } from './pending.js'
 import type { Migrator, ToolRun, UpRequest } from './port.js'
 import { readSqlxFolder, type SqlxMigration, sqlxWayDown } from './sqlx-folder.js'
 import { CONNECTED_WITHIN_MS, toolSession } from './tool-environment.js'
-import { saidOf, toolRun } from './tool-failure.js'
+import { callEach, saidOf, toolRun } from './tool-failure.js'
 
 type Sqlx = Extract<MigratorConfiguration, { kind: 'sqlx' }>
 type Timeouts = Pick<UpRequest, 'lockTimeoutMs' | 'statementTimeoutMs'>
@@ -36,7 +36,6 @@ const LEDGER = `(
   checksum bytea not null,
   execution_time bigint not null
 )`
-const NOTHING: ToolRun = { log: '', tail: 'nothing to do' }
 
 /**
  * sqlx, called as its command line program. Its files and its ledger are read by us, as it reads them.
@@ -76,8 +75,8 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
         const found = await files(request.tag)
         const ledger = await read(target, fence)
         const question = { files: found, ledger, target: request.target, planned: request.planned }
-        let last = NOTHING
-        for (const group of groupsOf(found, pendingVersions({ ...question, isLinear: true, stopsAtTarget: true }))) {
+        const groups = groupsOf(found, pendingVersions({ ...question, isLinear: true, stopsAtTarget: true }))
+        return callEach(groups, async (group) => {
           // Again for each: the group before it may have taken hours.
           const planned = request.planned.filter(({ version }) => group.versions.includes(version))
           requireAsPlanned(await files(request.tag), planned)
@@ -90,28 +89,25 @@ export function sqlxMigrator({ dir, command, table }: Sqlx, context: HostedConte
           // sqlx begins nothing as long as anything is marked.
           if (request.halfDone !== undefined) await unmark(quoted, request.halfDone, target, fence)
           const run = (): Promise<ToolRun> => act(['run'], { ...request, ...limits, target: upTo }, target, fence)
-          last = await (ledger.exists ? heldBack(quoted, target, fence, run) : run()).catch(async (error) => {
+          return (ledger.exists ? heldBack(quoted, target, fence, run) : run()).catch(async (error) => {
             // What it failed of is what counts.
             if (!ledger.exists) await dropOwnLedger(quoted, target, fence).catch(() => {})
             throw error
           })
-        }
-        return last
+        })
       }),
     waysDown: async ({ tag, target }, ledger) => waysDownOf(await files(tag), ledger, target, sqlxWayDown),
     down: async (request, target, fence) => {
       const ledger = await read(target, fence)
       const ways = await waysDownOf(await files(request.tag), ledger, request.target, sqlxWayDown)
-      let last = NOTHING
-      for (const group of groupsDownOf(ways, request.target)) {
+      return callEach(groupsDownOf(ways, request.target), async (group) => {
         if (!group.transactional)
           await withOwnSession(target, fence, {}, (session) => dropHalfBuilt(session, group.sql, fence))
         if (!host.isHere) await host.image(request.tag, 'present')
         const limits = group.transactional ? {} : { lockTimeoutMs: 0 }
         const downTo = { ...request, ...limits, target: group.target || '0' }
-        last = await heldBack(quoted, target, fence, () => act(['revert'], downTo, target, fence))
-      }
-      return last
+        return heldBack(quoted, target, fence, () => act(['revert'], downTo, target, fence))
+      })
     },
     mark: ({ tag, version, as }, target, fence) =>
       inLedger(target, fence, async (session) => {

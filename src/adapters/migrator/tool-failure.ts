@@ -1,4 +1,5 @@
-import { failure } from '../../domain/failures.js'
+import { failure, knownFailure } from '../../domain/failures.js'
+import { tail } from '../../domain/text.js'
 import type { ProgramResult } from '../process/run.js'
 import type { ToolRun } from './port.js'
 
@@ -20,6 +21,37 @@ export function toolRun(name: string, result: ProgramResult): ToolRun {
   const how = result.exitCode > KILLED ? `was ended by signal ${result.exitCode - KILLED}` : `exit ${result.exitCode}`
   throw failure('MigrationFailed', `${name} (${how}): ${lastWords(result.stderr || result.stdout)}`, undefined, {
     evidence: tail,
+  })
+}
+
+/** Of evidence, what the call that failed leaves to those before it; both together are as long as one alone. */
+const EARLIER = 2_048
+const FAILED = 6_144
+
+/** One call of a tool for each part, in order; the last one counts. Where one fails, its evidence begins with the ends of what those before it said. */
+export async function callEach<Part>(
+  parts: readonly Part[],
+  call: (part: Part, index: number) => Promise<ToolRun>,
+): Promise<ToolRun> {
+  let last: ToolRun = { log: '', tail: 'nothing to do' }
+  let said = ''
+  for (const [index, part] of parts.entries()) {
+    last = await call(part, index).catch((error: unknown) => {
+      throw said === '' ? error : afterOthers(error, said)
+    })
+    said = tail(`${said}${last.tail.trimEnd()}\n`, EARLIER)
+  }
+  return last
+}
+
+/** In the place of it: of two failures the inner one would be told. */
+function afterOthers(error: unknown, said: string): unknown {
+  const known = knownFailure(error)
+  if (!known) return error
+  const { code, message, detail } = known
+  return failure(code, message, undefined, {
+    ...detail,
+    evidence: `${said}${tail(detail.evidence ?? message, FAILED)}`,
   })
 }
 
